@@ -1,0 +1,39 @@
+"""How Alembic reaches the database: the app's own engine and the core's models, whatever the engine is."""
+
+import logging.config
+
+import sqlalchemy as sa
+from alembic import context
+from flask import current_app
+
+config = context.config
+if config.config_file_name:
+    logging.config.fileConfig(config.config_file_name, disable_existing_loggers=False)
+
+database = current_app.extensions["migrate"].db
+
+
+def run(connection: sa.Connection) -> None:
+    """Run what was asked for, all of it in one transaction."""
+    options = current_app.extensions["migrate"].configure_args
+    context.configure(connection=connection, target_metadata=database.metadata, **options)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def main() -> None:
+    """SQLite changes a table by copying it, and dropping the old one would delete what refers to it: no keys."""
+    with database.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.connection.execute("PRAGMA foreign_keys=OFF")
+            connection = connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+        try:
+            run(connection)
+            connection.commit()
+        finally:
+            if connection.dialect.name == "sqlite":
+                connection.rollback()
+                connection.connection.execute("PRAGMA foreign_keys=ON")
+
+
+main()

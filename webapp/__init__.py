@@ -1,0 +1,47 @@
+"""Callboard: a live board for background jobs. ``create_app`` is the table of contents; begin reading here."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from jinja2 import StrictUndefined
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from webapp import api, cli, dashboard
+from webapp.config import settings
+from webapp.core.database import prepare_engine
+from webapp.extensions import csrf, db, htmx, migrate
+
+__version__ = "0.1.0"
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | None = None, **overrides: Any) -> Flask:
+    """The application, configured from the environment. Raises ``SettingsError`` before anything starts."""
+    app = Flask(
+        __name__,
+        template_folder=ROOT / "templates",
+        static_folder=ROOT / "static",
+        instance_path=str(instance_path or ROOT / "instance"),
+    )
+    environ = os.environ if environ is None else environ
+    app.config.from_mapping(settings(environ, Path(app.instance_path)) | overrides)
+    app.jinja_options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+
+    if hops := app.config["TRUSTED_PROXIES"]:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+
+    db.init_app(app)
+    with app.app_context():
+        prepare_engine(db.engine)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
+    csrf.init_app(app)
+    htmx.init_app(app)
+
+    dashboard.register(app)
+    api.register(app)
+    cli.register(app)
+    return app

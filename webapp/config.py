@@ -1,0 +1,92 @@
+"""Every setting, read from the environment once and checked before anything starts."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from webapp.core.accounts import SESSION_LIFE
+from webapp.core.database import engine_options
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the text says which, and what to do."""
+
+
+def _whole_number(environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
+    text = environ.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
+        raise SettingsError(f"{name} must be a whole number from {lowest} to {highest}.")
+    return int(text)
+
+
+def _database_url(environ: Mapping[str, str]) -> sa.URL:
+    try:
+        url = sa.make_url(environ.get("DATABASE_URL") or "sqlite:///callboard.db")
+    except ArgumentError:
+        raise SettingsError(
+            "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."
+        ) from None
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise SettingsError("DATABASE_URL must name a SQLite or a PostgreSQL database.")
+    return url
+
+
+def _secret_key(environ: Mapping[str, str], instance: Path) -> str:
+    if key := environ.get("SECRET_KEY"):
+        return key
+    try:
+        if key := (instance / "secret_key").read_text().strip():
+            return key
+    except FileNotFoundError:
+        pass
+    raise SettingsError("There is no SECRET_KEY. Set it in the environment, or run `make setup`, which writes one.")
+
+
+def write_secret_key(instance: Path) -> None:
+    """Make the instance folder and a secret key in it that only its owner can read; an existing key is kept."""
+    instance.mkdir(mode=0o700, exist_ok=True)
+    path = instance / "secret_key"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(48) + "\n")
+
+
+def settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
+    """The configuration of the app. Raises ``SettingsError`` with one sentence that says what to do."""
+    host = environ.get("HOST") or "127.0.0.1"
+    port = _whole_number(environ, "PORT", 8000, 1, 65535)
+    threads = _whole_number(environ, "THREADS", 8, 1, 1000)
+    public_url = (environ.get("PUBLIC_URL") or f"http://{host}:{port}").rstrip("/")
+    parts = urlsplit(public_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError("PUBLIC_URL must be an address like https://jobs.example.com.")
+    return {
+        "SQLALCHEMY_DATABASE_URI": _database_url(environ),
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(connections=threads),
+        "SECRET_KEY": _secret_key(environ, instance),
+        "PUBLIC_URL": public_url,
+        "HOST": host,
+        "PORT": port,
+        "WORKERS": _whole_number(environ, "WORKERS", 1, 1, 1000),
+        "THREADS": threads,
+        "TRUSTED_PROXIES": _whole_number(environ, "TRUSTED_PROXIES", 0, 0, 10),
+        "MAX_CONTENT_LENGTH": 1024 * 1024,
+        "SESSION_COOKIE_NAME": "callboard",
+        "SESSION_COOKIE_SECURE": parts.scheme == "https",
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_REFRESH_EACH_REQUEST": False,
+        "PERMANENT_SESSION_LIFETIME": SESSION_LIFE,
+        # A page left open all day must still be able to cancel; the token lives as long as the session.
+        "WTF_CSRF_TIME_LIMIT": None,
+        # Behind a proxy that ends TLS the Referer is https while the app sees http; SameSite and the token guard.
+        "WTF_CSRF_SSL_STRICT": False,
+        "SEND_FILE_MAX_AGE_DEFAULT": timedelta(days=365),
+    }

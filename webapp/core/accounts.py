@@ -1,0 +1,218 @@
+"""People and their way in: accounts, passwords, sessions, and the brake on guessing."""
+
+import hashlib
+import secrets
+import threading
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy.exc import IntegrityError
+
+from webapp.core import audit, clock
+from webapp.core.audit import Actor
+from webapp.core.database import writing
+from webapp.core.errors import CoreError, Fault, Invalid, NotFound, Refused
+from webapp.core.models import BrowserSession, LoginFailure, User, new_id
+from webapp.extensions import db
+
+SESSION_LIFE = timedelta(days=14)
+"""A session ends this long after it began, whatever happens in it."""
+MARK_SEEN_EVERY = timedelta(minutes=1)
+PASSWORD_LENGTH = (10, 1000)
+"""Characters. The upper bound is there so that nobody makes the board hash a megabyte."""
+FAILURE_WINDOW = timedelta(minutes=10)
+FAILURES_PER_ACCOUNT_AND_ADDRESS = 10
+FAILURES_PER_ADDRESS = 100
+
+_hasher = PasswordHasher()
+# A hash takes 64 MiB: two at once bound what a flood of sign-ins can take.
+_hashing = threading.BoundedSemaphore(2)
+_NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$bm9ib2R5bm9ib2R5bm9i$bYFl/BC9b4SnmXtZJhhSPBYDSIyuh0hmNqSMkJ9YQbM"
+"""A hash that no password fits, so that an unknown account takes as long to refuse as a known one."""
+
+
+class WrongPassword(CoreError):
+    """The address and the password do not belong together; which of the two is wrong is not told."""
+
+
+@dataclass
+class TooManyAttempts(CoreError):
+    """Too many failed attempts; ``retry_after`` is in seconds."""
+
+    retry_after: int
+
+
+def _normalized(email: str) -> str:
+    return email.strip().lower()
+
+
+def _matches(password_hash: str, password: str) -> bool:
+    with _hashing:
+        try:
+            return _hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def _hash(password: str) -> str:
+    with _hashing:
+        return _hasher.hash(password)
+
+
+def _password_faults(password: str) -> list[Fault]:
+    shortest, longest = PASSWORD_LENGTH
+    if shortest <= len(password) <= longest:
+        return []
+    return [Fault(("password",), f"A password of {shortest} to {longest} characters.")]
+
+
+def create(email: str, name: str, password: str, *, by: Actor) -> User:
+    """A new account. Raises ``Invalid``, and ``Refused`` (``email_taken``)."""
+    faults = _password_faults(password)
+    try:
+        email = _normalized(validate_email(email, check_deliverability=False, test_environment=True).normalized)
+    except EmailNotValidError:
+        faults.append(Fault(("email",), "An e-mail address like ana@example.com."))
+    if not 1 <= len(name.strip()) <= 200:
+        faults.append(Fault(("name",), "A name of 1 to 200 characters."))
+    if faults:
+        raise Invalid(faults)
+    at = clock.now()
+    user = User(id=new_id(at), email=email, name=name.strip(), password_hash=_hash(password), created_at=at)
+    try:
+        with writing() as session:
+            session.add(user)
+            session.flush()
+            audit.record(session, "user.created", user.ref, by=by, workspace_id=None)
+    except IntegrityError:
+        raise Refused("email_taken", f"There is already an account for {email}.") from None
+    return user
+
+
+def by_email(email: str) -> User:
+    """The account of an address. Raises ``NotFound``."""
+    user = db.session.scalar(sa.select(User).where(User.email == _normalized(email)))
+    if user is None:
+        raise NotFound(f"There is no account for {email}.")
+    return user
+
+
+def everybody() -> Sequence[User]:
+    """All accounts, by address."""
+    return db.session.scalars(sa.select(User).order_by(User.email)).all()
+
+
+def set_password(user: User, password: str, *, by: Actor) -> None:
+    """Give an account a new password; whoever was signed in with the old one is signed out. Raises ``Invalid``."""
+    if faults := _password_faults(password):
+        raise Invalid(faults)
+    password_hash = _hash(password)
+    with writing() as session:
+        session.execute(sa.update(User).where(User.id == user.id).values(password_hash=password_hash))
+        session.execute(sa.delete(BrowserSession).where(BrowserSession.user_id == user.id))
+        audit.record(session, "user.password_set", user.ref, by=by, workspace_id=None)
+
+
+def deactivate(user: User, *, by: Actor) -> None:
+    """Close an account and sign it out everywhere. What it did stays under its name. Again changes nothing."""
+    with writing() as session:
+        closed = session.execute(
+            sa.update(User)
+            .where(User.id == user.id, User.deactivated_at.is_(None))
+            .values(deactivated_at=clock.now())
+            .returning(User.id)
+        ).first()
+        session.execute(sa.delete(BrowserSession).where(BrowserSession.user_id == user.id))
+        if closed:
+            audit.record(session, "user.deactivated", user.ref, by=by, workspace_id=None)
+
+
+# --- sign in and out ---------------------------------------------------------------------------------------------
+
+
+def _hashed(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def sign_in(email: str, password: str, *, address: str, user_agent: str | None = None) -> tuple[BrowserSession, str]:
+    """A new session and the secret for its cookie.
+
+    Raises ``WrongPassword``, and ``TooManyAttempts`` after 10 failures in 10 minutes of one account from one address,
+    or 100 from one address. Successes never count.
+    """
+    email = _normalized(email)[:254].replace("\0", "\ufffd")
+    _brake(email, address)
+    user = db.session.scalar(sa.select(User).where(User.email == email, User.deactivated_at.is_(None)))
+    now = clock.now()
+    if not _matches(user.password_hash if user else _NOBODY, password[: PASSWORD_LENGTH[1] + 1]) or user is None:
+        with writing() as session:
+            session.add(LoginFailure(id=new_id(now), email=email, address=address, at=now))
+            session.execute(sa.delete(LoginFailure).where(LoginFailure.at < now - FAILURE_WINDOW))
+        raise WrongPassword("The address or the password is wrong.")
+    secret = secrets.token_urlsafe(32)
+    signed_in = BrowserSession(
+        id=new_id(now),
+        secret_hash=_hashed(secret),
+        user_id=user.id,
+        created_at=now,
+        last_seen_at=now,
+        expires_at=now + SESSION_LIFE,
+        address=address,
+        user_agent=user_agent[:300] if user_agent else None,
+    )
+    with writing() as session:
+        session.add(signed_in)
+        session.execute(sa.delete(BrowserSession).where(BrowserSession.expires_at <= now))
+        audit.record(session, "user.signed_in", user.ref, by=Actor(user.ref, address), workspace_id=None)
+    return signed_in, secret
+
+
+def _brake(email: str, address: str) -> None:
+    recent = sa.and_(LoginFailure.address == address, LoginFailure.at > clock.now() - FAILURE_WINDOW)
+    for condition, limit in (
+        (recent & (LoginFailure.email == email), FAILURES_PER_ACCOUNT_AND_ADDRESS),
+        (recent, FAILURES_PER_ADDRESS),
+    ):
+        # The failure that must grow old before there is room for another attempt.
+        oldest = db.session.scalar(
+            sa.select(LoginFailure.at).where(condition).order_by(LoginFailure.at.desc()).offset(limit - 1).limit(1)
+        )
+        if oldest is not None:
+            wait = (oldest + FAILURE_WINDOW - clock.now()).total_seconds()
+            raise TooManyAttempts(max(1, round(wait + 0.5)))
+
+
+def session_of(secret: str) -> BrowserSession | None:
+    """The living session behind a cookie's secret; null when it has ended or was revoked."""
+    return db.session.scalar(
+        sa.select(BrowserSession).where(
+            BrowserSession.secret_hash == _hashed(secret), BrowserSession.expires_at > clock.now()
+        )
+    )
+
+
+def mark_seen(signed_in: BrowserSession) -> None:
+    """Remember that a person was here, at most once a minute."""
+    now = clock.now()
+    if signed_in.last_seen_at <= now - MARK_SEEN_EVERY:
+        with writing() as session:
+            session.execute(sa.update(BrowserSession).where(BrowserSession.id == signed_in.id).values(last_seen_at=now))
+
+
+def sign_out(signed_in: BrowserSession) -> None:
+    """End a session for good: a copy of its cookie is worth nothing from now on."""
+    with writing() as session:
+        session.execute(sa.delete(BrowserSession).where(BrowserSession.id == signed_in.id))
+
+
+def remember_workspace(user: User, workspace_id: uuid.UUID) -> None:
+    """Remember where a person works, so that ``/`` leads there."""
+    if user.last_workspace_id != workspace_id:
+        with writing() as session:
+            session.execute(sa.update(User).where(User.id == user.id).values(last_workspace_id=workspace_id))

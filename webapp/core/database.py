@@ -1,0 +1,107 @@
+"""How the core reads and writes: one way to write, one way to run a single statement, on SQLite and on PostgreSQL.
+
+SQLite has one writer at a time. Waiting for it in the database starves threads for seconds under load, so the
+threads of a process queue for a lock of their own first; ``busy_timeout`` is left for other processes.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import Session
+
+from webapp.extensions import db
+
+BUSY_TIMEOUT_MS = 10_000
+
+_sqlite_writer = threading.Lock()
+
+compact_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+"""JSON text as it is stored and measured: no spaces, letters as they are. Raises ``ValueError`` on NaN."""
+
+
+def engine_options(connections: int) -> dict[str, Any]:
+    """What Flask-SQLAlchemy passes to ``create_engine``; ``connections`` is how many a process keeps open.
+
+    No ping before use, it would cost every request a round trip: after a restart of PostgreSQL one request is
+    answered 503, which empties the pool.
+    """
+    return {
+        "json_serializer": compact_json,
+        "pool_size": connections,
+        "max_overflow": 2,
+        "pool_timeout": 10,
+    }
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Give SQLite its pragmas and explicit transactions; PostgreSQL needs nothing."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @sa.event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, record: Any) -> None:
+        # The driver would begin transactions by rules of its own; "begin" below does it by ours.
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        begin = connection.get_execution_options().get("sqlite_begin", "BEGIN")
+        if begin:
+            connection.exec_driver_sql(begin)
+
+
+@contextmanager
+def _turn_to_write() -> Iterator[None]:
+    if db.engine.dialect.name == "sqlite":
+        with _sqlite_writer:
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """One transaction that writes: committed at the end of the block, rolled back on any error.
+
+    The read transaction of the session, if one is open, ends first: SQLite refuses to turn a read into a write once
+    somebody else has written. Objects loaded before stay loaded.
+    """
+    session = db.session()
+    session.commit()
+    with _turn_to_write():
+        try:
+            session.connection(execution_options={"sqlite_begin": "BEGIN IMMEDIATE"})
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+
+@contextmanager
+def one_write() -> Iterator[Connection]:
+    """A connection for exactly one statement that writes and is a transaction by itself."""
+    with _turn_to_write(), one_read() as connection:
+        yield connection
+
+
+@contextmanager
+def one_read() -> Iterator[Connection]:
+    """A connection on which each statement stands alone, without the cost of a transaction around it."""
+    engine = db.engine
+    alone = {"sqlite_begin": None} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+    with engine.connect().execution_options(**alone) as connection:
+        yield connection

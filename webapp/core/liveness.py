@@ -1,0 +1,113 @@
+"""The board's own judgement: jobs that ran past their limit, and jobs whose runner fell silent.
+
+A runner is silent only while the board listens. Server processes say so by ``beat``; when none has for a while, the
+board itself was away, and silence counts from its return: a restart of the board never fails a healthy job.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from webapp.core import clock
+from webapp.core.database import writing
+from webapp.core.jobs import fail_overdue
+from webapp.core.lifecycle import FailureReason, JobStatus
+from webapp.core.models import JobRun, Listening
+from webapp.extensions import db
+
+BEAT_EVERY = timedelta(seconds=10)
+AWAY_AFTER = timedelta(seconds=45)
+"""Without a beat for this long, no server process was listening."""
+PAGE = 500
+
+
+@dataclass(frozen=True)
+class Swept:
+    """How many jobs a sweep failed, by reason."""
+
+    timed_out: int
+    lost: int
+
+
+def beat() -> None:
+    """Say that a server process listens now. If none did lately, this is the moment since which the board listens."""
+    now = clock.now()
+    returned = sa.case((Listening.beat_at < now - AWAY_AFTER, now), else_=Listening.since)
+    with writing() as session:
+        updated = session.execute(
+            sa.update(Listening).values(beat_at=now, since=returned).returning(Listening.id),
+            execution_options={"synchronize_session": False},
+        ).first()
+        if updated is None:
+            session.add(Listening(id=1, beat_at=now, since=now))
+
+
+def _listening_since() -> datetime | None:
+    """Since when the board has listened without a pause; null when it is not listening."""
+    row = db.session.execute(sa.select(Listening.beat_at, Listening.since)).first()
+    return row.since if row and row.beat_at >= clock.now() - AWAY_AFTER else None
+
+
+def sweep() -> Swept:
+    """Look at every running job whose ``check_at`` has come, fail what is overdue, and set when to look again."""
+    listening_since = _listening_since()
+    failed = {FailureReason.TIMED_OUT: 0, FailureReason.LOST: 0}
+    started = clock.now()
+    while True:
+        due = db.session.scalars(
+            sa.select(JobRun)
+            .where(JobRun.check_at <= started, JobRun.status == JobStatus.RUNNING)
+            .order_by(JobRun.check_at)
+            .limit(PAGE)
+            .execution_options(populate_existing=True)
+        ).all()
+        later = {}
+        for job in due:
+            reason, next_look = _verdict(job, listening_since)
+            if reason is None:
+                later[job] = next_look
+            elif fail_overdue(job, reason, _why(job, reason)):
+                failed[reason] += 1
+        _look_again(later)
+        if len(due) < PAGE:
+            return Swept(failed[FailureReason.TIMED_OUT], failed[FailureReason.LOST])
+
+
+def _verdict(job: JobRun, listening_since: datetime | None) -> tuple[FailureReason | None, datetime]:
+    """Why the job is to be failed now, or null and when to look at it again."""
+    now = clock.now()
+    looks = []
+    if job.max_duration is not None and job.started_at is not None:
+        looks.append(job.started_at + timedelta(seconds=job.max_duration))
+        if looks[0] <= now:
+            return FailureReason.TIMED_OUT, now
+    if job.heartbeat_timeout is not None and job.last_seen_at is not None:
+        patience = timedelta(seconds=job.heartbeat_timeout)
+        silent_since = max(job.last_seen_at, listening_since or now)
+        if silent_since + patience <= now:
+            return FailureReason.LOST, now
+        looks.append(silent_since + patience)
+    # At least a second on, so that one sweep never meets the same job twice.
+    return None, max(min(looks), now + timedelta(seconds=1))
+
+
+def _why(job: JobRun, reason: FailureReason) -> str:
+    if reason is FailureReason.TIMED_OUT:
+        return f"It ran longer than its limit of {job.max_duration} s."
+    return f"Its runner fell silent: no news for {job.heartbeat_timeout} s."
+
+
+def _look_again(later: dict[JobRun, datetime]) -> None:
+    if not later:
+        return
+    table = JobRun.__table__
+    statement = (
+        sa.update(table)
+        .where(table.c.id == sa.bindparam("job_id"), table.c.check_at == sa.bindparam("read"))
+        .values(check_at=sa.bindparam("next"))
+    )
+    with writing() as session:
+        session.connection().execute(
+            statement, [{"job_id": job.id, "read": job.check_at, "next": at} for job, at in later.items()]
+        )

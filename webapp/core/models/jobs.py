@@ -1,0 +1,157 @@
+"""The job record, its tags and its history; and the questions that one row can answer."""
+
+import uuid
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.core.lifecycle import FINAL, SUCCESSORS, EventKind, FailureReason, JobStatus
+from webapp.core.models.base import Base
+
+
+def _one_of(kind: type[StrEnum], name: str) -> sa.Enum:
+    return sa.Enum(
+        kind,
+        name=name,
+        native_enum=False,
+        create_constraint=True,
+        length=20,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+class CancelStory(StrEnum):
+    """What is known of the runner's process after a cancel."""
+
+    UNHEARD = "unheard"
+    TOLD = "told"
+    STOPPED = "stopped"
+    FINISHED_ANYWAY = "finished_anyway"
+
+
+class JobRun(Base):
+    """One run of a background job, as its runner reports it. Only ``webapp.core.jobs`` writes ``status``.
+
+    ``workspace_id`` is null only for jobs made in-process by an administrator. ``version`` grows with every write, so
+    that a reader can tell "unchanged" from two small numbers. ``check_at`` is when the board must next look whether
+    the job ran too long or fell silent; null when neither limit is set or the job is not running.
+    ``finish_refused`` is the status of the first final report that came after a cancel.
+    """
+
+    __tablename__ = "job_runs"
+    __table_args__ = (
+        sa.Index(None, "workspace_id", "id"),
+        sa.Index(None, "workspace_id", "status", "id"),
+        sa.Index(None, "workspace_id", "type", "id"),
+        sa.Index(
+            "ix_job_runs_check_at",
+            "check_at",
+            postgresql_where=sa.text("check_at IS NOT NULL"),
+            sqlite_where=sa.text("check_at IS NOT NULL"),
+        ),
+        sa.Index(
+            "ix_job_runs_parent_id",
+            "parent_id",
+            postgresql_where=sa.text("parent_id IS NOT NULL"),
+            sqlite_where=sa.text("parent_id IS NOT NULL"),
+        ),
+        sa.CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    type: Mapped[str] = mapped_column(sa.String(200))
+    status: Mapped[JobStatus] = mapped_column(_one_of(JobStatus, "status"))
+    payload: Mapped[dict[str, Any] | None]
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(sa.Text)
+    progress: Mapped[int] = mapped_column(sa.SmallInteger)
+    workspace_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("workspaces.id", ondelete="CASCADE"))
+    created_by: Mapped[str] = mapped_column(sa.String(60))
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    canceled_at: Mapped[datetime | None]
+    canceled_by: Mapped[str | None] = mapped_column(sa.String(60))
+    cancel_seen_at: Mapped[datetime | None]
+    cancel_confirmed_at: Mapped[datetime | None]
+    finish_refused: Mapped[JobStatus | None] = mapped_column(_one_of(JobStatus, "finish_refused"))
+    message: Mapped[str | None] = mapped_column(sa.String(500))
+    tags: Mapped[list[str]]
+    link: Mapped[str | None] = mapped_column(sa.String(2000))
+    runner: Mapped[str | None] = mapped_column(sa.String(200))
+    failure_reason: Mapped[FailureReason | None] = mapped_column(_one_of(FailureReason, "failure_reason"))
+    max_duration: Mapped[int | None]
+    heartbeat_timeout: Mapped[int | None]
+    last_seen_at: Mapped[datetime | None]
+    parent_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("job_runs.id", ondelete="SET NULL"))
+    version: Mapped[int]
+    check_at: Mapped[datetime | None]
+
+    @property
+    def short_id(self) -> str:
+        """The last 8 characters: version 7 ids of one minute begin alike."""
+        return str(self.id)[-8:]
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+    @property
+    def can_cancel(self) -> bool:
+        """Whether Cancel would move this job; the button and the rule read the same table."""
+        return JobStatus.CANCELED in SUCCESSORS[self.status]
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the job reached its final status; null while it is live."""
+        return self.canceled_at if self.status is JobStatus.CANCELED else self.completed_at
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From start to end; null while it runs and if it never started. Never negative."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return max(self.ended_at - self.started_at, timedelta(0))
+
+    @property
+    def cancel_story(self) -> CancelStory | None:
+        """How far the runner has followed a cancel; null unless the job is canceled."""
+        if self.status is not JobStatus.CANCELED:
+            return None
+        if self.finish_refused:
+            return CancelStory.FINISHED_ANYWAY
+        if self.cancel_confirmed_at:
+            return CancelStory.STOPPED
+        return CancelStory.TOLD if self.cancel_seen_at else CancelStory.UNHEARD
+
+
+class JobTag(Base):
+    """One tag of one job, for finding jobs by tag; the job row carries the list in the order given."""
+
+    __tablename__ = "job_tags"
+
+    workspace_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    tag: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    job_id: Mapped[uuid.UUID] = mapped_column(
+        sa.ForeignKey("job_runs.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
+class JobEvent(Base):
+    """One line of a job's history. ``at`` is the true time of what happened, which a late report may set back."""
+
+    __tablename__ = "job_events"
+    __table_args__ = (sa.Index(None, "job_id", "id"),)
+
+    id: Mapped[int] = mapped_column(sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True)
+    job_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("job_runs.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    kind: Mapped[EventKind] = mapped_column(_one_of(EventKind, "kind"))
+    from_status: Mapped[JobStatus | None] = mapped_column(_one_of(JobStatus, "from_status"))
+    to_status: Mapped[JobStatus | None] = mapped_column(_one_of(JobStatus, "to_status"))
+    by: Mapped[str] = mapped_column(sa.String(60))
+    message: Mapped[str | None] = mapped_column(sa.String(500))

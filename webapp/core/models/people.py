@@ -1,0 +1,57 @@
+"""The people who sign in, their sessions, and their failed attempts."""
+
+import uuid
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webapp.core.models.base import Base
+
+
+class User(Base):
+    """A person. ``email`` is kept in lower case; a deactivated user cannot sign in and has no sessions."""
+
+    __tablename__ = "users"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(sa.String(254), unique=True)
+    name: Mapped[str] = mapped_column(sa.String(200))
+    password_hash: Mapped[str] = mapped_column(sa.String(200))
+    created_at: Mapped[datetime]
+    deactivated_at: Mapped[datetime | None]
+    last_workspace_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("workspaces.id", ondelete="SET NULL"))
+
+    @property
+    def ref(self) -> str:
+        """How records name this person: ``user:<id>``."""
+        return f"user:{self.id}"
+
+
+class BrowserSession(Base):
+    """One signed-in browser. The secret in its cookie is stored hashed; without this row it is worth nothing."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    secret_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    address: Mapped[str | None] = mapped_column(sa.String(64))
+    user_agent: Mapped[str | None] = mapped_column(sa.String(300))
+
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+
+class LoginFailure(Base):
+    """One failed attempt to sign in, counted for a while and then swept. ``email`` is what was typed, in lower case."""
+
+    __tablename__ = "login_failures"
+    __table_args__ = (sa.Index(None, "address", "at"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(sa.String(254))
+    address: Mapped[str] = mapped_column(sa.String(64))
+    at: Mapped[datetime] = mapped_column(index=True)

@@ -1,0 +1,41 @@
+"""API tokens: what a runner shows at the door."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.core.models.base import Base
+
+
+class Scope(StrEnum):
+    """What a token may do with the jobs of its workspace."""
+
+    READ = "jobs:read"
+    WRITE = "jobs:write"
+    CANCEL = "jobs:cancel"
+
+
+class ApiToken(Base):
+    """A key to one workspace, ``cb_<public id>_<secret>``; of the secret only its SHA-256 is stored."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(sa.String(16), unique=True)
+    secret_hash: Mapped[str] = mapped_column(sa.String(64))
+    workspace_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("workspaces.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(100))
+    scopes: Mapped[list[str]]
+    created_by: Mapped[str] = mapped_column(sa.String(60))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+    @property
+    def ref(self) -> str:
+        """How records name this token: ``token:<id>``."""
+        return f"token:{self.id}"

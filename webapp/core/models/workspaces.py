@@ -1,0 +1,57 @@
+"""Workspaces and who belongs to them, in which role."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webapp.core.models.base import Base
+from webapp.core.models.people import User
+
+
+class Role(StrEnum):
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+class Workspace(Base):
+    """The wall between teams: members, tokens, jobs and settings of one workspace are unknown to every other."""
+
+    __tablename__ = "workspaces"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(100))
+    slug: Mapped[str] = mapped_column(sa.String(50), unique=True)
+    created_at: Mapped[datetime]
+
+
+class Membership(Base):
+    """One person in one workspace. The database itself holds that a workspace has at most one owner."""
+
+    __tablename__ = "memberships"
+    __table_args__ = (
+        sa.Index(
+            "uq_memberships_one_owner",
+            "workspace_id",
+            unique=True,
+            postgresql_where=sa.text("role = 'owner'"),
+            sqlite_where=sa.text("role = 'owner'"),
+        ),
+    )
+
+    workspace_id: Mapped[uuid.UUID] = mapped_column(
+        sa.ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[uuid.UUID] = mapped_column(
+        sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    role: Mapped[Role] = mapped_column(
+        sa.Enum(Role, native_enum=False, length=10, values_callable=lambda roles: [role.value for role in roles])
+    )
+    created_at: Mapped[datetime]
+
+    workspace: Mapped[Workspace] = relationship(lazy="joined", innerjoin=True)
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)

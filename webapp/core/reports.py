@@ -1,0 +1,200 @@
+"""What may be sent: a new job, and a report on one. The rules of a body alone, before any job is looked at.
+
+Both doors and the core's own functions check here, so every rule about a single field stands in this file and all
+faults of a body are named at once. Faults never repeat the rejected value.
+"""
+
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from webapp.core.database import compact_json
+from webapp.core.errors import Fault, Invalid
+from webapp.core.lifecycle import JobStatus
+
+JSON_LIMIT = 256 * 1024
+"""Bytes of compact UTF-8 JSON text that a payload or a result may have."""
+ERROR_LIMIT = 64 * 1024
+"""Bytes of UTF-8 that an error may have; what is over is cut."""
+MESSAGE_LIMIT = 500
+"""Characters that a message may have; what is over is cut."""
+CUT_MARK = "… [cut]"
+MAX_SECONDS = 30 * 24 * 3600
+"""The longest time-out."""
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("nul", "NUL characters cannot be stored")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("surrogate", "Text must be valid Unicode, without lone surrogates") from None
+    return text
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(inner) for key, inner in value.items())
+    return isinstance(value, list) and any(map(_has_nul, value))
+
+
+def _json_object(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        text = compact_json(value)
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError):
+        raise PydanticCustomError("json", "Only what JSON can say: finite numbers and valid Unicode text") from None
+    # In JSON text NUL is an escape, and so are the six harmless characters that spell it.
+    if "\\u0000" in text and _has_nul(value):
+        raise PydanticCustomError("nul", "NUL characters cannot be stored")
+    if size > JSON_LIMIT:
+        raise PydanticCustomError("size", "At most 256 KiB as JSON text")
+    return value
+
+
+def _web_address(link: str) -> str:
+    try:
+        parts = urlsplit(link)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or re.search(r"[\s\x00-\x1f\x7f]", link):
+        raise PydanticCustomError("link", "An address that begins with http:// or https://")
+    return link
+
+
+def parse_moment(value: object) -> object:
+    """ISO 8601 text as an aware moment in UTC; anything else is handed on for the type to refuse."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise PydanticCustomError("moment", "A time in ISO 8601, like 2026-11-24T14:02:00Z") from None
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise PydanticCustomError("moment", "A time needs its zone; end it with Z for UTC")
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            raise PydanticCustomError("moment", "A time between the years 1 and 9999") from None
+    return value
+
+
+def _cut_message(message: str) -> str:
+    return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - len(CUT_MARK)] + CUT_MARK
+
+
+def _cut_error(error: str) -> str:
+    """A failing job must not lose its report: what cannot be stored is replaced, what is too long is cut."""
+    text = error.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    encoded = text.encode()
+    if len(encoded) <= ERROR_LIMIT:
+        return text
+    return encoded[: ERROR_LIMIT - len(CUT_MARK.encode())].decode("utf-8", "ignore") + CUT_MARK
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Moment = Annotated[datetime, BeforeValidator(parse_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_json_object)]
+Message = Annotated[Text, AfterValidator(_cut_message)]
+Link = Annotated[
+    str,
+    Field(max_length=2000),
+    AfterValidator(_storable),
+    AfterValidator(_web_address),
+    WithJsonSchema({"type": "string", "format": "uri", "maxLength": 2000, "pattern": "^https?://"}),
+]
+RunnerName = Annotated[Text, Field(min_length=1, max_length=200)]
+Seconds = Annotated[int, Field(ge=1, le=MAX_SECONDS)]
+Tag = Annotated[Text, Field(min_length=1, max_length=64)]
+
+_SENTENCES = {
+    "extra_forbidden": "There is no such field",
+    "missing": "This field is required",
+    "uuid_parsing": "A job's id, a UUID",
+    "uuid_type": "A job's id, a UUID",
+    "datetime_type": "A time in ISO 8601, like 2026-11-24T14:02:00Z",
+    "dict_type": "A JSON object, or null",
+}
+
+
+class Body(BaseModel):
+    """Something sent. Strict: ``"50"`` is no number, ``true`` is no 1, and there are no other fields."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    @classmethod
+    def checked(cls, sent: Mapping[str, Any]) -> Self:
+        """The body, if it breaks no rule. Raises ``Invalid`` with every fault."""
+        body: Self | None = None
+        faults = []
+        try:
+            body = cls.model_validate(sent)
+        except ValidationError as error:
+            for found in error.errors(include_url=False, include_context=False, include_input=False):
+                detail = _SENTENCES.get(found["type"], found["msg"])
+                faults.append(Fault(path=found["loc"], detail=f"{detail}."))
+        faults += cls._contradictions(sent)
+        if body is None or faults:
+            raise Invalid(faults)
+        return body
+
+    @classmethod
+    def _contradictions(cls, sent: Mapping[str, Any]) -> Iterator[Fault]:
+        """Faults between fields that are each well formed."""
+        yield from ()
+
+
+class NewJob(Body):
+    """What a runner says of a job that it enqueues."""
+
+    type: Annotated[Text, Field(min_length=1, max_length=200)]
+    payload: JsonObject | None = None
+    tags: Annotated[list[Tag], Field(max_length=20)] | None = None
+    max_duration: Seconds | None = None
+    heartbeat_timeout: Seconds | None = None
+    parent_id: Annotated[uuid.UUID, Field(strict=False)] | None = None
+    link: Link | None = None
+    runner: RunnerName | None = None
+
+
+class Report(Body):
+    """What a runner says of a job that exists. A field that is null was not sent; nothing at all is a heartbeat.
+
+    ``occurred_at`` tells when it happened, in a report sent late.
+    """
+
+    status: Annotated[JobStatus, Field(strict=False)] = None  # type: ignore[assignment]  # absent, but never null
+    progress: Annotated[int, Field(ge=0, le=100)] = None  # type: ignore[assignment]  # absent, but never null
+    message: Message | None = None
+    result: JsonObject | None = None
+    error: Annotated[str, AfterValidator(_cut_error)] | None = None
+    link: Link | None = None
+    runner: RunnerName | None = None
+    occurred_at: Moment | None = None
+
+    @classmethod
+    def _contradictions(cls, sent: Mapping[str, Any]) -> Iterator[Fault]:
+        status = sent.get("status")
+        if sent.get("error") is not None and status != JobStatus.FAILED:
+            yield Fault(("error",), "Only a report with status failed carries an error.")
+        if sent.get("result") is not None and status in (JobStatus.FAILED, JobStatus.CANCELED):
+            yield Fault(("result",), "A report with status failed or canceled carries no result.")
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What was sent to be kept as it is: all but the status and the time."""
+        return {
+            name: value
+            for name in ("progress", "message", "result", "error", "link", "runner")
+            if (value := getattr(self, name)) is not None
+        }

@@ -1,0 +1,133 @@
+"""API tokens: made once and shown once, found at every request, revoked for good."""
+
+import hashlib
+import hmac
+import secrets
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from webapp.core import audit, clock
+from webapp.core.audit import Actor
+from webapp.core.database import one_read, one_write, writing
+from webapp.core.errors import Fault, Invalid, NotFound
+from webapp.core.models import ApiToken, Scope, new_id
+from webapp.extensions import db
+
+RUNNER_SCOPES = (Scope.READ, Scope.WRITE)
+"""What a new token may do unless told otherwise."""
+MARK_USED_EVERY = timedelta(minutes=1)
+NAME_LIMIT = 100
+
+_token = ApiToken.__table__.c
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """A token that was shown and found good: which one, for which workspace, with which scopes."""
+
+    id: uuid.UUID
+    workspace_id: uuid.UUID
+    scopes: frozenset[str]
+
+    @property
+    def ref(self) -> str:
+        return f"token:{self.id}"
+
+
+def _hashed(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def create(
+    workspace_id: uuid.UUID,
+    name: str,
+    *,
+    scopes: Collection[str] = RUNNER_SCOPES,
+    expires_at: datetime | None = None,
+    by: Actor,
+) -> tuple[ApiToken, str]:
+    """A new token and its full text, which is never to be had again. Raises ``Invalid``."""
+    faults = []
+    if not 1 <= len(name.strip()) <= NAME_LIMIT:
+        faults.append(Fault(("name",), f"A name of 1 to {NAME_LIMIT} characters."))
+    if not scopes or not set(scopes) <= set(Scope):
+        faults.append(Fault(("scopes",), f"One or more of {', '.join(Scope)}."))
+    if expires_at is not None and expires_at <= clock.now():
+        faults.append(Fault(("expires_at",), "A moment in the future."))
+    if faults:
+        raise Invalid(faults)
+    public_id, secret = secrets.token_hex(6), secrets.token_hex(24)
+    at = clock.now()
+    token = ApiToken(
+        id=new_id(at),
+        public_id=public_id,
+        secret_hash=_hashed(secret),
+        workspace_id=workspace_id,
+        name=name.strip(),
+        scopes=[scope.value for scope in Scope if scope in scopes],
+        created_by=by.ref,
+        created_at=at,
+        expires_at=expires_at,
+    )
+    with writing() as session:
+        session.add(token)
+        audit.record(
+            session, "token.created", token.ref, by=by, workspace_id=workspace_id, detail={"scopes": token.scopes}
+        )
+    return token, f"cb_{public_id}_{secret}"
+
+
+def find(text: str) -> Bearer | None:
+    """The token behind ``cb_<public id>_<secret>``, read afresh; null when it is unknown, wrong, expired or revoked."""
+    mark, _, rest = text.partition("_")
+    public_id, _, secret = rest.partition("_")
+    if mark != "cb" or not secret or not text.isascii() or "\0" in text:
+        return None
+    with one_read() as connection:
+        row = connection.execute(_BY_PUBLIC_ID, {"public_id": public_id}).first()
+    if row is None or not hmac.compare_digest(row.secret_hash, _hashed(secret)):
+        return None
+    now = clock.now()
+    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+        return None
+    if row.last_used_at is None or row.last_used_at <= now - MARK_USED_EVERY:
+        with one_write() as connection:
+            connection.execute(sa.update(ApiToken.__table__).where(_token.id == row.id).values(last_used_at=now))
+    return Bearer(row.id, row.workspace_id, frozenset(row.scopes))
+
+
+_BY_PUBLIC_ID = sa.select(
+    _token.id,
+    _token.secret_hash,
+    _token.workspace_id,
+    _token.scopes,
+    _token.expires_at,
+    _token.revoked_at,
+    _token.last_used_at,
+).where(_token.public_id == sa.bindparam("public_id"))
+
+
+def of_workspace(workspace_id: uuid.UUID) -> Sequence[ApiToken]:
+    """All tokens of a workspace, newest first, the revoked ones too."""
+    return db.session.scalars(
+        sa.select(ApiToken).where(ApiToken.workspace_id == workspace_id).order_by(ApiToken.id.desc())
+    ).all()
+
+
+def revoke(public_id: str, *, within: uuid.UUID | None = None, by: Actor) -> ApiToken:
+    """Refuse a token from now on, in every process. Again changes nothing. Raises ``NotFound``."""
+    query = sa.select(ApiToken).where(ApiToken.public_id == public_id)
+    if within is not None:
+        query = query.where(ApiToken.workspace_id == within)
+    with writing() as session:
+        token = session.scalar(query.execution_options(populate_existing=True))
+        if token is None:
+            raise NotFound("There is no such token.")
+        if token.revoked_at is None:
+            token.revoked_at = clock.now()
+            audit.record(session, "token.revoked", token.ref, by=by, workspace_id=token.workspace_id)
+    return token

@@ -1,0 +1,118 @@
+"""Workspaces and their members. Loading is the permission: whoever is no member finds nothing."""
+
+import re
+import uuid
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from webapp.core import audit, clock
+from webapp.core.audit import Actor
+from webapp.core.database import writing
+from webapp.core.errors import Fault, Invalid, NotFound, Refused
+from webapp.core.models import Membership, Role, User, Workspace, new_id
+from webapp.extensions import db
+
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
+
+
+def create(name: str, slug: str, *, owner: User, by: Actor) -> Workspace:
+    """A new workspace with its owner. Raises ``Invalid``, and ``Refused`` (``slug_taken``)."""
+    faults = []
+    if not 1 <= len(name.strip()) <= 100:
+        faults.append(Fault(("name",), "A name of 1 to 100 characters."))
+    if not SLUG.fullmatch(slug):
+        faults.append(Fault(("slug",), "1 to 50 small letters, digits and hyphens, no hyphen at either end."))
+    if faults:
+        raise Invalid(faults)
+    now = clock.now()
+    workspace = Workspace(id=new_id(now), name=name.strip(), slug=slug, created_at=now)
+    try:
+        with writing() as session:
+            session.add(workspace)
+            session.flush()
+            session.add(Membership(workspace_id=workspace.id, user_id=owner.id, role=Role.OWNER, created_at=now))
+            audit.record(session, "workspace.created", f"workspace:{workspace.id}", by=by, workspace_id=workspace.id)
+    except IntegrityError:
+        raise Refused("slug_taken", f"There is already a workspace with the slug {slug}.") from None
+    return workspace
+
+
+def by_slug(slug: str) -> Workspace:
+    """A workspace, whoever asks: for the command line alone. Raises ``NotFound``."""
+    workspace = db.session.scalar(sa.select(Workspace).where(Workspace.slug == slug))
+    if workspace is None:
+        raise NotFound(f"There is no workspace with the slug {slug}.")
+    return workspace
+
+
+def everything() -> Sequence[Workspace]:
+    """All workspaces, by slug: for the command line alone."""
+    return db.session.scalars(sa.select(Workspace).order_by(Workspace.slug)).all()
+
+
+def membership(slug: str, user_id: uuid.UUID) -> Membership:
+    """The membership by which a person may enter a workspace. Raises ``NotFound``: not yours looks like not there."""
+    found = db.session.scalar(
+        sa.select(Membership)
+        .join(Membership.workspace)
+        .where(Workspace.slug == slug, Membership.user_id == user_id)
+        .execution_options(populate_existing=True)
+    )
+    if found is None:
+        raise NotFound("There is no such page.")
+    return found
+
+
+def of_user(user_id: uuid.UUID) -> Sequence[Membership]:
+    """The workspaces of a person with the role in each, by name."""
+    return db.session.scalars(
+        sa.select(Membership)
+        .join(Membership.workspace)
+        .where(Membership.user_id == user_id)
+        .order_by(sa.func.lower(Workspace.name), Workspace.slug)
+    ).all()
+
+
+def members(workspace_id: uuid.UUID) -> Sequence[Membership]:
+    """Everybody in a workspace, by name."""
+    return db.session.scalars(
+        sa.select(Membership)
+        .join(Membership.user)
+        .where(Membership.workspace_id == workspace_id)
+        .order_by(sa.func.lower(User.name), User.email)
+    ).all()
+
+
+def add_member(workspace: Workspace, user: User, role: Role, *, by: Actor) -> None:
+    """Let a person in. Raises ``Refused`` (``already_member``); ``Invalid`` for the role owner."""
+    if role is Role.OWNER:
+        raise Invalid([Fault(("role",), "A workspace has one owner; transfer the ownership instead.")])
+    try:
+        with writing() as session:
+            session.add(Membership(workspace_id=workspace.id, user_id=user.id, role=role, created_at=clock.now()))
+            audit.record(
+                session, "member.added", user.ref, by=by, workspace_id=workspace.id, detail={"role": role.value}
+            )
+    except IntegrityError:
+        raise Refused("already_member", f"{user.email} is already in {workspace.slug}.") from None
+
+
+def transfer(workspace: Workspace, to: User, *, by: Actor) -> None:
+    """Make a member the owner; who was owner becomes admin. To the owner it changes nothing. Raises ``NotFound``."""
+    here = Membership.workspace_id == workspace.id
+    with writing() as session:
+        heir = session.scalar(
+            sa.select(Membership)
+            .where(here, Membership.user_id == to.id)
+            .with_for_update(of=Membership)
+            .execution_options(populate_existing=True)
+        )
+        if heir is None:
+            raise NotFound(f"{to.email} is not a member of {workspace.slug}; add them first.")
+        if heir.role is Role.OWNER:
+            return
+        session.execute(sa.update(Membership).where(here, Membership.role == Role.OWNER).values(role=Role.ADMIN))
+        session.execute(sa.update(Membership).where(here, Membership.user_id == to.id).values(role=Role.OWNER))
+        audit.record(session, "workspace.transferred", to.ref, by=by, workspace_id=workspace.id)

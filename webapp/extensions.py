@@ -1,0 +1,14 @@
+"""The extensions, made bare here and bound to the app in ``create_app``."""
+
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf.csrf import CSRFProtect
+from htmx_flask import Htmx
+
+from webapp.core.models import Base
+
+# Objects stay loaded after a commit: a verb commits once, at its end, and hands its result to a door.
+db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
+migrate = Migrate()
+csrf = CSRFProtect()
+htmx = Htmx()

@@ -1,0 +1,12 @@
+"""What a server imports: ``granian --interface wsgi wsgi:app`` or ``gunicorn wsgi:app``."""
+
+from webapp import create_app
+from webapp.config import SettingsError
+from webapp.listening import beat_while_serving
+
+try:
+    app = create_app()
+except SettingsError as error:
+    raise SystemExit(f"Callboard cannot start. {error}") from None
+
+beat_while_serving(app)
