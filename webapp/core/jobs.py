@@ -25,11 +25,14 @@ from webapp.core.audit import SYSTEM, Actor
 from webapp.core.database import compact_json, one_write, writing
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
 from webapp.core.lifecycle import FINAL, REVIVABLE, EventKind, FailureReason, JobStatus, predecessors
-from webapp.core.models import JobEvent, JobRun, JobTag, new_id
+from webapp.core.models import Base, JobEvent, JobRun, JobTag, new_id
 from webapp.core.reports import NewJob, Report
 from webapp.extensions import db
 
-_job = JobRun.__table__.c
+_JOBS = Base.metadata.tables[JobRun.__tablename__]
+_EVENTS = Base.metadata.tables[JobEvent.__tablename__]
+_TAGS = Base.metadata.tables[JobTag.__tablename__]
+_job = _JOBS.c
 _HOT_COLUMNS = [column for column in _job if column.name != "payload"]
 """What a write gives back. The payload may be large, and nobody who reports on a job asks for it."""
 
@@ -71,8 +74,9 @@ def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor) -> JobRun
     """Create a pending job from a checked body, with its ``enqueued`` event. Raises as ``enqueue_job`` does."""
     now = clock.now()
     tags = list(dict.fromkeys(new.tags or ()))
-    values = dict.fromkeys(JobRun.__table__.columns.keys()) | {
-        "id": new_id(now),
+    job_id = new_id(now)
+    values: dict[str, Any] = dict.fromkeys(_job.keys()) | {
+        "id": job_id,
         "type": new.type,
         "status": JobStatus.PENDING,
         "payload": new.payload,
@@ -93,13 +97,13 @@ def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor) -> JobRun
         with writing() as session:
             if new.parent_id is not None and not _stands_in(session, new.parent_id, workspace_id):
                 raise Invalid([Fault(("parent_id",), "There is no such job in this workspace.")])
-            session.execute(sa.insert(JobRun.__table__), values)
+            session.execute(sa.insert(_JOBS), values)
             if tags:
                 session.execute(
-                    sa.insert(JobTag.__table__),
-                    [{"workspace_id": workspace_id, "tag": tag, "job_id": values["id"]} for tag in tags],
+                    sa.insert(_TAGS),
+                    [{"workspace_id": workspace_id, "tag": tag, "job_id": job_id} for tag in tags],
                 )
-            _tell(session, values["id"], EventKind.ENQUEUED, at=now, by=by, to=JobStatus.PENDING)
+            _tell(session, job_id, EventKind.ENQUEUED, at=now, by=by, to=JobStatus.PENDING)
     except IntegrityError:
         raise NotFound("There is no such workspace.") from None
     return _loaded(values)
@@ -201,7 +205,7 @@ def _stay(job_id: uuid.UUID, report: Report, within: uuid.UUID | None) -> JobRun
     statement = _conditional_update(statuses, frozenset(content), within is not None)
     with one_write() as connection:
         row = connection.execute(statement, _keys(job_id, within) | content | {"at": clock.now()}).first()
-    return _loaded(row._mapping) if row else None
+    return _loaded(row) if row else None
 
 
 def _move(job_id: uuid.UUID, report: Report, within: uuid.UUID | None, by: Actor) -> JobRun | None:
@@ -210,7 +214,7 @@ def _move(job_id: uuid.UUID, report: Report, within: uuid.UUID | None, by: Actor
         return None
     with writing() as session:
         row = _move_within(session, job_id, report, within, by)
-    return _loaded(row._mapping) if row else None
+    return _loaded(row) if row else None
 
 
 def _move_within(
@@ -282,7 +286,7 @@ def _revive(job: JobRun, report: Report, by: Actor) -> JobRun | None:
         )  # fmt: skip
         if JobStatus.RUNNING in _moves_from(report):
             row = _move_within(session, job.id, report, job.workspace_id, by)
-    return _loaded(row._mapping) if row else None
+    return _loaded(row) if row else None
 
 
 def _hear_of_cancel(job: JobRun, report: Report, by: Actor) -> JobRun:
@@ -328,7 +332,7 @@ def cancel_job(job_id: uuid.UUID, *, within: uuid.UUID | None = None, by: Actor 
             _tell_move(session, row, by=by)
             audit.record(session, "job.canceled", f"job:{job_id}", by=by, workspace_id=row.workspace_id)
     if row:
-        return _loaded(row._mapping)
+        return _loaded(row)
     job = get_job_status(job_id, within=within)
     if job.status is not JobStatus.CANCELED:
         raise Refused("job_finished", f"The job had already {job.status} and cannot be canceled.", job)
@@ -391,7 +395,7 @@ def _conditional_update(statuses: frozenset[JobStatus], fields: frozenset[str], 
         condition &= _job.workspace_id == sa.bindparam("within")
     changes: dict[str, Any] = {field: sa.bindparam(field) for field in fields}
     changes |= {"updated_at": sa.bindparam("at"), "last_seen_at": sa.bindparam("at"), "version": _job.version + 1}
-    return sa.update(JobRun.__table__).where(condition).values(changes).returning(*_HOT_COLUMNS)
+    return sa.update(_JOBS).where(condition).values(changes).returning(*_HOT_COLUMNS)
 
 
 def _write(
@@ -404,7 +408,7 @@ def _write(
     """One conditional UPDATE; the row as it now stands, or null when the condition did not hold."""
     if within is not None:
         condition &= _job.workspace_id == within
-    statement = sa.update(JobRun.__table__).where(_job.id == job_id, condition).values(changes)
+    statement = sa.update(_JOBS).where(_job.id == job_id, condition).values(changes)
     return session.execute(statement.returning(*_HOT_COLUMNS)).first()
 
 
@@ -428,13 +432,13 @@ def _tell(
     message: str | None = None,
 ) -> None:
     event = {"job_id": job_id, "at": at, "kind": kind, "from_status": start, "to_status": to}
-    session.execute(sa.insert(JobEvent.__table__).values(event | {"by": by.ref, "message": message}))
+    session.execute(sa.insert(_EVENTS).values(event | {"by": by.ref, "message": message}))
 
 
-def _loaded(values: Mapping[str, Any]) -> JobRun:
+def _loaded(found: Mapping[str, Any] | Row[Any]) -> JobRun:
     """A row that a statement gave back, as the session's object; what is missing is loaded when asked for."""
     job = JobRun()
-    for name, value in values.items():
+    for name, value in (found if isinstance(found, Mapping) else found._mapping).items():
         set_committed_value(job, name, value)
     make_transient_to_detached(job)
     return db.session.merge(job, load=False)

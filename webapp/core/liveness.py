@@ -13,7 +13,7 @@ from webapp.core import clock
 from webapp.core.database import writing
 from webapp.core.jobs import fail_overdue
 from webapp.core.lifecycle import FailureReason, JobStatus
-from webapp.core.models import JobRun, Listening
+from webapp.core.models import Base, JobRun, Listening
 from webapp.extensions import db
 
 BEAT_EVERY = timedelta(seconds=10)
@@ -101,7 +101,7 @@ def _why(job: JobRun, reason: FailureReason) -> str:
 def _look_again(later: dict[JobRun, datetime]) -> None:
     if not later:
         return
-    table = JobRun.__table__
+    table = Base.metadata.tables[JobRun.__tablename__]
     statement = (
         sa.update(table)
         .where(table.c.id == sa.bindparam("job_id"), table.c.check_at == sa.bindparam("read"))

@@ -14,7 +14,7 @@ from webapp.core import audit, clock
 from webapp.core.audit import Actor
 from webapp.core.database import one_read, one_write, writing
 from webapp.core.errors import Fault, Invalid, NotFound
-from webapp.core.models import ApiToken, Scope, new_id
+from webapp.core.models import ApiToken, Base, Scope, new_id
 from webapp.extensions import db
 
 RUNNER_SCOPES = (Scope.READ, Scope.WRITE)
@@ -22,7 +22,8 @@ RUNNER_SCOPES = (Scope.READ, Scope.WRITE)
 MARK_USED_EVERY = timedelta(minutes=1)
 NAME_LIMIT = 100
 
-_token = ApiToken.__table__.c
+_TOKENS = Base.metadata.tables[ApiToken.__tablename__]
+_token = _TOKENS.c
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def find(text: str) -> Bearer | None:
         return None
     if row.last_used_at is None or row.last_used_at <= now - MARK_USED_EVERY:
         with one_write() as connection:
-            connection.execute(sa.update(ApiToken.__table__).where(_token.id == row.id).values(last_used_at=now))
+            connection.execute(sa.update(_TOKENS).where(_token.id == row.id).values(last_used_at=now))
     return Bearer(row.id, row.workspace_id, frozenset(row.scopes))
 
 
