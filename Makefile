@@ -1,0 +1,48 @@
+# What stays to be done once is done once: each lock file has a stamp in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+BASE := .venv/base.stamp
+DEV := .venv/dev.stamp
+KEY := instance/secret_key
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	--custom-compile-command "make lock" --no-emit-index-url
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test lint lock
+
+help:  ## print this
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
+
+setup: $(DEV) $(KEY)  ## make .venv from the lock file, and a secret key
+
+demo: $(BASE) $(KEY)  ## a board with a sample runner at work, on http://127.0.0.1:8000
+	@$(BIN)/python -m flask --app wsgi demo run
+
+run: $(BASE) $(KEY)  ## serve what the environment configures, chores included
+	@$(BIN)/python -m flask --app wsgi serve
+
+test: setup  ## every test, on SQLite and PostgreSQL and in a browser
+	$(BIN)/python -m pytest
+
+lint: setup  ## ruff, mypy and djlint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	@if find templates -name '*.html' 2>/dev/null | grep -q .; then $(BIN)/djlint --lint templates; fi
+
+lock: $(DEV)  ## pin and hash what requirements/*.in ask for
+	$(COMPILE) requirements/base.in -o requirements/base.txt
+	$(COMPILE) requirements/dev.in -c requirements/base.txt -o requirements/dev.txt
+
+$(BASE): requirements/base.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Callboard needs Python 3.11 or newer.")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/base.txt
+	@touch $@
+
+$(DEV): requirements/dev.txt $(BASE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(KEY): | $(BASE)
+	@$(BIN)/python -c 'from pathlib import Path; from webapp.config import write_secret_key; write_secret_key(Path("instance"))'

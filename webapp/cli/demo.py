@@ -1,0 +1,113 @@
+"""``flask demo``: a board with something on it, in one command. What ``make demo`` starts."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+from flask import current_app
+from flask_migrate import upgrade
+
+from webapp.cli.processes import Together, local_address, require_free_port, start_board
+from webapp.cli.refusals import NounGroup
+from webapp.core import accounts, tokens, workspaces
+from webapp.core.audit import SYSTEM
+from webapp.core.errors import NotFound
+from webapp.core.models import Role, User, Workspace
+from webapp.extensions import db
+
+group = NounGroup("demo", help="A board with a sample runner at work.")
+
+EMAIL = "demo@example.com"
+SLUG = "demo"
+
+
+@dataclass
+class Login:
+    """What the demo remembers from one start to the next, in a file that only its owner can read."""
+
+    email: str
+    password: str
+    token: str = ""
+
+    @classmethod
+    def kept_in(cls, path: Path) -> "Login | None":
+        try:
+            return cls(**json.loads(path.read_text()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            raise click.ClickException(f"{path} is damaged; remove it, and a new login is made.") from None
+
+    def keep_in(self, path: Path) -> None:
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+@group.command()
+def run() -> None:
+    """Start the server, the chores and a sample runner, and print where to sign in."""
+    config = current_app.config
+    require_free_port(config["HOST"], config["PORT"])
+    login = prepare(Path(current_app.instance_path) / "demo.json")
+    folder = Path(current_app.root_path).parent
+    with Together(folder) as together:
+        if not start_board(together, current_app):
+            return
+        address = local_address(config["HOST"], config["PORT"])
+        together.start(
+            "The sample runner",
+            str(folder / "examples" / "archive_runner.py"),
+            environ={"CALLBOARD_URL": address, "CALLBOARD_TOKEN": login.token},
+        )
+        click.echo(
+            f"\n  Callboard   {config['PUBLIC_URL']}\n"
+            f"  e-mail      {login.email}\n"
+            f"  password    {login.password}\n\n"
+            "  A sample runner is at work. Ctrl-C stops everything.\n"
+        )
+        together.wait()
+
+
+def prepare(path: Path) -> Login:
+    """Bring the database up to date with all that the demo needs; what is already there is kept."""
+    upgrade()
+    login = Login.kept_in(path)
+    if login is None:
+        login = Login(EMAIL, secrets.token_urlsafe(12))
+        _account(login, forgotten=True)
+    operator = _account(login, forgotten=False)
+    workspace = _workspace(operator)
+    if not _is_good(login.token, workspace):
+        _, login.token = tokens.create(workspace.id, "Sample runner", by=SYSTEM)
+    login.keep_in(path)
+    # The children open connections of their own.
+    db.session.remove()
+    db.engine.dispose()
+    return login
+
+
+def _account(login: Login, *, forgotten: bool) -> User:
+    try:
+        user = accounts.by_email(login.email)
+    except NotFound:
+        return accounts.create(login.email, "Demo operator", login.password, by=SYSTEM)
+    if forgotten:
+        accounts.set_password(user, login.password, by=SYSTEM)
+    return user
+
+
+def _workspace(operator: User) -> Workspace:
+    try:
+        workspace = workspaces.by_slug(SLUG)
+    except NotFound:
+        return workspaces.create("Demo", SLUG, owner=operator, by=SYSTEM)
+    if operator.id not in {member.user_id for member in workspaces.members(workspace.id)}:
+        workspaces.add_member(workspace, operator, Role.ADMIN, by=SYSTEM)
+    return workspace
+
+
+def _is_good(token: str, workspace: Workspace) -> bool:
+    bearer = tokens.find(token)
+    return bearer is not None and bearer.workspace_id == workspace.id and set(tokens.RUNNER_SCOPES) <= bearer.scopes

@@ -1,0 +1,72 @@
+"""``flask jobs``: the verbs of a job from a shell, for jobs of every workspace and of none."""
+
+import json
+import uuid
+from datetime import datetime
+from typing import Any
+
+import click
+
+from webapp.cli.refusals import NounGroup
+from webapp.core import jobs, workspaces
+from webapp.core.models import JobRun
+
+group = NounGroup("jobs", help="Jobs: enqueue, show, cancel.")
+
+SHOWN = (
+    "id", "type", "status", "payload", "result", "error", "progress", "workspace_id", "created_by", "started_at",
+    "completed_at", "created_at", "updated_at", "canceled_at", "canceled_by", "cancel_seen_at", "cancel_confirmed_at",
+    "message", "tags", "link", "runner", "failure_reason", "max_duration", "heartbeat_timeout", "last_seen_at",
+    "parent_id",
+)  # fmt: skip
+
+
+class Json(click.ParamType[Any]):
+    """Text that is JSON; whether it is fit for a payload is for the core to say."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            self.fail('It must be JSON, like \'{"folder": "/srv/reports"}\'.', param, ctx)
+
+
+@group.command()
+@click.argument("type", metavar="TYPE")
+@click.option("--workspace", "slug", metavar="SLUG", help="Without it only the command line sees the job.")
+@click.option("--payload", type=Json(), help="A JSON object: what the job is asked to do.")
+@click.option("--tag", "tags", multiple=True, help="May be given several times.")
+@click.option("--max-duration", type=int, help="Seconds after which the board fails the job.")
+@click.option("--heartbeat-timeout", type=int, help="Seconds of silence after which the job counts as lost.")
+@click.option("--parent", "parent_id", type=click.UUID, metavar="ID", help="The job that this one belongs to.")
+@click.option("--link", help="The runner's own page or log.")
+@click.option("--runner", help="The host or worker that takes it.")
+def enqueue(type: str, slug: str | None, **fields: Any) -> None:
+    """Create a pending job and print its id."""
+    workspace_id = workspaces.by_slug(slug).id if slug is not None else None
+    click.echo(jobs.enqueue_job(type, workspace_id, **fields))
+
+
+@group.command()
+@click.argument("id", type=click.UUID)
+def show(id: uuid.UUID) -> None:
+    """Print a job as JSON."""
+    click.echo(_as_json(jobs.get_job_status(id)))
+
+
+@group.command()
+@click.argument("id", type=click.UUID)
+def cancel(id: uuid.UUID) -> None:
+    """Cancel a job; its runner hears of it when it next reports."""
+    job = jobs.cancel_job(id)
+    click.echo(f"The job {job.id} is canceled.")
+
+
+def _as_json(job: JobRun) -> str:
+    return json.dumps({name: getattr(job, name) for name in SHOWN}, default=_plain, ensure_ascii=False, indent=2)
+
+
+def _plain(value: object) -> str:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)

@@ -1,0 +1,53 @@
+"""``flask tokens``: what runners show to be let in."""
+
+import click
+
+from webapp.cli.refusals import NounGroup
+from webapp.core import clock, tokens, workspaces
+from webapp.core.audit import SYSTEM
+from webapp.core.models import ApiToken, Scope
+
+group = NounGroup("tokens", help="API tokens: what runners show to be let in.")
+
+workspace_option = click.option("--workspace", "slug", required=True, metavar="SLUG")
+
+
+@group.command()
+@workspace_option
+@click.option("--name", required=True, help="What it is for.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="May be given several times; jobs:read and jobs:write unless told otherwise.",
+)
+def create(slug: str, name: str, scopes: tuple[str, ...]) -> None:
+    """Make a token and print it, alone; it is never shown again."""
+    workspace = workspaces.by_slug(slug)
+    _, text = tokens.create(workspace.id, name, scopes=scopes or tokens.RUNNER_SCOPES, by=SYSTEM)
+    click.echo(text)
+
+
+@group.command("list")
+@workspace_option
+def list_(slug: str) -> None:
+    """Print the tokens of a workspace, newest first: public id, name, scopes and standing."""
+    for token in tokens.of_workspace(workspaces.by_slug(slug).id):
+        click.echo("\t".join([token.public_id, token.name, " ".join(token.scopes), _standing(token)]))
+
+
+def _standing(token: ApiToken) -> str:
+    if token.revoked_at is not None:
+        return "revoked"
+    if token.expires_at is not None and token.expires_at <= clock.now():
+        return "expired"
+    return f"last used {token.last_used_at:%Y-%m-%d %H:%M} UTC" if token.last_used_at else "never used"
+
+
+@group.command()
+@click.argument("public_id")
+def revoke(public_id: str) -> None:
+    """Refuse a token from now on."""
+    token = tokens.revoke(public_id, by=SYSTEM)
+    click.echo(f"The token {token.public_id} ({token.name}) is refused from now on.")

@@ -1,0 +1,59 @@
+"""``flask users``: who may sign in."""
+
+import sys
+
+import click
+
+from webapp.cli.refusals import NounGroup
+from webapp.core import accounts
+from webapp.core.audit import SYSTEM
+
+group = NounGroup("users", help="Accounts: who may sign in.")
+
+password_stdin = click.option(
+    "--password-stdin", "from_stdin", is_flag=True, help="Read the password from standard input; else it is asked for."
+)
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        # The end of the line belongs to the shell's echo, anything else to the password.
+        return sys.stdin.readline().rstrip("\r\n")
+    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return asked
+
+
+@group.command()
+@click.argument("email")
+@click.option("--name", required=True, help="The name that others see.")
+@password_stdin
+def create(email: str, name: str, from_stdin: bool) -> None:
+    """Make an account."""
+    user = accounts.create(email, name, _password(from_stdin), by=SYSTEM)
+    click.echo(f"{user.email} can sign in now.")
+
+
+@group.command("list")
+def list_() -> None:
+    """Print every account: address, name and, if so, that it is deactivated."""
+    for user in accounts.everybody():
+        click.echo("\t".join([user.email, user.name] + ["deactivated"] * (user.deactivated_at is not None)))
+
+
+@group.command("set-password")
+@click.argument("email")
+@password_stdin
+def set_password(email: str, from_stdin: bool) -> None:
+    """Give an account a new password and sign it out everywhere."""
+    user = accounts.by_email(email)
+    accounts.set_password(user, _password(from_stdin), by=SYSTEM)
+    click.echo(f"{user.email} has a new password and is signed out everywhere.")
+
+
+@group.command()
+@click.argument("email")
+def deactivate(email: str) -> None:
+    """Close an account and sign it out everywhere; what it did stays under its name."""
+    user = accounts.by_email(email)
+    accounts.deactivate(user, by=SYSTEM)
+    click.echo(f"{user.email} can no longer sign in.")

@@ -1,0 +1,49 @@
+"""``flask workspaces``: the walls between teams, and who is inside."""
+
+import click
+
+from webapp.cli.refusals import NounGroup
+from webapp.core import accounts, workspaces
+from webapp.core.audit import SYSTEM
+from webapp.core.models import Role
+
+group = NounGroup("workspaces", help="Workspaces and their members.")
+
+
+@group.command()
+@click.argument("name")
+@click.option("--slug", required=True, help="The workspace's part of its address.")
+@click.option("--owner", required=True, metavar="EMAIL", help="The account that owns it.")
+def create(name: str, slug: str, owner: str) -> None:
+    """Make a workspace with its owner."""
+    workspace = workspaces.create(name, slug, owner=accounts.by_email(owner), by=SYSTEM)
+    click.echo(f"The workspace {workspace.slug} is there.")
+
+
+@group.command("add-member")
+@click.argument("slug")
+@click.argument("email")
+@click.option("--role", type=click.Choice([Role.ADMIN.value, Role.MEMBER.value]), default=Role.MEMBER.value)
+def add_member(slug: str, email: str, role: str) -> None:
+    """Let a person into a workspace."""
+    workspace, user = workspaces.by_slug(slug), accounts.by_email(email)
+    workspaces.add_member(workspace, user, Role(role), by=SYSTEM)
+    click.echo(f"{user.email} is {role} of {workspace.slug}.")
+
+
+@group.command()
+@click.argument("slug")
+@click.argument("email")
+def transfer(slug: str, email: str) -> None:
+    """Make a member the owner; who was owner becomes admin."""
+    workspace, user = workspaces.by_slug(slug), accounts.by_email(email)
+    workspaces.transfer(workspace, user, by=SYSTEM)
+    click.echo(f"{user.email} is owner of {workspace.slug}.")
+
+
+@group.command("list")
+def list_() -> None:
+    """Print every workspace: slug, name and members with their roles."""
+    for workspace in workspaces.everything():
+        members = ", ".join(f"{member.user.email} ({member.role})" for member in workspaces.members(workspace.id))
+        click.echo(f"{workspace.slug}\t{workspace.name}\t{members}")
