@@ -82,7 +82,7 @@ def start_board(together: Together, app: Flask) -> bool:
     together.start(
         "The server", "-m", "granian", "--interface", "wsgi", "wsgi:app", "--host", host, "--port", str(port),
         "--workers", str(app.config["WORKERS"]), "--blocking-threads", str(app.config["THREADS"]),
-        "--workers-kill-timeout", "5", "--log-level", "warning",
+        "--workers-kill-timeout", "5", "--log-level", "error",
     )  # fmt: skip
     together.start("The chores", "-m", "flask", "--app", "wsgi", "maintain", "run")
     return together.wait_for_server(host, port)

@@ -1,0 +1,351 @@
+"""The administrator's commands: what each does, and its one line when it refuses."""
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from tests.conftest import PASSWORD, ROOT, SECRET_KEY, Cast, Clock, dispose, make_app
+from webapp.cli import maintain
+from webapp.cli.refusals import NOT_MIGRATED
+from webapp.core import accounts, jobs, tokens, workspaces
+from webapp.core.lifecycle import JobStatus
+from webapp.core.models import Role
+
+NOBODY = str(uuid.UUID(int=7))
+
+
+def run(app: Flask, *words: str, stdin: str | None = None) -> Result:
+    """One command, as typed."""
+    return app.test_cli_runner().invoke(args=words, input=stdin)
+
+
+def told(app: Flask, *words: str, stdin: str | None = None) -> str:
+    """What a command that succeeds prints."""
+    result = run(app, *words, stdin=stdin)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
+
+
+def refused(app: Flask, *words: str, stdin: str | None = None) -> str:
+    """The one line of a command that is refused; nothing of it is on standard output."""
+    result = run(app, *words, stdin=stdin)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr.removeprefix("Error: ").rstrip()
+
+
+# --- users -------------------------------------------------------------------------------------------------------
+
+
+def test_a_created_user_can_sign_in_with_the_password_from_standard_input(app: Flask) -> None:
+    printed = told(
+        app, "users", "create", "Dora@example.com", "--name", "Dora", "--password-stdin", stdin=PASSWORD + "\n"
+    )
+    assert printed == "dora@example.com can sign in now.\n"
+    with app.app_context():
+        assert accounts.sign_in("dora@example.com", PASSWORD, address="127.0.0.1")
+
+
+def test_without_the_option_the_password_is_asked_for_twice_and_never_shown(app: Flask) -> None:
+    result = run(app, "users", "create", "dora@example.com", "--name", "Dora", stdin=f"{PASSWORD}\n{PASSWORD}\n")
+    assert result.exit_code == 0
+    assert PASSWORD not in result.output
+
+
+def test_an_address_is_taken_once(app: Flask, cast: Cast) -> None:
+    line = refused(app, "users", "create", "ADA@example.com", "--name", "A", "--password-stdin", stdin=PASSWORD)
+    assert line == "There is already an account for ada@example.com."
+
+
+def test_every_fault_of_a_new_user_is_told_at_once(app: Flask) -> None:
+    line = refused(app, "users", "create", "dora", "--name", " ", "--password-stdin", stdin="short\n")
+    assert all(field in line for field in ("password:", "email:", "name:"))
+    assert "short" not in line
+
+
+def test_users_are_listed_by_address_with_who_is_deactivated(app: Flask, cast: Cast) -> None:
+    told(app, "users", "deactivate", "ben@example.com")
+    assert told(app, "users", "list").splitlines() == [
+        "ada@example.com\tAda",
+        "ben@example.com\tBen\tdeactivated",
+        "cleo@example.com\tCleo",
+    ]
+
+
+def test_a_new_password_replaces_the_old_one(app: Flask, cast: Cast) -> None:
+    told(app, "users", "set-password", "ada@example.com", "--password-stdin", stdin="another password\n")
+    with app.app_context():
+        assert accounts.sign_in("ada@example.com", "another password", address="127.0.0.1")
+        with pytest.raises(accounts.WrongPassword):
+            accounts.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
+
+
+def test_a_deactivated_user_cannot_sign_in_and_again_changes_nothing(app: Flask, cast: Cast) -> None:
+    for _ in range(2):
+        assert told(app, "users", "deactivate", "ada@example.com") == "ada@example.com can no longer sign in.\n"
+    with app.app_context(), pytest.raises(accounts.WrongPassword):
+        accounts.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "words", [("set-password", "no@example.com", "--password-stdin"), ("deactivate", "no@example.com")]
+)
+def test_an_unknown_user_is_told_in_one_line(app: Flask, words: tuple[str, ...]) -> None:
+    assert refused(app, "users", *words, stdin=PASSWORD) == "There is no account for no@example.com."
+
+
+# --- workspaces --------------------------------------------------------------------------------------------------
+
+
+def test_a_workspace_is_created_with_its_owner(app: Flask, cast: Cast) -> None:
+    told(app, "workspaces", "create", "New one", "--slug", "new-one", "--owner", "ben@example.com")
+    with app.app_context():
+        assert workspaces.membership("new-one", cast.ben.id).role is Role.OWNER
+
+
+def test_a_slug_is_taken_once(app: Flask, cast: Cast) -> None:
+    line = refused(app, "workspaces", "create", "Again", "--slug", "acme", "--owner", "ada@example.com")
+    assert line == "There is already a workspace with the slug acme."
+
+
+def test_a_workspace_needs_an_owner_who_exists_and_a_sound_slug(app: Flask, cast: Cast) -> None:
+    line = refused(app, "workspaces", "create", "New", "--slug", "new", "--owner", "no@example.com")
+    assert line == "There is no account for no@example.com."
+    assert refused(app, "workspaces", "create", "New", "--slug", "-New", "--owner", "ada@example.com").startswith(
+        "slug:"
+    )
+
+
+def test_a_member_is_added_once_with_a_role(app: Flask, cast: Cast) -> None:
+    words = ("workspaces", "add-member", "acme", "cleo@example.com", "--role", "admin")
+    assert told(app, *words) == "cleo@example.com is admin of acme.\n"
+    assert refused(app, *words) == "cleo@example.com is already in acme."
+    with app.app_context():
+        assert workspaces.membership("acme", cast.cleo.id).role is Role.ADMIN
+
+
+def test_ownership_goes_to_a_member_alone(app: Flask, cast: Cast) -> None:
+    line = refused(app, "workspaces", "transfer", "acme", "cleo@example.com")
+    assert line == "cleo@example.com is not a member of acme; add them first."
+    for _ in range(2):
+        assert told(app, "workspaces", "transfer", "acme", "ben@example.com") == "ben@example.com is owner of acme.\n"
+    with app.app_context():
+        assert workspaces.membership("acme", cast.ada.id).role is Role.ADMIN
+
+
+def test_workspaces_are_listed_with_their_members(app: Flask, cast: Cast) -> None:
+    assert told(app, "workspaces", "list").splitlines() == [
+        "acme\tAcme\tada@example.com (owner), ben@example.com (member)",
+        "other\tOther\tcleo@example.com (owner)",
+    ]
+
+
+# --- tokens ------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_printed_alone_and_may_read_and_write(app: Flask, cast: Cast) -> None:
+    printed = told(app, "tokens", "create", "--workspace", "acme", "--name", "nightly")
+    with app.app_context():
+        bearer = tokens.find(printed.removesuffix("\n"))
+    assert bearer
+    assert bearer.workspace_id == cast.acme.id
+    assert bearer.scopes == {"jobs:read", "jobs:write"}
+
+
+def test_a_token_has_the_scopes_that_were_asked_for(app: Flask, cast: Cast) -> None:
+    words = ("--scope", "jobs:cancel", "--scope", "jobs:read")
+    text = told(app, "tokens", "create", "--workspace", "acme", "--name", "n", *words).strip()
+    with app.app_context():
+        bearer = tokens.find(text)
+    assert bearer
+    assert bearer.scopes == {"jobs:read", "jobs:cancel"}
+
+
+def test_a_revoked_token_is_refused_and_listed_as_such(app: Flask, cast: Cast, token: str) -> None:
+    public_id = token.split("_")[1]
+    assert told(app, "tokens", "list", "--workspace", "acme").split("\t")[0] == public_id
+    for _ in range(2):
+        told(app, "tokens", "revoke", public_id)
+    assert told(app, "tokens", "list", "--workspace", "acme").endswith("\trevoked\n")
+    with app.app_context():
+        assert tokens.find(token) is None
+
+
+def test_what_tokens_refuse_is_one_line(app: Flask, cast: Cast) -> None:
+    assert refused(app, "tokens", "revoke", "none") == "There is no such token."
+    assert refused(app, "tokens", "list", "--workspace", "no") == "There is no workspace with the slug no."
+    assert refused(app, "tokens", "create", "--workspace", "acme", "--name", "").startswith("name:")
+
+
+# --- jobs --------------------------------------------------------------------------------------------------------
+
+
+def test_an_enqueued_job_can_be_shown_and_canceled(app: Flask, cast: Cast) -> None:
+    payload = '{"month": "2026-10", "größe": 1}'
+    words = ("--workspace", "acme", "--payload", payload, "--tag", "a", "--tag", "b", "--heartbeat-timeout", "60")
+    id = told(app, "jobs", "enqueue", "generate-report", *words).strip()
+    shown = json.loads(told(app, "jobs", "show", id))
+    assert shown["payload"] == json.loads(payload)
+    assert (shown["id"], shown["status"], shown["tags"], shown["heartbeat_timeout"]) == (id, "pending", ["a", "b"], 60)
+    assert (shown["workspace_id"], shown["created_by"]) == (str(cast.acme.id), "system")
+    assert shown["created_at"].endswith("Z")
+    for _ in range(2):
+        assert told(app, "jobs", "cancel", id) == f"The job {id} is canceled.\n"
+    assert json.loads(told(app, "jobs", "show", id))["status"] == "canceled"
+
+
+def test_a_job_without_a_workspace_is_for_the_command_line(app: Flask) -> None:
+    id = told(app, "jobs", "enqueue", "chore").strip()
+    assert json.loads(told(app, "jobs", "show", id))["workspace_id"] is None
+
+
+def test_a_finished_job_is_not_canceled(app: Flask) -> None:
+    with app.app_context():
+        job_id = jobs.enqueue_job("chore", None)
+        jobs.update_job_status(job_id, status=JobStatus.FAILED)
+    assert refused(app, "jobs", "cancel", str(job_id)) == "The job had already failed and cannot be canceled."
+
+
+def test_what_jobs_refuse_is_one_line(app: Flask) -> None:
+    assert refused(app, "jobs", "show", NOBODY) == "There is no such job."
+    assert refused(app, "jobs", "cancel", NOBODY) == "There is no such job."
+    assert refused(app, "jobs", "enqueue", "x", "--workspace", "no") == "There is no workspace with the slug no."
+    assert refused(app, "jobs", "enqueue", "x", "--payload", "[1]").startswith("payload:")
+    assert refused(app, "jobs", "enqueue", "x", "--parent", NOBODY).startswith("parent_id:")
+
+
+# --- chores ------------------------------------------------------------------------------------------------------
+
+
+def test_maintain_once_fails_what_ran_too_long(app: Flask, clock: Clock) -> None:
+    with app.app_context():
+        job_id = jobs.enqueue_job("chore", None, max_duration=10)
+        jobs.update_job_status(job_id, status=JobStatus.RUNNING)
+    clock.advance(seconds=11)
+    assert told(app, "maintain", "once") == "Failed 1 timed out and 0 lost jobs.\n"
+    assert told(app, "maintain", "once") == "Failed 0 timed out and 0 lost jobs.\n"
+
+
+def test_the_chores_outlive_a_database_that_is_away_and_say_so_once(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop, rounds = threading.Event(), iter([False, False, True])
+    monkeypatch.setattr(stop, "wait", lambda _: stop.set() if next(rounds) else None)
+    app = make_app(empty_url)
+    with app.app_context(), caplog.at_level(logging.WARNING):
+        maintain.sweep_until(stop)
+    dispose(app)
+    assert [record.getMessage() for record in caplog.records] == [f"The chores wait. {NOT_MIGRATED}"]
+
+
+# --- every command -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("users", "create"),
+        ("users", "create", "dora@example.com"),
+        ("workspaces", "add-member", "acme", "cleo@example.com", "--role", "owner"),
+        ("tokens", "create", "--workspace", "acme", "--name", "n", "--scope", "jobs:all"),
+        ("jobs", "show", "no-id"),
+        ("jobs", "enqueue", "x", "--payload", "{"),
+        ("jobs", "enqueue", "x", "--payload", "[" * 100_000),
+        ("jobs", "enqueue", "x", "--max-duration", "soon"),
+        ("maintain", "sometimes"),
+    ],
+)
+def test_a_wrong_argument_is_exit_code_2_without_a_traceback(app: Flask, words: tuple[str, ...]) -> None:
+    result = run(app, *words)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+def test_text_that_is_not_utf_8_is_told_in_one_line(app: Flask) -> None:
+    assert "UTF-8" in refused(app, "workspaces", "create", "\udcff", "--slug", "s", "--owner", "\udcff@example.com")
+
+
+def test_a_database_that_is_not_migrated_is_told_in_one_line(empty_url: str) -> None:
+    app = make_app(empty_url)
+    for words in (("users", "list"), ("maintain", "once"), ("jobs", "show", NOBODY)):
+        assert refused(app, *words) == NOT_MIGRATED
+    dispose(app)
+
+
+def test_a_database_that_is_away_is_told_in_one_line() -> None:
+    app = make_app("postgresql://nobody@127.0.0.1:9/nothing")
+    assert refused(app, "users", "list").startswith("The database did not answer; check DATABASE_URL")
+    dispose(app)
+
+
+# --- serve -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        free: int = holder.getsockname()[1]
+    return free
+
+
+def serve(url: str, port: int, folder: Path) -> subprocess.Popen[str]:
+    """``flask serve`` as a real process; what it prints goes to a file, which its children share."""
+    environ = os.environ | {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PORT": str(port)}
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]
+    with (folder / "serve.log").open("w") as log:
+        return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log, text=True)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_serves_until_told_to_stop_and_leaves_nothing(
+    url: str, port: int, tmp_path: Path, number: signal.Signals
+) -> None:
+    log = tmp_path / "serve.log"
+    with serve(url, port, tmp_path) as process:
+        try:
+            deadline = time.monotonic() + 30
+            while "Callboard serves on" not in log.read_text():
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+            assert not is_free(port)
+        finally:
+            process.send_signal(number)
+        assert process.wait(30) == 0
+    assert is_free(port)
+    assert log.read_text() == f"Callboard serves on http://127.0.0.1:{port} (Ctrl-C stops it).\n"
+
+
+def test_serve_refuses_a_port_in_use_in_one_line(url: str, port: int, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", port)), serve(url, port, tmp_path) as process:
+        assert process.wait(30) == 1
+    assert (tmp_path / "serve.log").read_text() == (
+        f"Error: Cannot listen on 127.0.0.1:{port}: address already in use. "
+        f"Stop what uses it, or choose another port, for example PORT={port + 1}.\n"
+    )
+
+
+def test_serve_refuses_a_database_that_is_not_migrated(empty_url: str, port: int, tmp_path: Path) -> None:
+    with serve(empty_url, port, tmp_path) as process:
+        assert process.wait(30) == 1
+    assert (tmp_path / "serve.log").read_text() == f"Error: {NOT_MIGRATED}\n"
