@@ -118,6 +118,8 @@ def _stands_in(session: Session, job_id: uuid.UUID, workspace_id: uuid.UUID | No
 
 def get_job_status(job_id: uuid.UUID, *, within: uuid.UUID | None = None) -> JobRun:
     """The job as it stands. Raises ``NotFound``, also for a job of another workspace."""
+    # On SQLite an open read transaction sees the past, and code that polls in one context would see it for ever.
+    db.session.commit()
     query = sa.select(JobRun).where(JobRun.id == job_id).execution_options(populate_existing=True)
     if within is not None:
         query = query.where(JobRun.workspace_id == within)
