@@ -98,7 +98,8 @@ def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor) -> JobRun
             if new.parent_id is not None and not _stands_in(session, new.parent_id, workspace_id):
                 raise Invalid([Fault(("parent_id",), "There is no such job in this workspace.")])
             session.execute(sa.insert(_JOBS), values)
-            if tags:
+            # Jobs are found by tag within a workspace; one without a workspace only carries its list.
+            if tags and workspace_id is not None:
                 session.execute(
                     sa.insert(_TAGS),
                     [{"workspace_id": workspace_id, "tag": tag, "job_id": job_id} for tag in tags],
