@@ -24,10 +24,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from webapp import create_app
-from webapp.core import accounts, tokens, workspaces
+from webapp.core import accounts, jobs, tokens, workspaces
 from webapp.core import clock as core_clock
-from webapp.core.audit import SYSTEM
-from webapp.core.models import Role, User, Workspace
+from webapp.core.audit import SYSTEM, Actor
+from webapp.core.lifecycle import FailureReason
+from webapp.core.models import JobRun, Role, User, Workspace
 from webapp.extensions import db
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -243,6 +244,27 @@ def other_token(app: Flask, cast: Cast) -> str:
     """The text of a runner's token for the other workspace."""
     with app.app_context():
         return tokens.create(cast.other.id, "a runner of other", by=SYSTEM)[1]
+
+
+# --- jobs --------------------------------------------------------------------------------------------------------
+
+RUNNER = Actor("token:0193a000-0000-7000-8000-000000000001")
+OPERATOR = Actor("user:0193a000-0000-7000-8000-000000000002")
+
+
+def job_in(state: str, workspace: Workspace) -> JobRun:
+    """A job in a status, or failed by the board as ``lost`` or ``timed_out``. Needs a pushed context (``core``)."""
+    job_id = jobs.enqueue_job("generate-report", workspace.id, heartbeat_timeout=60, max_duration=3600, by=RUNNER)
+    if state not in ("pending", "canceled"):
+        jobs.update_job_status(job_id, status="running", by=RUNNER)
+    if state in ("completed", "failed"):
+        jobs.update_job_status(job_id, status=state, by=RUNNER)
+    if state in ("lost", "timed_out"):
+        running = jobs.get_job_status(job_id)
+        assert jobs.fail_overdue(running, FailureReason(state), "The board says so.")
+    if state == "canceled":
+        jobs.cancel_job(job_id, by=OPERATOR)
+    return jobs.get_job_status(job_id)
 
 
 # --- time --------------------------------------------------------------------------------------------------------
