@@ -1,4 +1,18 @@
+"""The door for people: pages, and the fragments that keep them fresh. Load, act, answer; no query, no commit."""
+
 from flask import Flask
 
+from webapp.dashboard import assets, display, errors, headers, home, jobs, scope, sign_in
 
-def register(app: Flask) -> None: ...
+__all__ = ["errors", "jobs", "register"]
+
+
+def register(app: Flask) -> None:
+    """Bind the pages, their error answers and their headers to the app."""
+    assets.register(app)
+    display.register(app)
+    headers.register(app)
+    errors.register(app)
+    app.register_blueprint(sign_in.pages)
+    app.register_blueprint(home.pages)
+    app.register_blueprint(scope.workspace)

@@ -1,0 +1,45 @@
+"""How values read: durations, moments, JSON. Nothing here changes with the clock; the browser does what does."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Flask, g
+
+from webapp.core import workspaces
+
+
+def duration(span: timedelta) -> str:
+    """``240 ms``, ``3.2 s``, ``4 min 12 s``, ``1 h 02 min``, ``2 d 3 h``; app.js writes running ones alike."""
+    seconds = span.total_seconds()
+    if seconds < 1:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def iso(moment: datetime) -> str:
+    """For machines: ``2026-11-24T14:02:11.123Z``."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def readable(value: dict[str, Any]) -> str:
+    """JSON laid out for reading, letters as they are."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def register(app: Flask) -> None:
+    app.jinja_env.filters |= {"duration": duration, "iso": iso, "readable": readable}
+
+    @app.context_processor
+    def switcher() -> dict[str, Any]:
+        """The workspaces to switch between; a function, so that fragments do not pay for it."""
+        return {"my_workspaces": lambda: workspaces.of_user(g.user.id)}

@@ -1,0 +1,27 @@
+"""Where one arrives: the workspace last used, or the list of one's workspaces; and a sign of life for machines."""
+
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.core import workspaces
+from webapp.dashboard import sign_in
+
+pages = Blueprint("home", __name__)
+
+
+@pages.get("/")
+def home() -> AnyResponse | str:
+    if away := sign_in.required():
+        return away
+    mine = workspaces.of_user(g.user.id)
+    last = next((found for found in mine if found.workspace_id == g.user.last_workspace_id), None)
+    chosen = last or (mine[0] if len(mine) == 1 else None)
+    if chosen and "all" not in request.args:
+        return redirect(url_for("workspace.job_list", slug=chosen.workspace.slug), code=303)
+    return render_template("home/workspaces.html", memberships=mine)
+
+
+@pages.get("/healthz")
+def alive() -> Response:
+    """The process answers; nothing more is said."""
+    return Response("ok\n", mimetype="text/plain")

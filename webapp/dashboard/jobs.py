@@ -1,0 +1,167 @@
+"""The job list and the page of one job: whole pages, the fragments that poll, and the cancel buttons.
+
+A page includes the template of its fragment and is fed by the same function, so first paint and refresh cannot drift.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+from flask import current_app, g, render_template, request, url_for
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response as AnyResponse
+
+import webapp
+from webapp.core import audit, job_list, jobs
+from webapp.core.errors import NotFound, Refused
+from webapp.core.job_list import COUNT_CAP, Count, JobFilter
+from webapp.core.lifecycle import JobStatus
+from webapp.core.models import JobEvent, JobRun
+from webapp.dashboard import hx
+from webapp.dashboard.scope import workspace
+from webapp.dashboard.sign_in import me
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the address asks for: which jobs, and from where on. Values that mean nothing are left out kindly."""
+
+    status: JobStatus | None = None
+    type: str | None = None
+    tag: str | None = None
+    cursor: uuid.UUID | None = None
+
+    @classmethod
+    def by(cls, args: MultiDict[str, str]) -> "Asked":
+        def text(name: str) -> str | None:
+            value = args.get(name, "")
+            return value if value and "\0" not in value else None
+
+        status = args.get("status")
+        return cls(
+            status=JobStatus(status) if status in set(JobStatus) else None,
+            type=text("type"),
+            tag=text("tag"),
+            cursor=args.get("cursor", type=uuid.UUID),
+        )
+
+    @property
+    def filter(self) -> JobFilter:
+        return JobFilter(statuses=(self.status,) if self.status else (), type=self.type, tag=self.tag)
+
+    def but(self, **changes: Any) -> dict[str, Any]:
+        """The query of the same view with something changed; such a view begins at its first page."""
+        asked = replace(self, **({"cursor": None} | changes))
+        return {name: value for name, value in vars(asked).items() if value is not None}
+
+
+# --- the list ----------------------------------------------------------------------------------------------------
+
+
+@workspace.get("/jobs", endpoint="job_list")
+def job_list_page() -> str:
+    asked = Asked.by(request.args)
+    counts = job_list.counts(g.workspace.id, asked.filter)
+    etag = _list_etag(asked, counts)
+    types = job_list.types(g.workspace.id)
+    return render_template("jobs/list.html", types=types, etag=etag, **_listed(asked, counts))
+
+
+@workspace.get("/jobs/table")
+def job_table() -> AnyResponse:
+    asked = Asked.by(request.args)
+    counts = job_list.counts(g.workspace.id, asked.filter)
+    return hx.fresh(_list_etag(asked, counts), lambda: render_template("jobs/_table.html", **_listed(asked, counts)))
+
+
+def _listed(asked: Asked, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
+    page = job_list.one_page(g.workspace.id, asked.filter, limit=PAGE_SIZE, cursor=asked.cursor)
+    total = sum(count.count for count in counts.values())
+    return {
+        "asked": asked,
+        "page": page,
+        "counts": counts,
+        "total": Count(min(total, COUNT_CAP), total > COUNT_CAP or any(count.capped for count in counts.values())),
+        "names": audit.names(job.created_by for job in page.jobs),
+        "public_url": current_app.config["PUBLIC_URL"],
+    }
+
+
+def _list_etag(asked: Asked, counts: Mapping[JobStatus, Count]) -> str:
+    """Two equal marks mean two equal tables; far cheaper than drawing one."""
+    versions = job_list.versions(g.workspace.id, asked.filter, limit=PAGE_SIZE, cursor=asked.cursor)
+    return _etag(versions, list(counts.values()), asked)
+
+
+def _etag(*parts: object) -> str:
+    whole = repr((webapp.__version__, g.membership.role, g.workspace.name, *parts))
+    return hashlib.sha256(whole.encode()).hexdigest()[:24]
+
+
+# --- one job -----------------------------------------------------------------------------------------------------
+
+
+@workspace.get("/jobs/<uuid:job_id>")
+def job(job_id: uuid.UUID) -> str:
+    found = jobs.get_job_status(job_id, within=g.workspace.id)
+    return render_template("jobs/job.html", **_told(found))
+
+
+@workspace.get("/jobs/<uuid:job_id>/panel")
+def job_panel(job_id: uuid.UUID) -> AnyResponse:
+    found = jobs.get_job_status(job_id, within=g.workspace.id)
+    return hx.fresh(_job_etag(found), lambda: render_template("jobs/_panel.html", **_told(found)))
+
+
+def _job_etag(found: JobRun) -> str:
+    return _etag(found.id, found.version)
+
+
+def _told(found: JobRun) -> dict[str, Any]:
+    events = jobs.history(found)
+    return {
+        "job": found,
+        "timeline": _with_gaps(list(events)),
+        "names": audit.names([found.created_by, found.canceled_by, *(event.by for event in events)]),
+        "etag": _job_etag(found),
+    }
+
+
+def _with_gaps(events: list[JobEvent]) -> list[tuple[JobEvent, timedelta | None]]:
+    """Each event with the time since the one before it; a late report may set its time back, but not the gap."""
+    gaps = [max(after.at - before.at, timedelta(0)) for before, after in pairwise(events)]
+    return list(zip(events, [None, *gaps], strict=True))
+
+
+# --- cancel ------------------------------------------------------------------------------------------------------
+
+
+@workspace.post("/jobs/<uuid:job_id>/cancel")
+def cancel(job_id: uuid.UUID) -> AnyResponse:
+    found = jobs.cancel_job(job_id, within=g.workspace.id, by=me())
+    return hx.done(f"Canceled {found.type} …{found.short_id}", url_for(".job", job_id=found.id))
+
+
+@workspace.post("/jobs/cancel")
+def cancel_ticked() -> AnyResponse:
+    ticked = dict.fromkeys(request.form.getlist("job", type=uuid.UUID)[:PAGE_SIZE])
+    outcomes = [_cancel_one(job_id) for job_id in ticked]
+    counted = [(outcomes.count(word), word) for word in ("canceled", "had finished", "not found")]
+    text = ", ".join(f"{count} {word}" for count, word in counted if count) or "Nothing was ticked"
+    return hx.done(text, url_for(".job_list"))
+
+
+def _cancel_one(job_id: uuid.UUID) -> str:
+    try:
+        jobs.cancel_job(job_id, within=g.workspace.id, by=me())
+    except Refused:
+        return "had finished"
+    except NotFound:
+        return "not found"
+    return "canceled"

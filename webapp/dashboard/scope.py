@@ -1,0 +1,44 @@
+"""The workspace of an address, said once: lifted off the address here, admitted here, put back here.
+
+Views of this blueprint never see the slug. They find ``g.workspace`` and ``g.membership``, or are not reached.
+"""
+
+from typing import Any
+
+from flask import Blueprint, g, redirect, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.core import accounts, workspaces
+from webapp.core.errors import NotFound
+from webapp.dashboard import hx, sign_in
+
+workspace = Blueprint("workspace", __name__, url_prefix="/w/<slug>")
+
+
+@workspace.url_value_preprocessor
+def lift_slug_off(endpoint: str | None, values: dict[str, Any] | None) -> None:
+    g.slug = values.pop("slug") if values else ""
+
+
+@workspace.url_defaults
+def put_slug_back(endpoint: str, values: dict[str, Any]) -> None:
+    if "slug" in g:
+        values.setdefault("slug", g.slug)
+
+
+@workspace.before_request
+def admit() -> AnyResponse | None:
+    if away := sign_in.required():
+        return away
+    if not workspaces.SLUG.fullmatch(g.slug):
+        raise NotFound("There is no such page.")
+    g.membership = workspaces.membership(g.slug, g.user.id)
+    g.workspace = g.membership.workspace
+    if not hx.is_fragment():
+        accounts.remember_workspace(g.user, g.workspace.id)
+    return None
+
+
+@workspace.get("")
+def front() -> AnyResponse:
+    return redirect(url_for(".job_list"), code=303)

@@ -1,0 +1,101 @@
+"""The way in and out, and who is here. The cookie carries a secret; whether it is worth anything, the core says."""
+
+from flask import Blueprint, Response, g, redirect, render_template, request, session, url_for
+from flask_wtf import FlaskForm
+from werkzeug.wrappers import Response as AnyResponse
+from wtforms import EmailField, PasswordField
+from wtforms.validators import InputRequired
+
+from webapp.core import accounts
+from webapp.core.accounts import TooManyAttempts, WrongPassword
+from webapp.core.audit import Actor
+from webapp.dashboard import hx
+
+pages = Blueprint("sign_in", __name__)
+
+
+class LoginForm(FlaskForm):  # type: ignore[misc]
+    email = EmailField("E-mail", [InputRequired("Your e-mail address.")])
+    password = PasswordField("Password", [InputRequired("Your password.")])
+
+
+def load() -> None:
+    """Find out who is here: ``g.session`` and ``g.user``, or null. A poll is no sign of a person."""
+    g.session = g.user = None
+    if secret := session.get("secret"):
+        g.session = accounts.session_of(secret)
+    if g.session:
+        g.user = g.session.user
+        if not hx.is_fragment():
+            accounts.mark_seen(g.session)
+
+
+def required() -> AnyResponse | None:
+    """Nothing for somebody who is signed in; for everybody else the answer that leads to the login."""
+    load()
+    return None if g.user else to_login()
+
+
+def to_login() -> AnyResponse:
+    """Lead to the login, and back afterwards to the page that was asked for."""
+    if hx.is_fragment():
+        return hx.leave_for(url_for("sign_in.login", next=hx.current_address()))
+    asked = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("sign_in.login", next=None if asked == "/" else asked), code=303)
+
+
+def me() -> Actor:
+    """The signed-in person, as the core's verbs want to know them."""
+    return Actor(g.user.ref, request.remote_addr)
+
+
+def _safe(address: str | None) -> str:
+    """Where to go after the login: a path of this board, and nothing that a browser takes for another host."""
+    if not address or not address.isprintable() or "\\" in address:
+        return url_for("home.home")
+    return address if address.startswith("/") and not address.startswith("//") else url_for("home.home")
+
+
+@pages.get("/login")
+def login() -> AnyResponse | str:
+    load()
+    if g.user:
+        return redirect(_safe(request.args.get("next")), code=303)
+    return render_template("sign_in/login.html", form=LoginForm(), problem=None)
+
+
+@pages.post("/login")
+def log_in() -> AnyResponse:
+    form = LoginForm()
+    if not form.validate_on_submit():
+        return _again(form, "Fill in your e-mail address and your password.", 422)
+    try:
+        _, secret = accounts.sign_in(
+            form.email.data or "",
+            form.password.data or "",
+            address=request.remote_addr or "unknown",
+            user_agent=request.user_agent.string,
+        )
+    except WrongPassword as error:
+        return _again(form, str(error), 422)
+    except TooManyAttempts as error:
+        answer = _again(form, "Too many attempts. Wait a few minutes and try again.", 429)
+        answer.headers["Retry-After"] = str(error.retry_after)
+        return answer
+    session.clear()
+    session["secret"] = secret
+    session.permanent = True
+    return redirect(_safe(request.args.get("next")), code=303)
+
+
+def _again(form: LoginForm, problem: str, status: int) -> Response:
+    return Response(render_template("sign_in/login.html", form=form, problem=problem), status)
+
+
+@pages.post("/logout")
+def logout() -> AnyResponse:
+    load()
+    if g.session:
+        accounts.sign_out(g.session)
+    session.clear()
+    return redirect(url_for("sign_in.login"), code=303)
