@@ -4,6 +4,7 @@ It archives the folders of this machine's Python standard library, two at a time
 CALLBOARD_URL and CALLBOARD_TOKEN; all it needs is Python. Read ``archive`` first: that is what a runner has to say.
 """
 
+import io
 import json
 import os
 import queue
@@ -17,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +58,26 @@ def call(method: str, path: str, body: dict[str, Any], **headers: str) -> dict[s
 
 
 def enqueue(folder: Path) -> str:
-    """Put a job on the board. Should this process die, the board fails it after a minute of silence."""
+    """Put a job on the board. Should this process die at work, the board fails it after a minute of silence."""
     job = {"type": "archive-folder", "payload": {"folder": str(folder)}, "heartbeat_timeout": 60}
     return str(call("POST", "/jobs", job, **{"Idempotency-Key": str(uuid.uuid4())})["id"])
 
 
 def report(job_id: str, **news: Any) -> None:
     call("PATCH", f"/jobs/{job_id}", news)
+
+
+class Watched(io.FileIO):
+    """A file that tells how much of it was read, so that a large one is neither silent nor deaf to a cancel."""
+
+    def __init__(self, path: Path, told: Callable[[Path, int], None]) -> None:
+        super().__init__(path)
+        self.path, self.told = path, told
+
+    def read(self, size: int | None = -1) -> bytes:
+        chunk = super().read(size) or b""
+        self.told(self.path, len(chunk))
+        return chunk
 
 
 def archive(job_id: str, folder: Path, target: Path) -> None:
@@ -73,15 +88,20 @@ def archive(job_id: str, folder: Path, target: Path) -> None:
         raise FileNotFoundError(f"There is nothing to archive: {folder} is empty or does not exist.")
     total = sum(path.stat().st_size for path in files)
     done, told = 0, time.monotonic()
-    with tarfile.open(target, "w:xz") as tar:
+
+    def advance(path: Path, count: int) -> None:
+        nonlocal done, told
+        done += count
+        if stopping.is_set():
+            raise Stop("the runner was stopped")
+        if time.monotonic() - told >= REPORT_EVERY:
+            told = time.monotonic()
+            report(job_id, progress=min(100 * done // max(total, 1), 99), message=str(path.relative_to(folder)))
+
+    with tarfile.open(target, "w:xz", dereference=True) as tar:
         for path in files:
-            if stopping.is_set():
-                raise Stop("the runner was stopped")
-            if time.monotonic() - told >= REPORT_EVERY:
-                report(job_id, progress=100 * done // max(total, 1), message=str(path.relative_to(folder)))
-                told = time.monotonic()
-            tar.add(path, path.relative_to(folder.parent))
-            done += path.stat().st_size
+            with Watched(path, advance) as file:
+                tar.addfile(tar.gettarinfo(path, str(path.relative_to(folder.parent))), file)
     size = target.stat().st_size
     result = {"files": len(files), "bytes_in": total, "bytes_out": size, "ratio": round(total / size, 2)}
     report(job_id, status="completed", result=result)

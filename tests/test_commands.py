@@ -349,3 +349,22 @@ def test_serve_refuses_a_database_that_is_not_migrated(empty_url: str, port: int
     with serve(empty_url, port, tmp_path) as process:
         assert process.wait(30) == 1
     assert (tmp_path / "serve.log").read_text() == f"Error: {NOT_MIGRATED}\n"
+
+
+ONE_DIES = """
+from pathlib import Path
+import click
+from webapp.cli.processes import Together
+try:
+    with Together(Path.cwd()) as together:
+        together.start("The steady one", "-c", "import time; time.sleep(600)")
+        together.start("The weak one", "-c", "raise SystemExit(3)")
+        together.wait()
+except click.ClickException as error:
+    print(error.message)
+"""
+
+
+def test_when_one_process_dies_all_are_stopped_and_it_is_named() -> None:
+    ended = subprocess.run([sys.executable, "-c", ONE_DIES], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("The weak one ended by itself (exit code 3); all is stopped.\n", "")
