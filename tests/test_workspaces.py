@@ -112,7 +112,7 @@ def test_a_stranger_changes_no_job_that_has_ended_either(state: str, cast: Cast)
     version = job.version
     for report in ({"progress": 1}, {"status": "canceled"}, {"status": "completed"}):
         with pytest.raises(NotFound):
-            jobs.update_job_status(job.id, within=cast.other.id, **report)  # type: ignore[arg-type]
+            jobs.update_job_status(job.id, within=cast.other.id, **report)
     assert jobs.get_job_status(job.id).version == version
 
 

@@ -1,0 +1,186 @@
+"""Rules of the house that can be read off the source: imports point inward, one writer of status, no open wall."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+WEBAPP = ROOT / "webapp"
+CORE = WEBAPP / "core"
+JOBS = CORE / "jobs.py"
+DOORS = ("api", "dashboard")
+VERBS_WITH_A_WALL = ("update", "update_job_status", "get_job_status", "cancel_job")
+
+
+def sources(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """The full names of everything imported, wherever it stands: ``from a import b`` gives ``a.b``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("path", sources(CORE), ids=named)
+def test_the_core_knows_no_door_and_no_request(path: Path) -> None:
+    outward = ("webapp.api", "webapp.dashboard", "webapp.cli", "webapp.config", "webapp.listening")
+    web = ("flask", "flask_wtf", "wtforms", "htmx_flask", "werkzeug", "jinja2", "click")
+    found = [name for name in imports(ast.parse(path.read_text())) if within(name, *outward, *web)]
+    assert found == []
+
+
+def test_the_lifecycle_imports_nothing_of_ours() -> None:
+    found = [name for name in imports(ast.parse((CORE / "lifecycle.py").read_text())) if within(name, "webapp")]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", sources(CORE / "models"), ids=named)
+def test_the_tables_know_only_each_other_the_lifecycle_and_the_time(path: Path) -> None:
+    allowed = ("webapp.core.models", "webapp.core.lifecycle", "webapp.core.clock")
+    ours = [name for name in imports(ast.parse(path.read_text())) if within(name, "webapp")]
+    assert [name for name in ours if not within(name, *allowed)] == []
+
+
+@pytest.mark.parametrize("path", sources(WEBAPP), ids=named)
+def test_only_the_clock_asks_what_time_it_is(path: Path) -> None:
+    if path == CORE / "clock.py":
+        return
+    asked = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("now", "utcnow", "today")
+        and isinstance(node.value, ast.Name)
+        and node.value.id in ("datetime", "date", "dt")
+    ]
+    assert asked == []
+
+
+# --- one writer of status ----------------------------------------------------------------------------------------
+
+WRITERS = ("values", "JobRun", "insert", "update", "execute", "setattr", "set_committed_value", "bulk_update_mappings")
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def writes_of_status(source: str) -> set[int]:
+    """The lines that assign ``.status`` or hand a ``status`` to something that writes rows of jobs."""
+    found = set()
+    about_jobs = "JobRun" in source or "job_runs" in source
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr == "status" and isinstance(node.ctx, ast.Store | ast.Del):
+            found.add(node.lineno)
+        if not isinstance(node, ast.Call) or not about_jobs or _called(node) not in WRITERS:
+            continue
+        if any(keyword.arg == "status" for keyword in node.keywords) and not _is_the_verb(node):
+            found.add(node.lineno)
+        for inner in [part for argument in node.args for part in ast.walk(argument)]:
+            if isinstance(inner, ast.Dict) and any(_says_status(key) for key in inner.keys):
+                found.add(inner.lineno)
+            if isinstance(inner, ast.Constant) and inner.value == "status" and "set" in _called(node):
+                found.add(inner.lineno)
+    return found
+
+
+def _is_the_verb(call: ast.Call) -> bool:
+    """``jobs.update(…)`` is the core's own verb."""
+    return isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "jobs"
+
+
+def _says_status(key: ast.expr | None) -> bool:
+    return (isinstance(key, ast.Constant) and key.value == "status") or (
+        isinstance(key, ast.Attribute) and key.attr == "status"
+    )
+
+
+@pytest.mark.parametrize("path", [path for path in sources(WEBAPP) if path != JOBS], ids=named)
+def test_only_the_core_of_jobs_writes_status(path: Path) -> None:
+    assert writes_of_status(path.read_text()) == set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "job.status = JobStatus.FAILED",
+        "session.execute(sa.update(JobRun).values(status='failed'))",
+        "session.execute(sa.update(JobRun).values({'status': 'failed'}))",
+        "session.execute(sa.update(JobRun).values({JobRun.status: 'failed'}))",
+        "session.execute(sa.update(JobRun), [{'id': 1, 'status': 'failed'}])",
+        "JobRun(status='failed')",
+        "setattr(job, 'status', 'failed')",
+    ],
+)
+def test_a_second_writer_of_status_would_be_found(line: str) -> None:
+    assert writes_of_status(f"from webapp.core.models import JobRun\n{line}") == {2}
+
+
+# --- no open wall ------------------------------------------------------------------------------------------------
+
+
+def verbs_without_a_wall(source: str) -> list[int]:
+    """The lines that use one of the core's verbs for a job without saying within which workspace."""
+    tree = ast.parse(source)
+    modules: set[str] = set()
+    functions: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "webapp.core":
+            modules |= {alias.asname or alias.name for alias in node.names if alias.name == "jobs"}
+        if isinstance(node, ast.ImportFrom) and node.module == "webapp.core.jobs":
+            functions |= {alias.asname or alias.name for alias in node.names if alias.name in VERBS_WITH_A_WALL}
+        if isinstance(node, ast.Import):
+            modules |= {alias.asname or alias.name for alias in node.names if alias.name == "webapp.core.jobs"}
+
+    def is_verb(node: ast.expr) -> bool:
+        if isinstance(node, ast.Attribute):
+            return node.attr in VERBS_WITH_A_WALL and ast.unparse(node.value) in modules
+        return isinstance(node, ast.Name) and node.id in functions
+
+    walled = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and is_verb(node.func):
+            given = [keyword.value for keyword in node.keywords if keyword.arg == "within"]
+            if given and not (isinstance(given[0], ast.Constant) and given[0].value is None):
+                walled.add(node.func)
+    # A verb that is handed on instead of called cannot be followed, so it counts as open.
+    return [
+        node.lineno for node in ast.walk(tree) if isinstance(node, ast.expr) and is_verb(node) and node not in walled
+    ]
+
+
+@pytest.mark.parametrize("path", [path for door in DOORS for path in sources(WEBAPP / door)], ids=named)
+def test_both_doors_name_the_workspace_whenever_they_reach_for_a_job(path: Path) -> None:
+    assert verbs_without_a_wall(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "open_walls"),
+    [
+        ("from webapp.core import jobs\njobs.get_job_status(a)", [2]),
+        ("from webapp.core import jobs as j\nj.cancel_job(a, within=None)", [2]),
+        ("from webapp.core.jobs import cancel_job as stop\nstop(a, by=b)", [2]),
+        ("import webapp.core.jobs\nwebapp.core.jobs.update(a, b)", [2]),
+        ("from webapp.core import jobs\nmap(jobs.get_job_status, ids)", [2]),
+        ("from webapp.core import jobs\njobs.update(a, b, within=w, by=c)", []),
+        ("from webapp.core import jobs\nseen.update(a)\njobs.history(job)", []),
+    ],
+)
+def test_an_open_wall_would_be_found(source: str, open_walls: list[int]) -> None:
+    assert verbs_without_a_wall(source) == open_walls
