@@ -58,7 +58,7 @@
     const note = $("#stale");
     if (!note) return;
     note.hidden = !failing;
-    note.textContent = failing ? `Showing ${new Date(failing.shown).toLocaleTimeString()}, trying again` : "";
+    note.textContent = failing ? `Showing ${clock.format(failing.shown)}, trying again` : "";
   };
 
   document.addEventListener("visibilitychange", () => {
@@ -182,7 +182,8 @@
     for (const element of $$("time[data-form]")) {
       const at = new Date(element.dateTime);
       write(element, forms[element.dataset.form](at, now));
-      if (!element.title) element.title = full.format(at);
+      const exact = full.format(at);
+      if (element.title !== exact) element.title = exact;
     }
     for (const element of $$(".silence")) {
       const silent = now - new Date(element.dataset.seen);

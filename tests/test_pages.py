@@ -1,0 +1,281 @@
+"""What a person meets in the browser: the way in, the walls between workspaces, the list, one job, and cancel."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.conftest import RUNNER, Cast, csrf_token, job_in, sign_in
+from webapp.core import jobs
+
+HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
+DASHBOARD = Path(__file__).resolve().parent.parent / "webapp" / "dashboard"
+
+
+@pytest.fixture
+def ben(client: FlaskClient, cast: Cast) -> FlaskClient:
+    """A browser in which Ben, a member of acme, is signed in."""
+    sign_in(client, "ben@example.com")
+    return client
+
+
+def made(app: Flask, cast: Cast, state: str = "running") -> uuid.UUID:
+    with app.app_context():
+        return job_in(state, cast.acme).id
+
+
+def post(
+    client: FlaskClient,
+    address: str,
+    data: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> TestResponse:
+    """Send a form with the token of the page it stands on."""
+    token = csrf_token(client.get("/w/acme/jobs").text)
+    return client.post(address, data={"csrf_token": token} | dict(data or {}), headers=headers)
+
+
+# --- the way in --------------------------------------------------------------------------------------------------
+
+
+def test_a_page_leads_a_stranger_to_the_login_and_back(client: FlaskClient, cast: Cast) -> None:
+    answer = client.get("/w/acme/jobs?status=failed")
+    assert (answer.status_code, answer.location) == (303, "/login?next=/w/acme/jobs?status%3Dfailed")
+    token = csrf_token(client.get(answer.location).text)
+    login = {"email": "ben@example.com", "password": "correct horse battery", "csrf_token": token}
+    answer = client.post(answer.location, data=login)
+    assert (answer.status_code, answer.location) == (303, "/w/acme/jobs?status=failed")
+
+
+@pytest.mark.parametrize("address", ["//evil.example", "https://evil.example", "/\\evil.example", "/\tx"])
+def test_the_login_never_leads_to_another_host(client: FlaskClient, cast: Cast, address: str) -> None:
+    token = csrf_token(client.get("/login").text)
+    login = {"email": "ben@example.com", "password": "correct horse battery", "csrf_token": token}
+    assert client.post("/login", query_string={"next": address}, data=login).location == "/"
+
+
+def test_a_wrong_password_is_told_without_telling_which_part_is_wrong(client: FlaskClient, cast: Cast) -> None:
+    token = csrf_token(client.get("/login").text)
+    answer = client.post("/login", data={"email": "ben@example.com", "password": "no", "csrf_token": token})
+    assert answer.status_code == 422
+    assert "The address or the password is wrong." in answer.text
+
+
+def test_too_many_attempts_are_told_to_wait(client: FlaskClient, cast: Cast) -> None:
+    token = csrf_token(client.get("/login").text)
+    wrong = {"email": "ben@example.com", "password": "no", "csrf_token": token}
+    for _ in range(10):
+        client.post("/login", data=wrong)
+    answer = client.post("/login", data=wrong)
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_after_sign_out_a_copy_of_the_cookie_is_worth_nothing(ben: FlaskClient) -> None:
+    cookie = ben.get_cookie("callboard")
+    assert cookie
+    assert post(ben, "/logout").status_code == 303
+    ben.set_cookie("callboard", cookie.value)
+    assert ben.get("/w/acme/jobs").status_code == 303
+
+
+def test_a_fragment_sends_the_whole_page_to_the_login(client: FlaskClient, cast: Cast) -> None:
+    answer = client.get("/w/acme/jobs/table", headers=HTMX)
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/login?next=/w/acme/jobs")
+
+
+def test_a_form_without_its_token_is_refused(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    job_id = made(app, cast)
+    assert ben.post(f"/w/acme/jobs/{job_id}/cancel").status_code == 400
+    with app.app_context():
+        assert jobs.get_job_status(job_id).status == "running"
+
+
+# --- the walls ---------------------------------------------------------------------------------------------------
+
+
+def test_every_workspace_address_is_closed_to_strangers(app: Flask, client: FlaskClient, cast: Cast) -> None:
+    job_id = made(app, cast)
+    sign_in(client, "cleo@example.com")
+    token = csrf_token(client.get("/w/other/jobs").text)
+    walked = 0
+    for rule in app.url_map.iter_rules():
+        if "<slug>" not in rule.rule or rule.rule.startswith("/api/"):
+            continue
+        address = re.sub(r"<uuid:\w+>", str(job_id), rule.rule.replace("<slug>", "acme"))
+        for method in rule.methods & {"GET", "POST"} if rule.methods else ():
+            answer = client.open(address, method=method, data={"csrf_token": token} if method == "POST" else None)
+            assert answer.status_code == 404, (method, address)
+            walked += 1
+    assert walked >= 6
+
+
+def test_a_job_is_found_only_through_its_own_workspace(app: Flask, client: FlaskClient, cast: Cast) -> None:
+    job_id = made(app, cast)
+    sign_in(client, "cleo@example.com")
+    assert client.get(f"/w/other/jobs/{job_id}").status_code == 404
+
+
+def test_the_dashboard_names_the_workspace_in_every_call_for_a_job() -> None:
+    calls = re.findall(r"jobs\.(?:get_job_status|cancel_job|update\w*)\(([^)]*)", (DASHBOARD / "jobs.py").read_text())
+    assert calls
+    assert all("within=g.workspace.id" in arguments for arguments in calls)
+
+
+# --- the list ----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_and_its_fragment_show_the_same_table(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    made(app, cast)
+    page, fragment = ben.get("/w/acme/jobs"), ben.get("/w/acme/jobs/table", headers=HTMX)
+    assert "".join(fragment.text.split()) in "".join(page.text.split())
+
+
+def test_an_unchanged_table_is_a_304_and_a_changed_one_is_not(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    job_id = made(app, cast)
+    first = ben.get("/w/acme/jobs/table", headers=HTMX)
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    again = HTMX | {"If-None-Match": first.headers["ETag"]}
+    unchanged = ben.get("/w/acme/jobs/table", headers=again)
+    assert (unchanged.status_code, unchanged.data) == (304, b"")
+    with app.app_context():
+        jobs.update_job_status(job_id, progress=55, by=RUNNER)
+    changed = ben.get("/w/acme/jobs/table", headers=again)
+    assert changed.status_code == 200
+    assert 'value="55"' in changed.text
+
+
+def test_filter_values_that_mean_nothing_are_left_out(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    job_id = made(app, cast)
+    answer = ben.get("/w/acme/jobs?status=canned&cursor=x&type=%00&nonsense=1")
+    assert f"job-{job_id}" in answer.text
+
+
+def test_a_status_tab_shows_only_its_jobs(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    running, failed = made(app, cast), made(app, cast, "failed")
+    page = ben.get("/w/acme/jobs?status=failed").text
+    assert f"job-{failed}" in page
+    assert f"job-{running}" not in page
+
+
+def test_pages_follow_each_other_and_only_the_first_refreshes_by_itself(
+    ben: FlaskClient, app: Flask, cast: Cast
+) -> None:
+    with app.app_context():
+        ids = [jobs.enqueue_job("many", cast.acme.id, by=RUNNER) for _ in range(51)]
+    first = ben.get("/w/acme/jobs").text
+    assert "every 1s" in first
+    assert f"job-{ids[0]}" not in first
+    older = re.search(r'id="older" href="([^"]+)"', first)
+    assert older
+    second = ben.get(older[1].replace("&amp;", "&")).text
+    assert f"job-{ids[0]}" in second
+    assert f"job-{ids[1]}" not in second
+    assert "every 1s" not in second
+
+
+def test_an_empty_board_teaches_the_first_call(ben: FlaskClient) -> None:
+    page = ben.get("/w/acme/jobs").text
+    assert "No jobs yet" in page
+    assert "curl http://127.0.0.1:8000/api/v1/jobs" in page
+
+
+def test_what_a_runner_sends_is_shown_as_text(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        job_id = jobs.enqueue_job("<script>alert(1)</script>", cast.acme.id, {"a": "</pre><b>"}, by=RUNNER)
+    for address in ("/w/acme/jobs", f"/w/acme/jobs/{job_id}"):
+        page = ben.get(address).text
+        assert "<script>alert" not in page
+        assert "</pre><b>" not in page
+
+
+# --- one job -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["pending", "running", "completed", "failed", "canceled", "lost", "timed_out"])
+def test_a_job_polls_and_offers_cancel_exactly_while_it_is_live(
+    ben: FlaskClient, app: Flask, cast: Cast, state: str
+) -> None:
+    job_id = made(app, cast, state)
+    live = state in ("pending", "running")
+    for address in (f"/w/acme/jobs/{job_id}", f"/w/acme/jobs/{job_id}/panel"):
+        text = ben.get(address).text
+        assert ("hx-trigger" in text) is live
+        assert (f'id="cancel-{job_id}"' in text) is live
+
+
+def test_the_story_of_a_cancel_is_told_in_words(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    job_id = made(app, cast)
+    address = f"/w/acme/jobs/{job_id}"
+    post(ben, f"{address}/cancel")
+    page = ben.get(address).text
+    assert "by Ben." in page
+    assert "The runner has not heard of it yet" in page
+    with app.app_context():
+        jobs.update_job_status(job_id, status="canceled", by=RUNNER)
+    assert "Runner stopped" in ben.get(address).text
+
+
+# --- cancel ------------------------------------------------------------------------------------------------------
+
+
+def test_cancel_answers_htmx_with_news_and_a_form_with_the_job(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    one, other = made(app, cast), made(app, cast)
+    news = post(ben, f"/w/acme/jobs/{one}/cancel", headers=HTMX)
+    assert (news.status_code, news.data) == (204, b"")
+    assert "toast" in news.headers["HX-Trigger"]
+    assert "jobs-changed" in news.headers["HX-Trigger"]
+    answer = post(ben, f"/w/acme/jobs/{other}/cancel")
+    assert (answer.status_code, answer.location) == (303, f"/w/acme/jobs/{other}")
+
+
+def test_a_cancel_that_comes_too_late_says_so(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    job_id = made(app, cast, "completed")
+    news = post(ben, f"/w/acme/jobs/{job_id}/cancel", headers=HTMX)
+    assert news.status_code == 409
+    assert "already completed" in news.headers["HX-Trigger"]
+    answer = post(ben, f"/w/acme/jobs/{job_id}/cancel")
+    assert answer.status_code == 303
+    assert "already completed" in ben.get(answer.location).text
+
+
+def test_ticked_jobs_are_canceled_and_the_answer_counts_them(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    ids = [made(app, cast), made(app, cast, "pending"), made(app, cast, "failed")]
+    answer = post(ben, "/w/acme/jobs/cancel", {"job": [str(job_id) for job_id in ids] + ["nonsense"]})
+    assert "2 canceled, 1 had finished" in ben.get(answer.location).text
+
+
+# --- every answer ------------------------------------------------------------------------------------------------
+
+
+def test_pages_carry_a_strict_policy_and_nothing_inline(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    job_id = made(app, cast)
+    for address in ("/login", "/?all", "/w/acme/jobs", f"/w/acme/jobs/{job_id}", "/nowhere"):
+        answer = ben.get(address)
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'; object-src 'none'")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert not re.search(r"<style|\sstyle=|\son\w+=|hx-on|javascript:|<script(?![^>]*\ssrc=)", answer.text)
+
+
+def test_static_addresses_change_with_their_content(client: FlaskClient) -> None:
+    addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', client.get("/login").text)
+    assert len(addresses) == 4
+    for address in addresses:
+        assert re.search(r"\?v=[0-9a-f]{12}$", address)
+        with client.get(address) as answer:
+            assert answer.status_code == 200
+
+
+def test_a_missing_page_is_a_page_that_says_so(client: FlaskClient) -> None:
+    answer = client.get("/nowhere")
+    assert answer.status_code == 404
+    assert "There is no such page" in answer.text
+
+
+def test_the_process_says_that_it_is_alive(client: FlaskClient) -> None:
+    assert client.get("/healthz").text == "ok\n"
