@@ -28,7 +28,9 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
         instance_path=str(instance_path or ROOT / "instance"),
     )
     environ = os.environ if environ is None else environ
-    app.config.from_mapping(settings(environ, Path(app.instance_path)) | overrides)
+    app.config.from_mapping(settings(environ, Path(app.instance_path)) | {"VERSION": __version__} | overrides)
+    # A payload keeps the order of its keys.
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
 
     if hops := app.config["TRUSTED_PROXIES"]:

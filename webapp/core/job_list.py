@@ -70,9 +70,20 @@ def _matching(workspace_id: uuid.UUID, wanted: JobFilter) -> list[sa.ColumnEleme
     return conditions
 
 
-def one_page(workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int, cursor: uuid.UUID | None = None) -> JobPage:
-    """The ``limit`` newest matching jobs, or those older than ``cursor``. A job that is gone breaks no cursor."""
-    query = sa.select(JobRun).where(*_matching(workspace_id, wanted)).options(load_only(*_ROW, raiseload=True))
+def one_page(
+    workspace_id: uuid.UUID,
+    wanted: JobFilter,
+    *,
+    limit: int,
+    cursor: uuid.UUID | None = None,
+    with_error: bool = False,
+) -> JobPage:
+    """The ``limit`` newest matching jobs, or those older than ``cursor``. A job that is gone breaks no cursor.
+
+    ``with_error`` loads the errors too, for runners; the board's own list does without.
+    """
+    row = [*_ROW, JobRun.error] if with_error else _ROW
+    query = sa.select(JobRun).where(*_matching(workspace_id, wanted)).options(load_only(*row, raiseload=True))
     if cursor is not None:
         query = query.where(JobRun.id < cursor)
     query = query.order_by(JobRun.id.desc()).limit(limit + 1).execution_options(populate_existing=True)

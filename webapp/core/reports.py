@@ -115,6 +115,7 @@ Link = Annotated[
 ]
 RunnerName = Annotated[Text, Field(min_length=1, max_length=200)]
 Seconds = Annotated[int, Field(ge=1, le=MAX_SECONDS)]
+TypeName = Annotated[Text, Field(min_length=1, max_length=200)]
 Tag = Annotated[Text, Field(min_length=1, max_length=64)]
 
 _SENTENCES = {
@@ -157,7 +158,7 @@ class Body(BaseModel):
 class NewJob(Body):
     """What a runner says of a job that it enqueues."""
 
-    type: Annotated[Text, Field(min_length=1, max_length=200)]
+    type: TypeName
     payload: JsonObject | None = None
     tags: Annotated[list[Tag], Field(max_length=20)] | None = None
     max_duration: Seconds | None = None

@@ -1,0 +1,79 @@
+"""The calls about jobs: create, read, list, report, cancel, history."""
+
+import uuid
+from typing import Any
+
+from flask import Response, g, jsonify, request, url_for
+
+from webapp.api.authentication import needs
+from webapp.api.blueprint import api
+from webapp.api.body import read_object
+from webapp.api.schemas import ListQuery, event_json, job_json
+from webapp.core import job_list, jobs
+from webapp.core.models import JobRun, Scope
+from webapp.core.reports import NewJob, Report
+
+LARGE = ("payload", "result")
+
+
+def tag_of(job: JobRun) -> str:
+    """The ETag of a job's representation: every write to it makes another."""
+    return f"{job.id}.{job.version}"
+
+
+@api.post("/jobs")
+@needs(Scope.WRITE)
+def create() -> tuple[Response, int, dict[str, str]]:
+    """Enqueue a job."""
+    new = NewJob.checked(read_object())
+    job = jobs.enqueue(new, workspace_id=g.bearer.workspace_id, by=g.actor)
+    return jsonify(job_json(job)), 201, {"Location": url_for("api.read", job_id=job.id)}
+
+
+@api.get("/jobs")
+@needs(Scope.READ)
+def list_jobs() -> dict[str, Any]:
+    """One page of jobs, newest first."""
+    query = ListQuery.read(request.args)
+    page = job_list.one_page(
+        g.bearer.workspace_id, query.wanted, limit=query.limit, cursor=query.cursor, with_error=True
+    )
+    return {"data": [job_json(job, without=LARGE) for job in page.jobs], "next_cursor": page.next_cursor}
+
+
+@api.get("/jobs/<uuid:job_id>")
+@needs(Scope.READ)
+def read(job_id: uuid.UUID) -> Response:
+    """One job, or 304 when the caller has it already."""
+    job = jobs.get_job_status(job_id, within=g.bearer.workspace_id)
+    response = jsonify(job_json(job))
+    response.set_etag(tag_of(job))
+    response.cache_control.private = True
+    response.cache_control.no_cache = True
+    response.make_conditional(request)
+    return response
+
+
+@api.patch("/jobs/<uuid:job_id>")
+@needs(Scope.WRITE)
+def report(job_id: uuid.UUID) -> dict[str, Any]:
+    """Report on a job."""
+    told = Report.checked(read_object())
+    job = jobs.update(job_id, told, within=g.bearer.workspace_id, by=g.actor)
+    return job_json(job, without=("payload",))
+
+
+@api.post("/jobs/<uuid:job_id>/cancel")
+@needs(Scope.CANCEL)
+def cancel(job_id: uuid.UUID) -> dict[str, Any]:
+    """Cancel a job."""
+    job = jobs.cancel_job(job_id, within=g.bearer.workspace_id, by=g.actor)
+    return job_json(job, without=("payload",))
+
+
+@api.get("/jobs/<uuid:job_id>/events")
+@needs(Scope.READ)
+def events(job_id: uuid.UUID) -> dict[str, Any]:
+    """The history of a job, oldest first."""
+    job = jobs.get_job_status(job_id, within=g.bearer.workspace_id)
+    return {"data": [event_json(event) for event in jobs.history(job)]}

@@ -1,0 +1,230 @@
+"""The OpenAPI 3.1 document: drawn from the schemas that check the bodies, so that the two cannot drift apart."""
+
+from functools import cache
+from typing import Any
+
+from flask import current_app
+from pydantic.json_schema import models_json_schema
+
+from webapp.api.blueprint import api
+from webapp.api.schemas import JOB_FIELDS, ListQuery
+from webapp.core.lifecycle import EventKind, FailureReason, JobStatus
+from webapp.core.reports import NewJob, Report
+
+_MOMENT = {"type": "string", "format": "date-time"}
+_MAYBE_MOMENT = {"type": ["string", "null"], "format": "date-time"}
+_MAYBE_TEXT = {"type": ["string", "null"]}
+_MAYBE_OBJECT = {"type": ["object", "null"]}
+_MAYBE_WHOLE = {"type": ["integer", "null"]}
+_ID = {"type": "string", "format": "uuid"}
+_STATUS = {"type": "string", "enum": list(JobStatus)}
+
+_JOB: dict[str, dict[str, Any]] = {
+    "id": _ID,
+    "type": {"type": "string"},
+    "status": _STATUS,
+    "payload": _MAYBE_OBJECT,
+    "result": _MAYBE_OBJECT,
+    "error": _MAYBE_TEXT,
+    "progress": {"type": "integer", "minimum": 0, "maximum": 100},
+    "workspace_id": {"type": ["string", "null"], "format": "uuid"},
+    "created_by": {"type": "string", "description": "user:<id>, token:<id> or system"},
+    "created_at": _MOMENT,
+    "updated_at": _MOMENT,
+    "canceled_by": _MAYBE_TEXT,
+    "message": _MAYBE_TEXT,
+    "tags": {"type": "array", "items": {"type": "string"}},
+    "link": {"type": ["string", "null"], "format": "uri"},
+    "runner": _MAYBE_TEXT,
+    "failure_reason": {"type": ["string", "null"], "enum": [*FailureReason, None]},
+    "max_duration": _MAYBE_WHOLE,
+    "heartbeat_timeout": _MAYBE_WHOLE,
+    "parent_id": {"type": ["string", "null"], "format": "uuid"},
+}
+
+
+def _job(*without: str) -> dict[str, Any]:
+    names = [name for name in JOB_FIELDS if name not in without]
+    return {
+        "type": "object",
+        "properties": {name: _JOB.get(name, _MAYBE_MOMENT) for name in names},
+        "required": names,
+        "additionalProperties": False,
+    }
+
+
+_EVENT = {
+    "id": {"type": "integer"},
+    "at": _MOMENT,
+    "kind": {"type": "string", "enum": list(EventKind)},
+    "from": {"type": ["string", "null"], "enum": [*JobStatus, None]},
+    "to": {"type": ["string", "null"], "enum": [*JobStatus, None]},
+    "by": {"type": "string"},
+    "message": _MAYBE_TEXT,
+}
+_FAULT = {"pointer": {"type": "string"}, "detail": {"type": "string"}}
+_PROBLEM = {
+    "type": {"type": "string"},
+    "title": {"type": "string"},
+    "status": {"type": "integer"},
+    "detail": {"type": "string"},
+    "code": {"type": "string"},
+    "request_id": {"type": "string"},
+    "errors": {"type": "array", "items": {"type": "object", "properties": _FAULT, "required": list(_FAULT)}},
+}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _list_of(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    properties = {"data": {"type": "array", "items": schema}} | more
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _answer(description: str, schema: dict[str, Any], headers: tuple[str, ...] = ()) -> dict[str, Any]:
+    told = {name: {"schema": {"type": "string"}} for name in ("X-Request-Id", *headers)}
+    return {"description": description, "headers": told, "content": {"application/json": {"schema": schema}}}
+
+
+_REFUSALS = {
+    400: "The body is not JSON.",
+    401: "No token, or a bad, expired or revoked one.",
+    403: "The token lacks the scope.",
+    404: "There is no such job in the token's workspace.",
+    409: "The job's status contradicts this; `job` is the job as it stands.",
+    413: "The body is over 1 MiB.",
+    415: "The body is not sent as application/json.",
+    422: "Faults in the body or the query, all named in `errors`.",
+    500: "Something went wrong on the board.",
+    503: "The database is away or busy; try again after `Retry-After` seconds.",
+}
+
+
+def _refusals(*statuses: int) -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": _ref("Problem")}}
+    return {
+        str(status): {"description": _REFUSALS[status], "content": content}
+        for status in (401, 403, *statuses, 500, 503)
+    }
+
+
+def _operation(
+    name: str, summary: str, scope: str, answers: dict[str, Any], *refusals: int, body: str | None = None
+) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": name,
+        "summary": summary,
+        "description": f"The token needs the scope `{scope}`.",
+        "responses": answers | _refusals(*refusals),
+    }
+    if body:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
+    return operation
+
+
+def _query_parameters() -> list[dict[str, Any]]:
+    schema = ListQuery.model_json_schema(ref_template="#/components/schemas/{model}")
+    return [
+        {"name": name, "in": "query", "required": False, "schema": _without_null(described)}
+        for name, described in schema["properties"].items()
+    ]
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A query cannot send null; absent is the only way to leave a parameter out."""
+    choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
+    return choices[0] if choices else {key: value for key, value in schema.items() if key != "title"}
+
+
+def _paths() -> dict[str, Any]:
+    job, reported, listed = _ref("Job"), _ref("ReportedJob"), _ref("ListedJob")
+    job_id = [{"name": "job_id", "in": "path", "required": True, "schema": _ID}]
+    cursor = {"type": ["string", "null"]}
+    return {
+        "/jobs": {
+            "get": {"parameters": _query_parameters()}
+            | _operation(
+                "listJobs", "List jobs, newest first", "jobs:read",
+                {"200": _answer("One page.", _list_of(listed, next_cursor=cursor))}, 422,
+            ),
+            "post": _operation(
+                "enqueueJob", "Enqueue a job", "jobs:write",
+                {"201": _answer("The job.", job, ("Location",))}, 400, 413, 415, 422, body="NewJob",
+            ),
+        },
+        "/jobs/{job_id}": {
+            "parameters": job_id,
+            "get": _operation(
+                "getJob", "Get a job", "jobs:read",
+                {"200": _answer("The job.", job, ("ETag",)), "304": {"description": "Unchanged."}}, 404, 422,
+            ),
+            "patch": _operation(
+                "updateJob", "Report on a job; {} is a heartbeat", "jobs:write",
+                {"200": _answer("The job as stored.", reported)}, 400, 404, 409, 413, 415, 422, body="Report",
+            ),
+        },
+        "/jobs/{job_id}/cancel": {
+            "parameters": job_id,
+            "post": _operation(
+                "cancelJob", "Cancel a job", "jobs:cancel",
+                {"200": _answer("The canceled job.", reported)}, 404, 409, 422,
+            ),
+        },
+        "/jobs/{job_id}/events": {
+            "parameters": job_id,
+            "get": _operation(
+                "listEvents", "The history of a job, oldest first", "jobs:read",
+                {"200": _answer("The events.", _list_of(_ref("Event")))}, 404, 422,
+            ),
+        },
+        "/openapi.json": {
+            "get": {
+                "operationId": "getDocument",
+                "summary": "This document",
+                "security": [],
+                "responses": {"200": _answer("The document.", {"type": "object"})},
+            },
+        },
+    }  # fmt: skip
+
+
+@cache
+def document(version: str, public_url: str) -> dict[str, Any]:
+    """The whole document for a board at ``public_url``."""
+    models = [(NewJob, "validation"), (Report, "validation"), (ListQuery, "validation")]
+    _, found = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    schemas = found["$defs"] | {
+        "Job": _job(),
+        "ReportedJob": _job("payload"),
+        "ListedJob": _job("payload", "result"),
+        "Event": {"type": "object", "properties": _EVENT, "required": list(_EVENT)},
+        "Problem": {
+            "type": "object",
+            "properties": _PROBLEM | {"job": _ref("ReportedJob")},
+            "required": list(_PROBLEM),
+        },
+    }
+    del schemas["ListQuery"]
+    for schema in schemas.values():
+        for described in schema.get("properties", {}).values():
+            # "Absent" has no JSON; the schema would call it null, which status and progress refuse.
+            described.pop("default", None)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Callboard", "version": version},
+        "servers": [{"url": f"{public_url}{api.url_prefix}"}],
+        "security": [{"token": []}],
+        "paths": _paths(),
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": schemas,
+        },
+    }
+
+
+@api.get("/openapi.json")
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document of this API."""
+    return document(current_app.config["VERSION"], current_app.config["PUBLIC_URL"])
