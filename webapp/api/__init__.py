@@ -5,8 +5,9 @@ It never reads the session cookie, so it needs no CSRF token. Every answer under
 
 from flask import Flask
 
-from webapp.api import authentication, jobs, openapi, problems
+from webapp.api import authentication, jobs, problems
 from webapp.api.blueprint import api
+from webapp.api.openapi import openapi_document
 from webapp.extensions import csrf
 
 
@@ -17,4 +18,4 @@ def register(app: Flask) -> None:
     problems.register(app)
 
 
-__all__ = ["authentication", "jobs", "openapi", "register"]
+__all__ = ["authentication", "jobs", "openapi_document", "register"]
