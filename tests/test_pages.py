@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.conftest import RUNNER, Cast, csrf_token, job_in, sign_in
+from tests.conftest import OPERATOR, RUNNER, Cast, csrf_token, job_in, sign_in
 from webapp.core import jobs
+from webapp.core.errors import Refused
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
 DASHBOARD = Path(__file__).resolve().parent.parent / "webapp" / "dashboard"
@@ -198,15 +200,32 @@ def test_what_a_runner_sends_is_shown_as_text(ben: FlaskClient, app: Flask, cast
 
 
 @pytest.mark.parametrize("state", ["pending", "running", "completed", "failed", "canceled", "lost", "timed_out"])
-def test_a_job_polls_and_offers_cancel_exactly_while_it_is_live(
+def test_a_job_polls_exactly_while_its_runner_may_have_news_and_offers_cancel_while_it_is_live(
     ben: FlaskClient, app: Flask, cast: Cast, state: str
 ) -> None:
     job_id = made(app, cast, state)
-    live = state in ("pending", "running")
     for address in (f"/w/acme/jobs/{job_id}", f"/w/acme/jobs/{job_id}/panel"):
         text = ben.get(address).text
-        assert ("hx-trigger" in text) is live
-        assert (f'id="cancel-{job_id}"' in text) is live
+        assert ("hx-trigger" in text) is (state in ("pending", "running", "lost"))
+        assert (f'id="cancel-{job_id}"' in text) is (state in ("pending", "running"))
+
+
+@pytest.mark.parametrize("last_word", ["canceled", "completed"])
+def test_a_canceled_job_polls_until_its_runner_has_said_how_it_ended(
+    ben: FlaskClient, app: Flask, cast: Cast, last_word: str
+) -> None:
+    job_id = made(app, cast)
+    with app.app_context():
+        jobs.cancel_job(job_id, by=OPERATOR)
+    assert "hx-trigger" in ben.get(f"/w/acme/jobs/{job_id}/panel").text
+    with app.app_context(), suppress(Refused):
+        jobs.update_job_status(job_id, progress=50, by=RUNNER)
+    told = ben.get(f"/w/acme/jobs/{job_id}/panel").text
+    assert "Runner heard" in told
+    assert "hx-trigger" in told
+    with app.app_context(), suppress(Refused):
+        jobs.update_job_status(job_id, status=last_word, by=RUNNER)
+    assert "hx-trigger" not in ben.get(f"/w/acme/jobs/{job_id}/panel").text
 
 
 def test_the_story_of_a_cancel_is_told_in_words(ben: FlaskClient, app: Flask, cast: Cast) -> None:

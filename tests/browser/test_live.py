@@ -1,55 +1,16 @@
 """A page left open: it moves by itself, keeps the operator's hands where they were, and falls silent at the end."""
 
-import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack
 
-import pytest
+import httpx
 from flask import Flask
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.conftest import PASSWORD, RUNNER, Cast, StartServer
+from tests.conftest import RUNNER, Cast
 from webapp.core import jobs
 
-CHROMIUM = shutil.which("chromium")
-"""The one that the system brings; null lets Playwright take its own."""
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 SOON = 10_000
 """Milliseconds within which an open page must show a change."""
-
-
-@pytest.fixture(params=["sqlite"])
-def engine_name(request: pytest.FixtureRequest) -> str:
-    """The browser cannot tell the engines apart; one is enough."""
-    return str(request.param)
-
-
-@pytest.fixture
-def page(cast: Cast, server: StartServer) -> Iterator[Page]:
-    """A browser in which Ada is signed in. What its console complains of fails the test."""
-    [address] = server()
-    complaints: list[str] = []
-    with ExitStack() as running:
-        browser = running.enter_context(sync_playwright()).chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        running.callback(browser.close)
-        page = browser.new_page(base_url=address)
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto("/login")
-        page.fill("#email", "ada@example.com")
-        page.fill("#password", PASSWORD)
-        page.click("button.primary")
-        page.wait_for_url("**/w/acme/jobs")
-        yield page
-    assert not complaints
 
 
 def running_job(app: Flask, cast: Cast) -> uuid.UUID:
@@ -101,3 +62,17 @@ def test_a_cancel_asks_by_name_and_shows_at_once(page: Page, app: Flask, cast: C
     page.click("#confirm-yes")
     expect(page.locator(f"#job-{job_id} .status-canceled")).to_be_visible(timeout=2000)
     expect(page.locator("#toasts")).to_contain_text("Canceled import.contacts")
+
+
+def test_a_cancel_reaches_the_runner_and_the_page_tells_that_it_stopped(page: Page, runner: httpx.Client) -> None:
+    job_id = runner.post("/jobs", json={"type": "import.contacts"}).json()["id"]
+    runner.patch(f"/jobs/{job_id}", json={"status": "running"})
+    page.goto(f"/w/acme/jobs/{job_id}")
+    page.click(f"#cancel-{job_id}")
+    page.click("#confirm-yes")
+    expect(page.locator("#story")).to_contain_text("The runner has not heard of it yet", timeout=SOON)
+    refused = runner.patch(f"/jobs/{job_id}", json={"progress": 41})
+    assert (refused.status_code, refused.json()["code"]) == (409, "job_canceled")
+    expect(page.locator("#story")).to_contain_text("Runner heard", timeout=SOON)
+    assert runner.patch(f"/jobs/{job_id}", json={"status": "canceled"}).status_code == 200
+    expect(page.locator("#story")).to_contain_text("Runner stopped", timeout=SOON)

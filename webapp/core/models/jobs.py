@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.core.lifecycle import FINAL, SUCCESSORS, EventKind, FailureReason, JobStatus
+from webapp.core.lifecycle import FINAL, REVIVABLE, SUCCESSORS, EventKind, FailureReason, JobStatus
 from webapp.core.models.base import Base
 
 
@@ -127,6 +127,16 @@ class JobRun(Base):
         if self.cancel_confirmed_at:
             return CancelStory.STOPPED
         return CancelStory.TOLD if self.cancel_seen_at else CancelStory.UNHEARD
+
+    @property
+    def awaits_news(self) -> bool:
+        """Whether its runner may yet add to what is told: it is live or lost, or its cancel is not told to the end.
+
+        A job that was canceled before it started has no runner that could hear of it.
+        """
+        if self.status is JobStatus.CANCELED:
+            return self.started_at is not None and self.cancel_story in (CancelStory.UNHEARD, CancelStory.TOLD)
+        return not self.is_final or self.failure_reason is REVIVABLE
 
 
 class JobTag(Base):
