@@ -25,7 +25,7 @@ from typing import Any
 API = os.environ["CALLBOARD_URL"].rstrip("/") + "/api/v1"
 TOKEN = os.environ["CALLBOARD_TOKEN"]
 STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
-LEFT_OUT = {"site-packages", "dist-packages", "__pycache__", "test"}
+LEFT_OUT = {"site-packages", "dist-packages", "__pycache__"}
 REPORT_EVERY = 0.25  # seconds; the board is told what matters, not every file
 RETRY_AFTER = (0.5, 1, 2, 4)  # seconds; the board may be restarting
 PAUSE = 60  # seconds between two rounds
@@ -47,7 +47,7 @@ def call(method: str, path: str, body: dict[str, Any], **headers: str) -> dict[s
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             if error.code == 409:
-                raise Stop(json.load(error)["code"]) from None
+                raise Stop("stopped as the board said") from None
             if wait is None or error.code < 500:
                 raise
         except OSError:
@@ -82,7 +82,7 @@ class Watched(io.FileIO):
 
 def archive(job_id: str, folder: Path, target: Path) -> None:
     """Do one job: say that it runs, how far it is, and how it ended."""
-    report(job_id, status="running", runner=f"archive-runner-{os.getpid()}")
+    report(job_id, status="running", runner=f"archive-runner-{os.getpid()}", message=folder.name)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
     if not files:
         raise FileNotFoundError(f"There is nothing to archive: {folder} is empty or does not exist.")
@@ -93,10 +93,10 @@ def archive(job_id: str, folder: Path, target: Path) -> None:
         nonlocal done, told
         done += count
         if stopping.is_set():
-            raise Stop("the runner was stopped")
+            raise Stop("its runner was told to end")
         if time.monotonic() - told >= REPORT_EVERY:
             told = time.monotonic()
-            report(job_id, progress=min(100 * done // max(total, 1), 99), message=str(path.relative_to(folder)))
+            report(job_id, progress=min(100 * done // max(total, 1), 99), message=str(path.relative_to(folder.parent)))
 
     with tarfile.open(target, "w:xz", dereference=True) as tar:
         for path in files:
@@ -104,7 +104,8 @@ def archive(job_id: str, folder: Path, target: Path) -> None:
                 tar.addfile(tar.gettarinfo(path, str(path.relative_to(folder.parent))), file)
     size = target.stat().st_size
     result = {"files": len(files), "bytes_in": total, "bytes_out": size, "ratio": round(total / size, 2)}
-    report(job_id, status="completed", result=result)
+    summary = f"{folder.name}: {len(files)} files, {total / 1e6:.1f} MB made {size / 1e6:.1f} MB"
+    report(job_id, status="completed", result=result, message=summary)
 
 
 def work(jobs: "queue.SimpleQueue[tuple[str, Path]]", target: Path) -> None:
@@ -116,10 +117,10 @@ def work(jobs: "queue.SimpleQueue[tuple[str, Path]]", target: Path) -> None:
             return
         try:
             if stopping.is_set():
-                raise Stop("the runner was stopped")
+                raise Stop("its runner was told to end")
             archive(job_id, folder, target)
         except Stop as reason:
-            tell_end(job_id, status="canceled", message=f"Stopped: {reason}")
+            tell_end(job_id, status="canceled", message=f"{folder.name}: {reason}")
         except Exception as error:
             tell_end(job_id, status="failed", error=f"{type(error).__name__}: {error}")
 

@@ -154,7 +154,7 @@ def sign_in(email: str, password: str, *, address: str, user_agent: str | None =
         with writing() as session:
             session.add(LoginFailure(id=new_id(now), email=email, address=address, at=now))
             session.execute(sa.delete(LoginFailure).where(LoginFailure.at < now - FAILURE_WINDOW))
-        raise WrongPassword("The address or the password is wrong.")
+        raise WrongPassword("The e-mail address or the password is wrong.")
     secret = secrets.token_urlsafe(32)
     signed_in = BrowserSession(
         id=new_id(now),

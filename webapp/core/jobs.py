@@ -255,7 +255,13 @@ def _judge(job_id: uuid.UUID, report: Report, within: uuid.UUID | None, by: Acto
         raise Refused("job_timed_out", "The job ran longer than its max_duration and the board failed it: stop.", job)
     if job.status in FINAL and job.failure_reason is not REVIVABLE and _repeats(job, report):
         return job
-    raise Refused("illegal_transition", f"The job is {job.status}, which this report contradicts.", job)
+    raise Refused("illegal_transition", _contradiction(job), job)
+
+
+def _contradiction(job: JobRun) -> str:
+    if job.status is JobStatus.PENDING:
+        return "The job is pending: report status running first."
+    return f"The job is {job.status}, which this report contradicts."
 
 
 def _repeats(job: JobRun, report: Report) -> bool:

@@ -113,10 +113,10 @@ Link = Annotated[
     AfterValidator(_web_address),
     WithJsonSchema({"type": "string", "format": "uri", "maxLength": 2000, "pattern": "^https?://"}),
 ]
-RunnerName = Annotated[Text, Field(min_length=1, max_length=200)]
+RunnerName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
 Seconds = Annotated[int, Field(ge=1, le=MAX_SECONDS)]
-TypeName = Annotated[Text, Field(min_length=1, max_length=200)]
-Tag = Annotated[Text, Field(min_length=1, max_length=64)]
+TypeName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
+Tag = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
 
 _SENTENCES = {
     "extra_forbidden": "There is no such field",

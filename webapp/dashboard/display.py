@@ -26,6 +26,11 @@ def duration(span: timedelta) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
+def seconds(count: int) -> str:
+    """A number of seconds as a duration."""
+    return duration(timedelta(seconds=count))
+
+
 def iso(moment: datetime) -> str:
     """For machines: ``2026-11-24T14:02:11.123Z``."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -37,7 +42,7 @@ def readable(value: dict[str, Any]) -> str:
 
 
 def register(app: Flask) -> None:
-    app.jinja_env.filters |= {"duration": duration, "iso": iso, "readable": readable}
+    app.jinja_env.filters |= {"duration": duration, "seconds": seconds, "iso": iso, "readable": readable}
 
     @app.context_processor
     def switcher() -> dict[str, Any]:

@@ -48,7 +48,7 @@ def register(app: Flask) -> None:
 
 
 def page(error: Exception) -> AnyResponse:
-    """The answer to a person for whatever went wrong. Asks the database nothing: it may be what is wrong."""
+    """The answer to a person for whatever went wrong."""
     if isinstance(error, CSRFError) and request.endpoint != "sign_in.log_in" and "secret" not in session:
         return sign_in.to_login()
     status, sentence = _status(error), _sentence(error)
@@ -61,13 +61,23 @@ def page(error: Exception) -> AnyResponse:
         flash(sentence, "problem")
         return redirect(url_for("workspace.job", job_id=error.job.id), code=303)
     else:
-        title = _TITLES.get(status, "Something went wrong")
-        answer = Response(render_template("error.html", title=title, sentence=sentence), status)
+        title = str(error).rstrip(".") if isinstance(error, NotFound) else _TITLES.get(status, "Something went wrong")
+        told = render_template("error.html", title=title, sentence=sentence, signed_in=_is_signed_in(status))
+        answer = Response(told, status)
     if isinstance(error, TooManyAttempts):
         answer.headers["Retry-After"] = str(error.retry_after)
     if status == 503:
         answer.headers["Retry-After"] = "5"
     return answer
+
+
+def _is_signed_in(status: int) -> bool:
+    """Whether to draw the board around an error. After a fault of ours the database is asked nothing."""
+    if status >= 500:
+        return False
+    if "user" not in g:
+        sign_in.load()
+    return g.user is not None
 
 
 def _status(error: Exception) -> int:

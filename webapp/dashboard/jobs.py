@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import current_app, g, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
@@ -110,13 +111,19 @@ def _etag(*parts: object) -> str:
 @workspace.get("/jobs/<uuid:job_id>")
 def job(job_id: uuid.UUID) -> str:
     found = jobs.get_job_status(job_id, within=g.workspace.id)
-    return render_template("jobs/job.html", **_told(found))
+    return render_template("jobs/job.html", back=_list_left(), **_told(found))
 
 
 @workspace.get("/jobs/<uuid:job_id>/panel")
 def job_panel(job_id: uuid.UUID) -> AnyResponse:
     found = jobs.get_job_status(job_id, within=g.workspace.id)
     return hx.fresh(_job_etag(found), lambda: render_template("jobs/_panel.html", **_told(found)))
+
+
+def _list_left() -> str:
+    """The list as it was filtered when the person left it for this address."""
+    came_from, address = urlsplit(request.referrer or ""), url_for(".job_list")
+    return f"{address}?{came_from.query}" if came_from.path == address and came_from.query else address
 
 
 def _job_etag(found: JobRun) -> str:
@@ -134,9 +141,9 @@ def _told(found: JobRun) -> dict[str, Any]:
 
 
 def _with_gaps(events: list[JobEvent]) -> list[tuple[JobEvent, timedelta | None]]:
-    """Each event with the time since the one before it; a late report may set its time back, but not the gap."""
-    gaps = [max(after.at - before.at, timedelta(0)) for before, after in pairwise(events)]
-    return list(zip(events, [None, *gaps], strict=True))
+    """Each event with the time since the one before it, where that is a second or more."""
+    gaps = [after.at - before.at for before, after in pairwise(events)]
+    return list(zip(events, [None, *(gap if gap >= timedelta(seconds=1) else None for gap in gaps)], strict=True))
 
 
 # --- cancel ------------------------------------------------------------------------------------------------------
@@ -154,7 +161,7 @@ def cancel_ticked() -> AnyResponse:
     outcomes = [_cancel_one(job_id) for job_id in ticked]
     counted = [(outcomes.count(word), word) for word in ("canceled", "had finished", "not found")]
     text = ", ".join(f"{count} {word}" for count, word in counted if count) or "Nothing was ticked"
-    return hx.done(text, url_for(".job_list"))
+    return hx.done(text, _list_left())
 
 
 def _cancel_one(job_id: uuid.UUID) -> str:

@@ -1,6 +1,6 @@
 """The way in and out, and who is here. The cookie carries a secret; whether it is worth anything, the core says."""
 
-from flask import Blueprint, Response, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, flash, g, redirect, render_template, request, session, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import EmailField, PasswordField
@@ -33,7 +33,11 @@ def load() -> None:
 def required() -> AnyResponse | None:
     """Nothing for somebody who is signed in; for everybody else the answer that leads to the login."""
     load()
-    return None if g.user else to_login()
+    if g.user:
+        return None
+    if session.pop("secret", None):
+        flash("Your session ended. Sign in to go on.", "problem")
+    return to_login()
 
 
 def to_login() -> AnyResponse:
