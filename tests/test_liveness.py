@@ -25,9 +25,9 @@ def running(cast: Cast, **limits: int) -> uuid.UUID:
 
 def listen(clock: Clock, seconds: int) -> Swept:
     """The board listens for so long, and then it sweeps."""
-    for _ in range(0, seconds, 10):
+    for _ in range(0, seconds, 2):
         liveness.beat()
-        clock.advance(seconds=10)
+        clock.advance(seconds=2)
     liveness.beat()
     return liveness.sweep()
 
@@ -84,7 +84,7 @@ def test_the_limit_counts_from_the_start_and_not_from_the_enqueueing(cast: Cast,
 def test_a_job_that_waits_or_asked_for_no_limit_is_left_alone(cast: Cast, clock: Clock) -> None:
     unlimited = running(cast)
     waiting = jobs.enqueue_job("t", cast.acme.id, heartbeat_timeout=1, max_duration=1)
-    assert listen(clock, 3600) == NOBODY
+    assert listen(clock, 600) == NOBODY
     assert (standing(unlimited), standing(waiting)) == (("running", None), ("pending", None))
     assert jobs.get_job_status(unlimited).check_at is None
 
@@ -110,14 +110,52 @@ def test_while_nobody_listens_nobody_is_called_silent(cast: Cast, clock: Clock) 
     assert standing(job_id) == ("running", None)
 
 
-def test_a_short_gap_between_beats_is_no_pause(cast: Cast, clock: Clock) -> None:
-    running(cast, heartbeat_timeout=60)
-    liveness.beat()
-    clock.advance(seconds=30)
-    liveness.beat()
-    clock.advance(seconds=30)
+def test_a_beat_that_came_a_little_late_is_no_pause(cast: Cast, clock: Clock) -> None:
+    running(cast, heartbeat_timeout=20)
+    for _ in range(5):
+        liveness.beat()
+        clock.advance(seconds=4)
     liveness.beat()
     assert liveness.sweep() == Swept(timed_out=0, lost=1)
+
+
+@pytest.mark.parametrize("away", [6, 30])
+def test_a_gap_of_seconds_between_beats_is_a_pause(away: int, cast: Cast, clock: Clock) -> None:
+    job_id = running(cast, heartbeat_timeout=20)
+    assert listen(clock, 16) == NOBODY
+    clock.advance(seconds=away)
+    assert listen(clock, 18) == NOBODY
+    assert standing(job_id) == ("running", None)
+    assert listen(clock, 2) == Swept(timed_out=0, lost=1)
+
+
+def test_a_restart_quicker_than_a_pause_is_one_all_the_same(cast: Cast, clock: Clock) -> None:
+    job_id = running(cast, heartbeat_timeout=20)
+    assert listen(clock, 18) == NOBODY
+    clock.advance(seconds=3)
+    liveness.beat(first=True)
+    assert liveness.sweep() == NOBODY
+    assert standing(job_id) == ("running", None)
+
+
+def test_a_second_process_that_starts_beside_the_first_is_no_pause(cast: Cast, clock: Clock) -> None:
+    running(cast, heartbeat_timeout=20)
+    assert listen(clock, 18) == NOBODY
+    clock.advance(seconds=1)
+    liveness.beat(first=True)
+    assert listen(clock, 2) == Swept(timed_out=0, lost=1)
+
+
+def test_a_sweep_before_the_first_beat_after_a_return_judges_nobody(cast: Cast, clock: Clock) -> None:
+    job_id = running(cast, heartbeat_timeout=60)
+    assert listen(clock, 50) == NOBODY
+    clock.advance(seconds=40)
+    assert liveness.sweep() == NOBODY
+    liveness.beat(first=True)
+    assert liveness.sweep() == NOBODY
+    assert standing(job_id) == ("running", None)
+    assert listen(clock, 58) == NOBODY
+    assert listen(clock, 2) == Swept(timed_out=0, lost=1)
 
 
 def test_a_job_out_of_time_fails_even_after_a_pause_of_the_board(cast: Cast, clock: Clock) -> None:

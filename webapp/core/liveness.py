@@ -2,6 +2,7 @@
 
 A runner is silent only while the board listens. Server processes say so by ``beat``; when none has for a while, the
 board itself was away, and silence counts from its return: a restart of the board never fails a healthy job.
+Too long a pause taken for granted only delays a judgement; a pause overlooked would fail a healthy job.
 """
 
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from webapp.core.lifecycle import FailureReason, JobStatus
 from webapp.core.models import Base, JobRun, Listening
 from webapp.extensions import db
 
-BEAT_EVERY = timedelta(seconds=10)
-AWAY_AFTER = timedelta(seconds=45)
-"""Without a beat for this long, no server process was listening."""
+BEAT_EVERY = timedelta(seconds=2)
+AWAY_AFTER = timedelta(seconds=5)
+"""Without a beat for longer than this, no server process was listening: a machine that is busy may miss one beat, and
+a server that hung for longer answered nobody. A restart may be quicker, but it shows otherwise: by a first beat."""
 PAGE = 500
 
 
@@ -30,10 +32,15 @@ class Swept:
     lost: int
 
 
-def beat() -> None:
-    """Say that a server process listens now. If none did lately, this is the moment since which the board listens."""
+def beat(*, first: bool = False) -> None:
+    """Say that a server process listens now. If none did lately, this is the moment since which the board listens.
+
+    ``first`` is the first beat of a process: if no other process has beaten in its turn, the board was restarted,
+    however quickly.
+    """
     now = clock.now()
-    returned = sa.case((Listening.beat_at < now - AWAY_AFTER, now), else_=Listening.since)
+    away = Listening.beat_at < now - (BEAT_EVERY if first else AWAY_AFTER)
+    returned = sa.case((away, now), else_=Listening.since)
     with writing() as session:
         updated = session.execute(
             sa.update(Listening).values(beat_at=now, since=returned).returning(Listening.id),
