@@ -8,6 +8,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 	--custom-compile-command "make lock" --no-emit-index-url
 
 .DEFAULT_GOAL := help
+# Half a key or half a lock file is worse than none.
+.DELETE_ON_ERROR:
 .PHONY: help setup demo run test lint lock
 
 help:  ## print this
@@ -44,5 +46,6 @@ $(DEV): requirements/dev.txt $(BASE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
-$(KEY): | $(BASE)
-	@$(BIN)/python -c 'from pathlib import Path; from webapp.config import write_secret_key; write_secret_key(Path("instance"))'
+# Neither the folder nor the key is for other users of the machine to read.
+$(KEY):
+	@umask 077 && mkdir -p instance && $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(48))' > $@

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.conftest import ROOT, dispose, make_app
-from webapp.config import write_secret_key
+from tests.conftest import ROOT, SECRET_KEY, dispose, make_app
 from webapp.core import accounts, jobs, workspaces
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun, Role
@@ -35,7 +34,8 @@ def checkout(tmp_path: Path) -> Path:
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / part, folder / part)
-    write_secret_key(folder / "instance")
+    (folder / "instance").mkdir()
+    (folder / "instance" / "secret_key").write_text(SECRET_KEY)
     return folder
 
 

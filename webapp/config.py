@@ -1,8 +1,9 @@
 """Every setting, read from the environment once and checked before anything starts."""
 
-import secrets
+import re
 from collections.abc import Mapping
 from datetime import timedelta
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ def _whole_number(environ: Mapping[str, str], name: str, default: int, lowest: i
 def _database_url(environ: Mapping[str, str]) -> sa.URL:
     try:
         url = sa.make_url(environ.get("DATABASE_URL") or "sqlite:///callboard.db")
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # The second is a port that is not a number.
         raise SettingsError(
             "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."
         ) from None
@@ -36,38 +37,71 @@ def _database_url(environ: Mapping[str, str]) -> sa.URL:
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "postgresql+psycopg"):
         raise SettingsError("DATABASE_URL must name a SQLite or a PostgreSQL database.")
+    if url.drivername == "sqlite" and _is_in_memory(url):
+        raise SettingsError(
+            "DATABASE_URL names a SQLite database in memory, where each connection would see its own empty one; "
+            "name a file, like sqlite:///callboard.db."
+        )
     return url
+
+
+def _is_in_memory(url: sa.URL) -> bool:
+    return not url.database or ":memory:" in url.database or url.query.get("mode") == "memory"
 
 
 def _secret_key(environ: Mapping[str, str], instance: Path) -> str:
     if key := environ.get("SECRET_KEY"):
         return key
+    path = instance / "secret_key"
     try:
-        if key := (instance / "secret_key").read_text().strip():
+        if key := path.read_text().strip():
             return key
     except FileNotFoundError:
         pass
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
     raise SettingsError("There is no SECRET_KEY. Set it in the environment, or run `make setup`, which writes one.")
 
 
-def write_secret_key(instance: Path) -> None:
-    """Make the instance folder and a secret key in it that only its owner can read; an existing key is kept."""
-    instance.mkdir(mode=0o700, exist_ok=True)
-    path = instance / "secret_key"
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(48) + "\n")
+def _host(environ: Mapping[str, str]) -> str:
+    host = environ.get("HOST") or "127.0.0.1"
+    try:
+        if ":" in host:
+            IPv6Address(host)
+        elif not re.fullmatch(r"[\w.-]+", host):
+            raise ValueError
+    except ValueError:
+        raise SettingsError(
+            "HOST must be a name or an address like 127.0.0.1 or ::1, without brackets or a port."
+        ) from None
+    return host
+
+
+def http_address(host: str, port: int) -> str:
+    """The address of a server, with the brackets that an IPv6 address needs before a port."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _public_url(environ: Mapping[str, str], default: str) -> str:
+    """What links are built from, without a slash at its end."""
+    public_url = (environ.get("PUBLIC_URL") or default).rstrip("/")
+    try:
+        parts = urlsplit(public_url)
+        # Reading the port checks it.
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise SettingsError("PUBLIC_URL must be an address like https://jobs.example.com.")
+    return public_url
 
 
 def settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
     """The configuration of the app. Raises ``SettingsError`` with one sentence that says what to do."""
-    host = environ.get("HOST") or "127.0.0.1"
+    host = _host(environ)
     port = _whole_number(environ, "PORT", 8000, 1, 65535)
     threads = _whole_number(environ, "THREADS", 8, 1, 1000)
-    public_url = (environ.get("PUBLIC_URL") or f"http://{host}:{port}").rstrip("/")
-    parts = urlsplit(public_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError("PUBLIC_URL must be an address like https://jobs.example.com.")
+    public_url = _public_url(environ, http_address(host, port))
     return {
         "SQLALCHEMY_DATABASE_URI": _database_url(environ),
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(connections=threads),
@@ -80,7 +114,7 @@ def settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "TRUSTED_PROXIES": _whole_number(environ, "TRUSTED_PROXIES", 0, 0, 10),
         "MAX_CONTENT_LENGTH": 1024 * 1024,
         "SESSION_COOKIE_NAME": "callboard",
-        "SESSION_COOKIE_SECURE": parts.scheme == "https",
+        "SESSION_COOKIE_SECURE": urlsplit(public_url).scheme == "https",
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_REFRESH_EACH_REQUEST": False,
         "PERMANENT_SESSION_LIFETIME": SESSION_LIFE,

@@ -21,6 +21,8 @@ from typing import Self
 import click
 from flask import Flask
 
+from webapp.config import http_address
+
 PATIENCE = 10.0
 """Seconds that a child is given to stop before it is killed."""
 STARTING = 60.0
@@ -106,8 +108,7 @@ def require_free_port(host: str, port: int) -> None:
 
 def local_address(host: str, port: int) -> str:
     """Where processes of this machine reach the server, also when it listens on every address."""
-    host = _ANYWHERE.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return http_address(_ANYWHERE.get(host, host), port)
 
 
 def answers(host: str, port: int) -> bool:

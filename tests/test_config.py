@@ -1,0 +1,215 @@
+"""The settings: what they are when nobody sets them, what they refuse, and in which words."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.conftest import ROOT, SECRET_KEY, dispose
+from webapp import create_app
+from webapp.cli.processes import local_address
+from webapp.config import SettingsError, settings
+from webapp.extensions import db
+
+NO_KEY = "There is no SECRET_KEY. Set it in the environment, or run `make setup`, which writes one."
+DATABASE_LOOKS_LIKE = "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."
+DATABASE_IN_MEMORY = (
+    "DATABASE_URL names a SQLite database in memory, where each connection would see its own empty one; "
+    "name a file, like sqlite:///callboard.db."
+)
+DATABASE_OF_ANOTHER_KIND = "DATABASE_URL must name a SQLite or a PostgreSQL database."
+HOST_IS = "HOST must be a name or an address like 127.0.0.1 or ::1, without brackets or a port."
+PUBLIC_URL_IS = "PUBLIC_URL must be an address like https://jobs.example.com."
+NUMBERS = {"PORT": (1, 65535), "WORKERS": (1, 1000), "THREADS": (1, 1000), "TRUSTED_PROXIES": (0, 10)}
+
+
+def given(environ: Mapping[str, str], instance: Path = Path("nowhere")) -> dict[str, Any]:
+    """The settings of an environment that has a secret key."""
+    return settings({"SECRET_KEY": SECRET_KEY} | dict(environ), instance)
+
+
+def refusal(environ: Mapping[str, str]) -> str:
+    with pytest.raises(SettingsError) as refused:
+        given(environ)
+    return str(refused.value)
+
+
+# --- what nobody set ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("environ", [{}, dict.fromkeys(("DATABASE_URL", "PUBLIC_URL", "HOST", *NUMBERS), "")])
+def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict[str, str]) -> None:
+    chosen = given(environ)
+    assert str(chosen["SQLALCHEMY_DATABASE_URI"]) == "sqlite:///callboard.db"
+    assert chosen["PUBLIC_URL"] == "http://127.0.0.1:8000"
+    names = ("HOST", "PORT", "WORKERS", "THREADS", "TRUSTED_PROXIES")
+    assert [chosen[name] for name in names] == ["127.0.0.1", 8000, 1, 8, 0]
+    assert chosen["SESSION_COOKIE_SECURE"] is False
+
+
+# --- the database ------------------------------------------------------------------------------------------------
+
+
+def test_a_relative_sqlite_path_is_taken_from_the_instance_folder(tmp_path: Path) -> None:
+    app = create_app({"SECRET_KEY": SECRET_KEY, "DATABASE_URL": "sqlite:///jobs/board.db"}, instance_path=tmp_path)
+    with app.app_context():
+        assert db.engine.url.database == str(tmp_path / "jobs" / "board.db")
+    dispose(app)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_usual_name_of_postgresql_means_psycopg(scheme: str) -> None:
+    url = given({"DATABASE_URL": f"{scheme}://ada:p%40ss@db:5433/board"})["SQLALCHEMY_DATABASE_URI"]
+    assert url == sa.make_url("postgresql+psycopg://ada:p%40ss@db:5433/board")
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("callboard.db", DATABASE_LOOKS_LIKE),
+        ("postgresql://h:abc/db", DATABASE_LOOKS_LIKE),
+        ("mysql://h/db", DATABASE_OF_ANOTHER_KIND),
+        ("postgresql+asyncpg://h/db", DATABASE_OF_ANOTHER_KIND),
+        ("sqlite://", DATABASE_IN_MEMORY),
+        ("sqlite:///", DATABASE_IN_MEMORY),
+        ("sqlite:///:memory:", DATABASE_IN_MEMORY),
+        ("sqlite:///file::memory:?cache=shared&uri=true", DATABASE_IN_MEMORY),
+        ("sqlite:///file:board?mode=memory&uri=true", DATABASE_IN_MEMORY),
+    ],
+)
+def test_a_database_that_cannot_serve_is_refused(url: str, sentence: str) -> None:
+    assert refusal({"DATABASE_URL": url}) == sentence
+
+
+# --- where it listens, and how others call it --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("localhost", "http://localhost:8000"),
+        ("0.0.0.0", "http://0.0.0.0:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("::", "http://[::]:8000"),
+    ],
+)
+def test_the_public_address_is_that_of_the_server_unless_told_otherwise(host: str, address: str) -> None:
+    assert given({"HOST": host})["PUBLIC_URL"] == address
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("0.0.0.0", "http://127.0.0.1:80"), ("::", "http://[::1]:80"), ("::1", "http://[::1]:80"), ("h", "http://h:80")],
+)
+def test_processes_of_this_machine_reach_a_server_that_listens_everywhere(host: str, address: str) -> None:
+    assert local_address(host, 80) == address
+
+
+@pytest.mark.parametrize("host", ["[::1]", "127.0.0.1:80", ":::", "two words", "http://example.com", "a/b"])
+def test_a_host_that_is_more_than_a_host_is_refused(host: str) -> None:
+    assert refusal({"HOST": host}) == HOST_IS
+
+
+@pytest.mark.parametrize(
+    "url", ["jobs.example.com", "ftp://jobs.example.com", "https://", "http://[::1", "http://h:abc", "http://h:99999"]
+)
+def test_a_public_address_that_is_none_is_refused(url: str) -> None:
+    assert refusal({"PUBLIC_URL": url}) == PUBLIC_URL_IS
+
+
+def test_the_public_address_ends_without_a_slash() -> None:
+    assert given({"PUBLIC_URL": "https://jobs.example.com/"})["PUBLIC_URL"] == "https://jobs.example.com"
+
+
+@pytest.mark.parametrize(
+    ("url", "secure"), [("https://jobs.example.com", True), ("HTTPS://jobs.example.com", True), ("http://jobs", False)]
+)
+def test_a_public_address_with_https_makes_cookies_secure(url: str, secure: bool, tmp_path: Path) -> None:
+    app = create_app({"SECRET_KEY": SECRET_KEY, "PUBLIC_URL": url}, instance_path=tmp_path)
+    cookies = app.test_client().get("/login").headers["Set-Cookie"].split("; ")
+    assert ("Secure" in cookies) is secure
+    dispose(app)
+
+
+# --- numbers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_is_good_from_its_lowest_to_its_highest(name: str) -> None:
+    for bound in NUMBERS[name]:
+        assert given({name: str(bound)})[name] == bound
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("text", ["below", "above", "-1", "1.5", "many", "٣", " 1"])
+def test_a_number_out_of_bounds_or_no_number_is_refused(name: str, text: str) -> None:
+    lowest, highest = NUMBERS[name]
+    value = {"below": str(lowest - 1), "above": str(highest + 1)}.get(text, text)
+    assert refusal({name: value}) == f"{name} must be a whole number from {lowest} to {highest}."
+
+
+def test_a_process_keeps_a_connection_for_each_thread() -> None:
+    assert given({"THREADS": "3"})["SQLALCHEMY_ENGINE_OPTIONS"]["pool_size"] == 3
+
+
+# --- the secret key ----------------------------------------------------------------------------------------------
+
+
+def test_the_secret_key_of_the_environment_goes_before_that_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text("from the file\n")
+    assert settings({"SECRET_KEY": "from the environment"}, tmp_path)["SECRET_KEY"] == "from the environment"
+    assert settings({"SECRET_KEY": ""}, tmp_path)["SECRET_KEY"] == "from the file"
+
+
+def test_an_empty_secret_key_is_none(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text("\n")
+    with pytest.raises(SettingsError) as refused:
+        settings({}, tmp_path)
+    assert str(refused.value) == NO_KEY
+
+
+def test_a_secret_key_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").mkdir()
+    with pytest.raises(SettingsError) as refused:
+        settings({}, tmp_path)
+    assert str(refused.value) == f"{tmp_path / 'secret_key'} cannot be read: is a directory."
+
+
+def make_key(folder: Path) -> str:
+    """What ``make setup`` does for the secret key, in a folder of the test's own."""
+    command = ["make", "--silent", "--file", str(ROOT / "Makefile"), f"PYTHON={sys.executable}", "instance/secret_key"]
+    subprocess.run(command, cwd=folder, check=True)
+    return (folder / "instance" / "secret_key").read_text().strip()
+
+
+def test_make_writes_a_secret_key_that_only_its_owner_can_read_and_keeps_it(tmp_path: Path) -> None:
+    key = make_key(tmp_path)
+    assert len(key) == 64
+    assert (tmp_path / "instance").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "instance" / "secret_key").stat().st_mode & 0o777 == 0o600
+    assert make_key(tmp_path) == key
+
+
+def command_in(checkout: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    ours = {name: value for name, value in os.environ.items() if name not in ("SECRET_KEY", "DATABASE_URL")}
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "users", "list"]
+    return subprocess.run(command, cwd=checkout, env=ours | environ, capture_output=True, text=True)
+
+
+def test_a_command_stops_with_one_line_when_a_setting_is_missing_or_wrong(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "webapp", tmp_path / "webapp", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "wsgi.py", tmp_path)
+    for environ, sentence in (
+        ({}, NO_KEY),
+        ({"SECRET_KEY": "k", "PORT": "http"}, "PORT must be a whole number from 1"),
+    ):
+        ended = command_in(tmp_path, **environ)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.stderr.startswith(f"Callboard cannot start. {sentence}")
+        assert ended.stderr.count("\n") == 1
