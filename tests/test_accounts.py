@@ -5,13 +5,15 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from argon2 import PasswordHasher, extract_parameters
+from flask import Flask
 
 from tests.conftest import PASSWORD, Cast, Clock
 from webapp.core import accounts
 from webapp.core.accounts import TooManyAttempts, WrongPassword
 from webapp.core.audit import SYSTEM
+from webapp.core.database import writing
 from webapp.core.errors import Invalid, NotFound, Refused
-from webapp.core.models import AuditEntry, BrowserSession, LoginFailure
+from webapp.core.models import AuditEntry, BrowserSession, LoginFailure, User
 from webapp.extensions import db
 
 HOME, AWAY = "203.0.113.1", "198.51.100.1"
@@ -81,6 +83,57 @@ class TestSessions:
         row = db.session.execute(sa.select(BrowserSession.__table__)).one()
         assert secret not in map(str, row)
         assert accounts.session_of(row.secret_hash) is None
+
+    @pytest.mark.parametrize("change", ["deactivate", "set_password"])
+    def test_an_account_that_changes_while_its_password_is_checked_gets_no_session(
+        self, change: str, core: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        matches = accounts._matches
+
+        def matches_meanwhile(password_hash: str, password: str) -> bool:
+            with core.app_context():
+                if change == "deactivate":
+                    accounts.deactivate(cast.ada, by=SYSTEM)
+                else:
+                    accounts.set_password(cast.ada, "another horse battery", by=SYSTEM)
+            return matches(password_hash, password)
+
+        monkeypatch.setattr(accounts, "_matches", matches_meanwhile)
+        with pytest.raises(WrongPassword):
+            sign_in()
+        assert sessions() == 0
+
+    def test_no_connection_is_held_while_a_password_is_checked(
+        self, cast: Cast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        held = []
+        matches = accounts._matches
+
+        def matches_watched(password_hash: str, password: str) -> bool:
+            held.append(db.engine.pool.checkedout())  # type: ignore[attr-defined]
+            return matches(password_hash, password)
+
+        monkeypatch.setattr(accounts, "_matches", matches_watched)
+        sign_in()
+        assert held == [0]
+
+    def test_a_session_whose_account_was_closed_behind_its_back_is_worth_nothing(
+        self, cast: Cast, clock: Clock
+    ) -> None:
+        secret = sign_in()
+        with writing() as session:
+            session.execute(sa.update(User).where(User.id == cast.ada.id).values(deactivated_at=clock.now()))
+        assert accounts.session_of(secret) is None
+
+    def test_two_that_note_it_in_the_same_minute_leave_one_mark(self, cast: Cast, clock: Clock) -> None:
+        signed_in = accounts.session_of(sign_in())
+        assert signed_in is not None
+        at = clock.advance(minutes=1)
+        accounts.mark_seen(signed_in)
+        clock.advance(seconds=1)
+        # What this one read is a minute old by now.
+        accounts.mark_seen(signed_in)
+        assert db.session.scalar(sa.select(BrowserSession.__table__.c.last_seen_at)) == at
 
     def test_being_here_is_noted_at_most_once_a_minute(self, cast: Cast, clock: Clock) -> None:
         signed_in = accounts.session_of(sign_in())

@@ -10,6 +10,7 @@ from flask import Flask
 from tests.conftest import Cast, Clock
 from webapp.core import tokens
 from webapp.core.audit import SYSTEM
+from webapp.core.database import leave_mark
 from webapp.core.errors import Invalid, NotFound
 from webapp.core.models import ApiToken, AuditEntry
 from webapp.extensions import db
@@ -109,6 +110,22 @@ def test_the_last_use_is_written_at_most_once_a_minute(core: Flask, cast: Cast, 
     later = clock.advance(seconds=1)
     tokens.find(token)
     assert last_used(core) == later
+
+
+def test_two_uses_at_the_same_moment_leave_one_mark(
+    core: Flask, cast: Cast, clock: Clock, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens.find(token)
+
+    def leave_two(statement: sa.Update) -> None:
+        leave_mark(statement)
+        clock.advance(seconds=1)
+        leave_mark(statement.values(last_used_at=clock.now()))
+
+    monkeypatch.setattr(tokens, "leave_mark", leave_two)
+    first = clock.advance(minutes=1)
+    assert tokens.find(token)
+    assert last_used(core) == first
 
 
 def test_a_refused_token_is_not_noted_as_used(core: Flask, cast: Cast, token: str) -> None:

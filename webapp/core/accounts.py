@@ -1,11 +1,9 @@
 """People and their way in: accounts, passwords, sessions, and the brake on guessing."""
 
-import hashlib
 import secrets
 import threading
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -13,12 +11,14 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, contains_eager
 
 from webapp.core import audit, clock
 from webapp.core.audit import Actor
-from webapp.core.database import writing
+from webapp.core.database import leave_mark, writing
 from webapp.core.errors import CoreError, Fault, Invalid, NotFound, Refused
 from webapp.core.models import BrowserSession, LoginFailure, User, new_id
+from webapp.core.secret import hashed
 from webapp.extensions import db
 
 SESSION_LIFE = timedelta(days=14)
@@ -40,12 +40,16 @@ _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$bm9ib2R5bm9ib2R5bm9i$bYFl/BC9b4SnmXtZJ
 class WrongPassword(CoreError):
     """The address and the password do not belong together; which of the two is wrong is not told."""
 
+    def __init__(self) -> None:
+        super().__init__("The e-mail address or the password is wrong.")
 
-@dataclass
+
 class TooManyAttempts(CoreError):
     """Too many failed attempts; ``retry_after`` is in seconds."""
 
-    retry_after: int
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Too many attempts. Wait a few minutes and try again.")
+        self.retry_after = retry_after
 
 
 def _normalized(email: str) -> str:
@@ -136,10 +140,6 @@ def deactivate(user: User, *, by: Actor) -> None:
 # --- sign in and out ---------------------------------------------------------------------------------------------
 
 
-def _hashed(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
 def sign_in(email: str, password: str, *, address: str, user_agent: str | None = None) -> tuple[BrowserSession, str]:
     """A new session and the secret for its cookie.
 
@@ -149,16 +149,17 @@ def sign_in(email: str, password: str, *, address: str, user_agent: str | None =
     email = _normalized(email)[:254].replace("\0", "\ufffd")
     _brake(email, address)
     user = db.session.scalar(sa.select(User).where(User.email == email, User.deactivated_at.is_(None)))
+    password_hash = user.password_hash if user else _NOBODY
+    # Hashing takes its time, perhaps in a queue: neither a connection nor a snapshot is held meanwhile.
+    db.session.commit()
+    if not _matches(password_hash, password[: PASSWORD_LENGTH[1] + 1]) or user is None:
+        _note_failure(email, address)
+        raise WrongPassword
     now = clock.now()
-    if not _matches(user.password_hash if user else _NOBODY, password[: PASSWORD_LENGTH[1] + 1]) or user is None:
-        with writing() as session:
-            session.add(LoginFailure(id=new_id(now), email=email, address=address, at=now))
-            session.execute(sa.delete(LoginFailure).where(LoginFailure.at < now - FAILURE_WINDOW))
-        raise WrongPassword("The e-mail address or the password is wrong.")
     secret = secrets.token_urlsafe(32)
     signed_in = BrowserSession(
         id=new_id(now),
-        secret_hash=_hashed(secret),
+        secret_hash=hashed(secret),
         user_id=user.id,
         created_at=now,
         last_seen_at=now,
@@ -167,10 +168,30 @@ def sign_in(email: str, password: str, *, address: str, user_agent: str | None =
         user_agent=user_agent[:300] if user_agent else None,
     )
     with writing() as session:
+        if not _still_opens(session, user, password_hash):
+            raise WrongPassword
         session.add(signed_in)
         session.execute(sa.delete(BrowserSession).where(BrowserSession.expires_at <= now))
         audit.record(session, "user.signed_in", user.ref, by=Actor(user.ref, address), workspace_id=None)
     return signed_in, secret
+
+
+def _still_opens(session: Session, user: User, password_hash: str) -> bool:
+    """Whether the account was neither closed nor given a new password while we hashed.
+
+    The row stays locked until the session is in: whoever closes the account now finds the session and deletes it.
+    """
+    unchanged = sa.select(User.id).where(
+        User.id == user.id, User.password_hash == password_hash, User.deactivated_at.is_(None)
+    )
+    return session.scalar(unchanged.with_for_update()) is not None
+
+
+def _note_failure(email: str, address: str) -> None:
+    now = clock.now()
+    with writing() as session:
+        session.add(LoginFailure(id=new_id(now), email=email, address=address, at=now))
+        session.execute(sa.delete(LoginFailure).where(LoginFailure.at < now - FAILURE_WINDOW))
 
 
 def _brake(email: str, address: str) -> None:
@@ -189,10 +210,15 @@ def _brake(email: str, address: str) -> None:
 
 
 def session_of(secret: str) -> BrowserSession | None:
-    """The living session behind a cookie's secret; null when it has ended or was revoked."""
+    """The living session behind a cookie's secret; null when it has ended, was revoked, or its account was closed."""
     return db.session.scalar(
-        sa.select(BrowserSession).where(
-            BrowserSession.secret_hash == _hashed(secret), BrowserSession.expires_at > clock.now()
+        sa.select(BrowserSession)
+        .join(BrowserSession.user)
+        .options(contains_eager(BrowserSession.user))
+        .where(
+            BrowserSession.secret_hash == hashed(secret),
+            BrowserSession.expires_at > clock.now(),
+            User.deactivated_at.is_(None),
         )
     )
 
@@ -200,9 +226,9 @@ def session_of(secret: str) -> BrowserSession | None:
 def mark_seen(signed_in: BrowserSession) -> None:
     """Remember that a person was here, at most once a minute."""
     now = clock.now()
+    due = BrowserSession.last_seen_at <= now - MARK_SEEN_EVERY
     if signed_in.last_seen_at <= now - MARK_SEEN_EVERY:
-        with writing() as session:
-            session.execute(sa.update(BrowserSession).where(BrowserSession.id == signed_in.id).values(last_seen_at=now))
+        leave_mark(sa.update(BrowserSession).where(BrowserSession.id == signed_in.id, due).values(last_seen_at=now))
 
 
 def sign_out(signed_in: BrowserSession) -> None:
@@ -214,5 +240,4 @@ def sign_out(signed_in: BrowserSession) -> None:
 def remember_workspace(user: User, workspace_id: uuid.UUID) -> None:
     """Remember where a person works, so that ``/`` leads there."""
     if user.last_workspace_id != workspace_id:
-        with writing() as session:
-            session.execute(sa.update(User).where(User.id == user.id).values(last_workspace_id=workspace_id))
+        leave_mark(sa.update(User).where(User.id == user.id).values(last_workspace_id=workspace_id))

@@ -7,12 +7,13 @@ threads of a process queue for a lock of their own first; ``busy_timeout`` is le
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from webapp.extensions import db
@@ -100,6 +101,15 @@ def one_write() -> Iterator[Connection]:
     db.session.commit()
     with _turn_to_write(), one_read() as connection:
         yield connection
+
+
+def leave_mark(statement: sa.Update) -> None:
+    """Leave a mark behind a read (last used, last seen). If the database is locked the mark is lost, and not the read.
+
+    The statement carries its own "at most once a minute", so that readers at the same moment write one mark.
+    """
+    with suppress(OperationalError), one_write() as connection:
+        connection.execute(statement)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """API tokens: made once and shown once, found at every request, revoked for good."""
 
-import hashlib
 import hmac
 import secrets
 import uuid
@@ -12,9 +11,10 @@ import sqlalchemy as sa
 
 from webapp.core import audit, clock
 from webapp.core.audit import Actor
-from webapp.core.database import one_read, one_write, writing
+from webapp.core.database import leave_mark, one_read, writing
 from webapp.core.errors import Fault, Invalid, NotFound
 from webapp.core.models import ApiToken, Base, Scope, new_id
+from webapp.core.secret import hashed
 from webapp.extensions import db
 
 RUNNER_SCOPES = (Scope.READ, Scope.WRITE)
@@ -37,10 +37,6 @@ class Bearer:
     @property
     def ref(self) -> str:
         return f"token:{self.id}"
-
-
-def _hashed(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def create(
@@ -66,7 +62,7 @@ def create(
     token = ApiToken(
         id=new_id(at),
         public_id=public_id,
-        secret_hash=_hashed(secret),
+        secret_hash=hashed(secret),
         workspace_id=workspace_id,
         name=name.strip(),
         scopes=[scope.value for scope in Scope if scope in scopes],
@@ -90,14 +86,14 @@ def find(text: str) -> Bearer | None:
         return None
     with one_read() as connection:
         row = connection.execute(_BY_PUBLIC_ID, {"public_id": public_id}).first()
-    if row is None or not hmac.compare_digest(row.secret_hash, _hashed(secret)):
+    if row is None or not hmac.compare_digest(row.secret_hash, hashed(secret)):
         return None
     now = clock.now()
     if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
         return None
     if row.last_used_at is None or row.last_used_at <= now - MARK_USED_EVERY:
-        with one_write() as connection:
-            connection.execute(sa.update(_TOKENS).where(_token.id == row.id).values(last_used_at=now))
+        due = sa.or_(_token.last_used_at.is_(None), _token.last_used_at <= now - MARK_USED_EVERY)
+        leave_mark(sa.update(_TOKENS).where(_token.id == row.id, due).values(last_used_at=now))
     return Bearer(row.id, row.workspace_id, frozenset(row.scopes))
 
 

@@ -83,10 +83,10 @@ def log_in() -> AnyResponse:
     except WrongPassword as error:
         return _again(form, str(error), 422)
     except TooManyAttempts as error:
-        answer = _again(form, "Too many attempts. Wait a few minutes and try again.", 429)
+        answer = _again(form, str(error), 429)
         answer.headers["Retry-After"] = str(error.retry_after)
         return answer
-    session.clear()
+    _leave()
     session["secret"] = secret
     session.permanent = True
     return redirect(_safe(request.args.get("next")), code=303)
@@ -98,8 +98,13 @@ def _again(form: LoginForm, problem: str, status: int) -> Response:
 
 @pages.post("/logout")
 def logout() -> AnyResponse:
+    _leave()
+    return redirect(url_for("sign_in.login"), code=303)
+
+
+def _leave() -> None:
+    """End the session of this browser, if it has one; a copy of its cookie is then worth nothing."""
     load()
     if g.session:
         accounts.sign_out(g.session)
     session.clear()
-    return redirect(url_for("sign_in.login"), code=303)
