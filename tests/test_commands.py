@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from flask import Flask
 
 from tests.conftest import PASSWORD, ROOT, SECRET_KEY, Cast, Clock, dispose, make_app
 from webapp.cli import maintain
+from webapp.cli.processes import answers
 from webapp.cli.refusals import NOT_MIGRATED
 from webapp.core import accounts, jobs, tokens, workspaces
 from webapp.core.lifecycle import JobStatus
@@ -303,9 +305,9 @@ def port() -> int:
     return free
 
 
-def serve(url: str, port: int, folder: Path) -> subprocess.Popen[str]:
+def serve(url: str, port: int, folder: Path, **settings: str) -> subprocess.Popen[str]:
     """``flask serve`` as a real process; what it prints goes to a file, which its children share."""
-    environ = os.environ | {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PORT": str(port)}
+    environ = os.environ | {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PORT": str(port)} | settings
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]
     with (folder / "serve.log").open("w") as log:
         return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log, text=True)
@@ -316,6 +318,40 @@ def is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+def until(true: Callable[[], bool], explain: Callable[[], str], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, explain()
+        time.sleep(0.05)
+
+
+def until_it_serves(process: subprocess.Popen[str], log: Path) -> None:
+    until(lambda: "Callboard serves on" in log.read_text() or process.poll() is not None, log.read_text)
+    assert process.poll() is None, log.read_text()
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who started whom in /proc")
+
+
+def children(process_id: int) -> list[int]:
+    """The running processes that a process has started, the oldest first."""
+    running = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+    return sorted(child for child in running if parent(child) == process_id)
+
+
+def parent(process_id: int) -> int | None:
+    """Who started a process; None when it has ended."""
+    try:
+        state, parent, *_ = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if state == "Z" else int(parent)
+
+
+def command_line(process_id: int) -> str:
+    return Path(f"/proc/{process_id}/cmdline").read_text().replace("\0", " ")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_serves_until_told_to_stop_and_leaves_nothing(
     url: str, port: int, tmp_path: Path, number: signal.Signals
@@ -323,17 +359,44 @@ def test_serve_serves_until_told_to_stop_and_leaves_nothing(
     log = tmp_path / "serve.log"
     with serve(url, port, tmp_path) as process:
         try:
-            deadline = time.monotonic() + 30
-            while "Callboard serves on" not in log.read_text():
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.05)
+            until_it_serves(process, log)
             assert not is_free(port)
         finally:
             process.send_signal(number)
         assert process.wait(30) == 0
     assert is_free(port)
     assert log.read_text() == f"Callboard serves on http://127.0.0.1:{port} (Ctrl-C stops it).\n"
+
+
+@on_linux
+def test_a_worker_that_is_killed_does_not_take_the_board_down(url: str, port: int, tmp_path: Path) -> None:
+    log = tmp_path / "serve.log"
+    with serve(url, port, tmp_path, WORKERS="2") as process:
+        try:
+            until_it_serves(process, log)
+            [server] = [child for child in children(process.pid) if "granian" in command_line(child)]
+            killed, steady = children(server)
+            os.kill(killed, signal.SIGKILL)
+            until(lambda: len(set(children(server)) - {killed}) == 2, log.read_text)
+            assert steady in children(server)
+            assert process.poll() is None, log.read_text()
+            until(lambda: answers("127.0.0.1", port), log.read_text)
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
+
+
+@on_linux
+def test_when_serve_itself_is_killed_the_server_and_the_chores_end_too(url: str, port: int, tmp_path: Path) -> None:
+    log = tmp_path / "serve.log"
+    with serve(url, port, tmp_path) as process:
+        try:
+            until_it_serves(process, log)
+            left = children(process.pid)
+            assert len(left) == 2
+        finally:
+            process.kill()
+    until(lambda: is_free(port) and all(parent(child) is None for child in left), log.read_text)
 
 
 def test_serve_refuses_a_port_in_use_in_one_line(url: str, port: int, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ started first, and whoever stops can still talk to those it depends on.
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -27,6 +28,8 @@ PATIENCE = 10.0
 """Seconds that a child is given to stop before it is killed."""
 STARTING = 60.0
 """Seconds that the server is given to answer for the first time."""
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
@@ -54,7 +57,9 @@ class Together:
         if not self._told_to_stop.is_set():
             command = [sys.executable, *arguments]
             merged = {**os.environ, **(environ or {})}
-            self._children[name] = subprocess.Popen(command, cwd=self._folder, env=merged, start_new_session=True)
+            self._children[name] = subprocess.Popen(
+                command, cwd=self._folder, env=merged, start_new_session=True, preexec_fn=_end_with_our_end
+            )
 
     def wait_for_server(self, host: str, port: int) -> bool:
         """Wait until something answers over HTTP. False when we were told to stop; raises when a child died."""
@@ -84,7 +89,7 @@ def start_board(together: Together, app: Flask) -> bool:
     together.start(
         "The server", "-m", "granian", "--interface", "wsgi", "wsgi:app", "--host", host, "--port", str(port),
         "--workers", str(app.config["WORKERS"]), "--blocking-threads", str(app.config["THREADS"]),
-        "--workers-kill-timeout", "5", "--log-level", "error",
+        "--respawn-failed-workers", "--workers-kill-timeout", "5", "--log-level", "error",
     )  # fmt: skip
     together.start("The chores", "-m", "flask", "--app", "wsgi", "maintain", "run")
     return together.wait_for_server(host, port)
@@ -122,6 +127,12 @@ def answers(host: str, port: int) -> bool:
     finally:
         connection.close()
     return True
+
+
+def _end_with_our_end() -> None:
+    """In a child, before its program starts: have Linux tell it to stop when we are killed and cannot."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
