@@ -1,12 +1,14 @@
 """What a runner may rely on when it sends nonsense, comes without a key, or asks for what is not its own."""
 
+import io
 from typing import Any
 
+import httpx
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.conftest import Cast
+from tests.conftest import Cast, StartServer
 from tests.runner import Runner
 from webapp.core import tokens
 from webapp.core.audit import SYSTEM
@@ -108,6 +110,38 @@ def test_nesting_to_the_hundredth_level_is_taken(runner: Runner) -> None:
 def test_a_body_over_a_mebibyte_is_413_and_one_that_is_not_json_by_name_is_415(runner: Runner) -> None:
     assert_problem(runner.send("POST", "/jobs", b'{"type": "' + b"x" * 2 * 1024 * 1024 + b'"}'), 413)
     assert_problem(runner.send("POST", "/jobs", b'{"type": "x"}', "text/plain"), 415)
+
+
+MEBIBYTE = 1024 * 1024
+
+
+def chunked(runner: Runner, raw: bytes) -> Any:
+    """A body that does not tell its length ahead."""
+    return runner.client.post(
+        "/api/v1/jobs",
+        input_stream=io.BytesIO(raw),
+        content_type="application/json",
+        headers=runner.headers,
+        environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
+    )
+
+
+def test_a_body_in_chunks_is_taken_up_to_a_mebibyte_and_413_over_it(runner: Runner) -> None:
+    whole = b'{"type": "x"}'
+    assert chunked(runner, whole.ljust(MEBIBYTE)).status_code == 201
+    assert_problem(chunked(runner, whole.ljust(MEBIBYTE + 1)), 413)
+    assert_problem(chunked(runner, whole.ljust(3 * MEBIBYTE)), 413)
+    assert runner.send("POST", "/jobs", whole.ljust(MEBIBYTE)).status_code == 201
+    assert_problem(runner.send("POST", "/jobs", whole.ljust(MEBIBYTE + 1)), 413)
+
+
+def test_a_real_server_hands_over_a_body_in_chunks(server: StartServer, token: str) -> None:
+    (address,) = server()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    for size, status in ((20, 201), (2 * MEBIBYTE, 413)):
+        body = b'{"type": "x"}'.ljust(size)
+        pieces = (body[at : at + 65_536] for at in range(0, len(body), 65_536))
+        assert httpx.post(f"{address}/api/v1/jobs", content=pieces, headers=headers).status_code == status
 
 
 @pytest.mark.parametrize("raw", [b"null", b"[]", b"5", b'"x"'])

@@ -9,10 +9,9 @@ from flask.testing import FlaskClient
 
 from tests.conftest import Cast, Clock
 from tests.runner import Runner
-from webapp.api.schemas import JOB_FIELDS
 from webapp.core import jobs, tokens
 from webapp.core.audit import SYSTEM
-from webapp.core.models import Scope
+from webapp.core.models import JOB_FIELDS, Scope
 
 
 @pytest.fixture
@@ -139,6 +138,27 @@ def test_a_bad_query_is_422_and_names_the_parameter(runner: Runner, query: str) 
     answer = runner.get(f"/jobs?{query}")
     assert answer.status_code == 422
     assert [fault["pointer"] for fault in answer.json["errors"]] == [f"?{query.partition('=')[0]}"]
+
+
+def test_everything_wrong_with_a_query_is_named_at_once_in_the_words_of_a_body(runner: Runner) -> None:
+    answer = runner.get("/jobs?status=done&type=&limit=5&limit=6&nope=1&created_after=yesterday")
+    faults = {fault["pointer"]: fault["detail"] for fault in answer.json["errors"]}
+    assert set(faults) == {"?status", "?type", "?limit", "?nope", "?created_after"}
+    assert faults["?nope"] == "There is no such parameter."
+    assert faults["?limit"] == "Only status may be repeated."
+    (in_a_body,) = runner.post("/jobs", {"type": ""}).json["errors"]
+    assert faults["?type"] == in_a_body["detail"]
+
+
+def test_a_304_is_answered_without_drawing_the_job(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = runner.enqueue()
+    answer = runner.get(f"/jobs/{job['id']}")
+    monkeypatch.setattr("webapp.api.jobs.job_json", None)
+    for held in (answer.headers["ETag"], f"W/{answer.headers['ETag']}", "*"):
+        again = runner.get(f"/jobs/{job['id']}", **{"If-None-Match": held})
+        assert (again.status_code, again.text) == (304, "")
+        assert again.headers["ETag"] == answer.headers["ETag"]
+        assert "private" in again.headers["Cache-Control"]
 
 
 def test_a_late_report_tells_the_true_times_within_bounds(runner: Runner, app: Flask, cast: Cast, clock: Clock) -> None:

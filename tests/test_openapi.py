@@ -6,6 +6,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 
+from webapp.core.clock import UtcDateTime
+from webapp.core.models import JOB_FIELDS, JobRun
+
 
 def test_the_document_is_valid_openapi(client: FlaskClient) -> None:
     answer: Any = client.get("/api/v1/openapi.json")
@@ -25,3 +28,15 @@ def test_the_document_and_the_routes_name_the_same_calls(app: Flask) -> None:
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert told == served
+
+
+def test_every_field_of_a_job_is_told_as_what_it_is(client: FlaskClient) -> None:
+    answer: Any = client.get("/api/v1/openapi.json")
+    schemas = answer.json["components"]["schemas"]
+    told = schemas["Job"]["properties"]
+    assert tuple(told) == JOB_FIELDS
+    assert {name for name, schema in told.items() if schema.get("format") == "date-time"} == {
+        column.name for column in JobRun.__table__.columns if isinstance(column.type, UtcDateTime)
+    } & set(JOB_FIELDS)
+    assert set(told) - set(schemas["ReportedJob"]["properties"]) == {"payload"}
+    assert set(told) - set(schemas["ListedJob"]["properties"]) == {"payload", "result"}

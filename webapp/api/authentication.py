@@ -9,6 +9,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from webapp.api.blueprint import api
+from webapp.api.schemas import NO_PARAMETER
 from webapp.core import tokens
 from webapp.core.audit import Actor
 from webapp.core.errors import Fault, Forbidden, Invalid
@@ -26,8 +27,8 @@ def admit() -> None:
     """Find the token's workspace. Raises 401 for no token, and for a bad, expired or revoked one."""
     if request.endpoint in OPEN_ENDPOINTS:
         return
-    kind, _, text = request.headers.get("Authorization", "").partition(" ")
-    bearer = tokens.find(text.strip()) if kind.lower() == "bearer" else None
+    sent = request.authorization
+    bearer = tokens.find(sent.token) if sent and sent.type == "bearer" and sent.token else None
     if bearer is None:
         raise Unauthorized(
             "Send a valid API token of this board: 'Authorization: Bearer cb_…'.",
@@ -41,7 +42,7 @@ def admit() -> None:
 def know_every_parameter() -> None:
     """Only the list has query parameters. Raises ``Invalid``: a misspelt filter must not pass for no filter."""
     if request.args and request.endpoint != "api.list_jobs":
-        raise Invalid([Fault((f"?{name}",), "There is no such parameter.") for name in request.args])
+        raise Invalid([Fault((f"?{name}",), NO_PARAMETER) for name in request.args])
 
 
 def needs(scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -5,9 +5,8 @@ import math
 import re
 from typing import Any, NoReturn
 
-from flask import request
-from pydantic import ValidationError
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from flask import current_app, request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from webapp.core.errors import Fault, Invalid
 
@@ -45,11 +44,25 @@ def _deepest(value: object) -> int:
     return level
 
 
+def _read() -> bytes:
+    """The body as sent. Raises 413.
+
+    Of a body that does not tell its length ahead werkzeug reads up to the limit and is silent about the rest; hence
+    one byte more.
+    """
+    limit: int = current_app.config["MAX_CONTENT_LENGTH"]
+    request.max_content_length = limit + 1
+    raw = request.get_data(cache=False)
+    if len(raw) > limit:
+        raise RequestEntityTooLarge
+    return raw
+
+
 def read_object() -> dict[str, Any]:
     """The JSON object in the body of the request. Raises 400, 413, 415, and ``Invalid`` when it is no object."""
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send JSON, with 'Content-Type: application/json'.")
-    raw = request.get_data(cache=False)
+    raw = _read()
     try:
         text = raw.decode()
         value = _decoder.decode(text)
@@ -62,13 +75,3 @@ def read_object() -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Invalid([Fault((), "A JSON object.")])
     return value
-
-
-def faults_of_query(error: ValidationError) -> Invalid:
-    """The faults of query parameters, each under its ``?name``."""
-    faults = []
-    for found in error.errors(include_url=False, include_context=False, include_input=False):
-        unknown = found["type"] == "extra_forbidden"
-        detail = "There is no such parameter" if unknown else found["msg"]
-        faults.append(Fault((f"?{found['loc'][0]}",), f"{detail}."))
-    return Invalid(faults)

@@ -46,11 +46,11 @@ def list_jobs() -> dict[str, Any]:
 def read(job_id: uuid.UUID) -> Response:
     """One job, or 304 when the caller has it already."""
     job = jobs.get_job_status(job_id, within=g.bearer.workspace_id)
-    response = jsonify(job_json(job))
+    held = request.if_none_match.contains_weak(tag_of(job))
+    response = Response(status=304) if held else jsonify(job_json(job))
     response.set_etag(tag_of(job))
     response.cache_control.private = True
     response.cache_control.no_cache = True
-    response.make_conditional(request)
     return response
 
 

@@ -7,8 +7,9 @@ from flask import current_app
 from pydantic.json_schema import models_json_schema
 
 from webapp.api.blueprint import api
-from webapp.api.schemas import JOB_FIELDS, ListQuery
+from webapp.api.schemas import ListQuery
 from webapp.core.lifecycle import EventKind, FailureReason, JobStatus
+from webapp.core.models import JOB_FIELDS
 from webapp.core.reports import NewJob, Report
 
 _MOMENT = {"type": "string", "format": "date-time"}
@@ -29,9 +30,14 @@ _JOB: dict[str, dict[str, Any]] = {
     "progress": {"type": "integer", "minimum": 0, "maximum": 100},
     "workspace_id": {"type": ["string", "null"], "format": "uuid"},
     "created_by": {"type": "string", "description": "user:<id>, token:<id> or system"},
+    "started_at": _MAYBE_MOMENT,
+    "completed_at": _MAYBE_MOMENT,
     "created_at": _MOMENT,
     "updated_at": _MOMENT,
+    "canceled_at": _MAYBE_MOMENT,
     "canceled_by": _MAYBE_TEXT,
+    "cancel_seen_at": _MAYBE_MOMENT,
+    "cancel_confirmed_at": _MAYBE_MOMENT,
     "message": _MAYBE_TEXT,
     "tags": {"type": "array", "items": {"type": "string"}},
     "link": {"type": ["string", "null"], "format": "uri"},
@@ -39,6 +45,7 @@ _JOB: dict[str, dict[str, Any]] = {
     "failure_reason": {"type": ["string", "null"], "enum": [*FailureReason, None]},
     "max_duration": _MAYBE_WHOLE,
     "heartbeat_timeout": _MAYBE_WHOLE,
+    "last_seen_at": _MAYBE_MOMENT,
     "parent_id": {"type": ["string", "null"], "format": "uuid"},
 }
 
@@ -47,7 +54,7 @@ def _job(*without: str) -> dict[str, Any]:
     names = [name for name in JOB_FIELDS if name not in without]
     return {
         "type": "object",
-        "properties": {name: _JOB.get(name, _MAYBE_MOMENT) for name in names},
+        "properties": {name: _JOB[name] for name in names},
         "required": names,
         "additionalProperties": False,
     }

@@ -1,50 +1,21 @@
 """The shapes of this door: the query of a list, and a job and an event as JSON."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 from werkzeug.datastructures import MultiDict
 
-from webapp.api.body import faults_of_query
 from webapp.core.errors import Fault, Invalid
 from webapp.core.job_list import JobFilter
 from webapp.core.lifecycle import JobStatus
-from webapp.core.models import JobEvent, JobRun
-from webapp.core.reports import Moment, Tag, TypeName
+from webapp.core.models import JOB_FIELDS, JobEvent, JobRun
+from webapp.core.reports import Body, Moment, Tag, TypeName
 
-JOB_FIELDS = (
-    "id",
-    "type",
-    "status",
-    "payload",
-    "result",
-    "error",
-    "progress",
-    "workspace_id",
-    "created_by",
-    "started_at",
-    "completed_at",
-    "created_at",
-    "updated_at",
-    "canceled_at",
-    "canceled_by",
-    "cancel_seen_at",
-    "cancel_confirmed_at",
-    "message",
-    "tags",
-    "link",
-    "runner",
-    "failure_reason",
-    "max_duration",
-    "heartbeat_timeout",
-    "last_seen_at",
-    "parent_id",
-)
-"""Every field of the record, in the order in which answers give them."""
+NO_PARAMETER = "There is no such parameter."
 
 
 def moment(at: datetime) -> str:
@@ -89,10 +60,8 @@ def _cursor(value: object) -> object:
         raise PydanticCustomError("cursor", "The next_cursor of an earlier answer") from None
 
 
-class ListQuery(BaseModel):
+class ListQuery(Body):
     """The query of ``GET /jobs``. ``status`` may be repeated."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     status: tuple[Annotated[JobStatus, Field(strict=False)], ...] = ()
     type: TypeName | None = None
@@ -105,19 +74,27 @@ class ListQuery(BaseModel):
     @classmethod
     def read(cls, args: MultiDict[str, str]) -> "ListQuery":
         """The query, if it breaks no rule. Raises ``Invalid`` with every fault."""
+        faults = [fault for name, values in args.lists() for fault in cls._misuse(name, len(values))]
         sent: Mapping[str, Any] = {
-            name: tuple(values) if name == "status" else values[0] for name, values in args.lists()
+            name: tuple(values) if name == "status" else values[0]
+            for name, values in args.lists()
+            if name in cls.model_fields
         }
-        repeated = [name for name, values in args.lists() if len(values) > 1 and name != "status"]
-        faults = [Fault((f"?{name}",), "Only status may be repeated.") for name in repeated]
         query = None
         try:
-            query = cls.model_validate(sent)
-        except ValidationError as error:
-            faults += faults_of_query(error).faults
+            query = cls.checked(sent)
+        except Invalid as invalid:
+            faults += [Fault((f"?{fault.path[0]}",), fault.detail) for fault in invalid.faults]
         if query is None or faults:
             raise Invalid(faults)
         return query
+
+    @classmethod
+    def _misuse(cls, name: str, times: int) -> Iterator[Fault]:
+        if name not in cls.model_fields:
+            yield Fault((f"?{name}",), NO_PARAMETER)
+        elif times > 1 and name != "status":
+            yield Fault((f"?{name}",), "Only status may be repeated.")
 
     @property
     def wanted(self) -> JobFilter:

@@ -9,16 +9,9 @@ import click
 
 from webapp.cli.refusals import NounGroup
 from webapp.core import jobs, workspaces
-from webapp.core.models import JobRun
+from webapp.core.models import JOB_FIELDS, JobRun
 
 group = NounGroup("jobs", help="Jobs: enqueue, show, cancel.")
-
-SHOWN = (
-    "id", "type", "status", "payload", "result", "error", "progress", "workspace_id", "created_by", "started_at",
-    "completed_at", "created_at", "updated_at", "canceled_at", "canceled_by", "cancel_seen_at", "cancel_confirmed_at",
-    "message", "tags", "link", "runner", "failure_reason", "max_duration", "heartbeat_timeout", "last_seen_at",
-    "parent_id",
-)  # fmt: skip
 
 
 class Json(click.ParamType[Any]):
@@ -65,7 +58,7 @@ def cancel(id: uuid.UUID) -> None:
 
 
 def _as_json(job: JobRun) -> str:
-    return json.dumps({name: getattr(job, name) for name in SHOWN}, default=_plain, ensure_ascii=False, indent=2)
+    return json.dumps({name: getattr(job, name) for name in JOB_FIELDS}, default=_plain, ensure_ascii=False, indent=2)
 
 
 def _plain(value: object) -> str:

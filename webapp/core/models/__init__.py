@@ -2,12 +2,13 @@
 
 from webapp.core.models.base import Base, new_id
 from webapp.core.models.board import AuditEntry, Listening
-from webapp.core.models.jobs import CancelStory, JobEvent, JobRun, JobTag
+from webapp.core.models.jobs import JOB_FIELDS, CancelStory, JobEvent, JobRun, JobTag
 from webapp.core.models.people import BrowserSession, LoginFailure, User
 from webapp.core.models.tokens import ApiToken, Scope
 from webapp.core.models.workspaces import Membership, Role, Workspace
 
 __all__ = [
+    "JOB_FIELDS",
     "ApiToken",
     "AuditEntry",
     "Base",

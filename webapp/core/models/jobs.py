@@ -139,6 +139,37 @@ class JobRun(Base):
         return not self.is_final or self.failure_reason is REVIVABLE
 
 
+JOB_FIELDS = (
+    "id",
+    "type",
+    "status",
+    "payload",
+    "result",
+    "error",
+    "progress",
+    "workspace_id",
+    "created_by",
+    "started_at",
+    "completed_at",
+    "created_at",
+    "updated_at",
+    "canceled_at",
+    "canceled_by",
+    "cancel_seen_at",
+    "cancel_confirmed_at",
+    "message",
+    "tags",
+    "link",
+    "runner",
+    "failure_reason",
+    "max_duration",
+    "heartbeat_timeout",
+    "last_seen_at",
+    "parent_id",
+)
+"""Every field of the record that clients may rely on, in the order in which answers give them."""
+
+
 class JobTag(Base):
     """One tag of one job, for finding jobs by tag; the job row carries the list in the order given."""
 
