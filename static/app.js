@@ -2,7 +2,7 @@
 // changes with the clock alone. Without this file everything still works, by forms and reloads.
 (() => {
   "use strict";
-  const FASTEST = 3000, SLOWEST = 15000;
+  const FASTEST = 3000, SLOWEST = 15000, TICK = 1000;
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   document.documentElement.classList.add("js");
@@ -26,7 +26,8 @@
     if (!isPoll(ctx.sourceElement)) return;
     const poll = pollOf(ctx.sourceElement);
     const tick = ctx.sourceEvent?.type === "every";
-    if (tick && (document.hidden || poll.busy || Date.now() < poll.due)) return event.preventDefault();
+    // A tick that comes a moment early is the one that is due: the next would be a second late.
+    if (tick && (document.hidden || poll.busy || Date.now() < poll.due - TICK / 4)) return event.preventDefault();
     poll.url ??= ctx.request.action;
     // Our own If-None-Match: otherwise the browser hands htmx its cached copy as a 200, and it swaps for nothing.
     if (poll.etag && poll.url === ctx.request.action) ctx.request.headers["If-None-Match"] = poll.etag;
@@ -58,7 +59,7 @@
     const note = $("#stale");
     if (!note) return;
     note.hidden = !failing;
-    note.textContent = failing ? `Showing ${clock.format(failing.shown)}, trying again` : "";
+    note.textContent = failing ? `The board does not answer. Showing ${clock.format(failing.shown)}, trying again.` : "";
   };
 
   document.addEventListener("visibilitychange", () => {
@@ -89,15 +90,23 @@
   document.addEventListener("change", ({ target }) => {
     if (target.matches('input[name="job"][form="bulk"]')) target.checked ? ticked.add(target.value) : ticked.delete(target.value);
     else if (target.id === "sel-all") for (const box of boxes()) target.checked ? ticked.add(box.value) : ticked.delete(box.value);
-    else if (target.closest("#filters")) return target.form.requestSubmit();
+    else if (target.closest("#filters")) return byKeyboard ? target.form.classList.add("changed") : target.form.requestSubmit();
     else return;
     showTicks();
   });
+
+  // Arrow keys try one choice after another; only a pointer means the first one it lands on.
+  let byKeyboard = false;
+  document.addEventListener("keydown", () => (byKeyboard = true), true);
+  document.addEventListener("pointerdown", () => (byKeyboard = false), true);
+  // Back shows the page as it was sent; its filters must not keep what was chosen on the way out.
+  addEventListener("pageshow", () => $("#filters")?.reset());
 
   // --- asking before a cancel --------------------------------------------------------------------------------------
 
   document.addEventListener("htmx:confirm", (event) => {
     const { ctx, issueRequest, dropRequest } = event.detail;
+    const pressed = document.activeElement;
     const dialog = $("#confirm");
     if (!dialog) return;
     event.preventDefault();
@@ -106,6 +115,7 @@
     const names = many ? boxes().filter((box) => box.checked).map((box) => box.dataset.name) : [];
     $("#confirm-title").textContent = names.length ? `Cancel ${names.length} ${names.length === 1 ? "job" : "jobs"}?` : ctx.confirm;
     $("#confirm-yes").textContent = names.length > 1 ? `Cancel ${names.length} jobs` : "Cancel job";
+    $("#confirm-no").textContent = names.length > 1 ? "Keep jobs" : "Keep job";
     const list = $("#confirm-list");
     list.hidden = names.length === 0;
     list.replaceChildren(...names.slice(0, 8).concat(names.length > 8 ? [`and ${names.length - 8} more`] : []).map((name) => {
@@ -114,9 +124,22 @@
       return item;
     }));
     dialog.returnValue = "no";
-    dialog.addEventListener("close", () => (dialog.returnValue === "yes" ? issueRequest() : dropRequest()), { once: true });
+    dialog.addEventListener("close", () => {
+      if (dialog.returnValue !== "yes") return dropRequest();
+      handOver = pressed?.id;
+      issueRequest();
+    }, { once: true });
     dialog.showModal();
   });
+
+  // A button that its own success takes away hands the focus to what stands nearest, not to the top of the page.
+  let handOver = null;
+  const keepFocus = () => {
+    if (!handOver || document.activeElement !== document.body) return;
+    const id = handOver.replace("cancel-", "");
+    ($(`[id="link-${id}"]`) ?? $("#sel-all:enabled") ?? $("#job-type") ?? $("#main")).focus();
+    handOver = null;
+  };
 
   // --- news --------------------------------------------------------------------------------------------------------
 
@@ -152,6 +175,9 @@
 
   // --- what changes with the clock alone ---------------------------------------------------------------------------
 
+  // Ages are told by the board's clock: the viewer's may be minutes off.
+  const skew = Date.parse(document.body.dataset.now) - Date.now();
+  const boardNow = () => Date.now() + (Math.abs(skew) > 2000 ? skew : 0);
   const two = (number) => String(number).padStart(2, "0");
   const span = (ms) => {
     const s = Math.max(0, Math.floor(ms / 1000));
@@ -172,13 +198,14 @@
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
   const forms = {
     ago: (at, now) => (now - at < 5000 ? "just now" : now - at < 14 * 86400e3 ? `${rough(now - at)} ago` : day.format(at)),
+    age: (at, now) => (now - at < 14 * 86400e3 ? rough(now - at) : day.format(at)),
     running: (at, now) => span(now - at),
     clock: (at, now) => (new Date(now).toDateString() === at.toDateString() ? clock.format(at) : `${day.format(at)} ${clock.format(at)}`),
   };
   const write = (element, text) => { if (element.textContent !== text) element.textContent = text; };
   const drawTimes = () => {
     if (document.hidden) return;
-    const now = Date.now();
+    const now = boardNow();
     for (const element of $$("time[data-form]")) {
       const at = new Date(element.dateTime);
       write(element, forms[element.dataset.form](at, now));
@@ -193,13 +220,14 @@
       const { started, seen, progress } = element.dataset;
       const atReport = new Date(seen) - new Date(started);
       const left = (atReport * (100 - progress)) / progress - (now - new Date(seen));
-      write(element, progress < 100 && left > 0 ? `about ${rough(left)} left` : "");
+      write(element, progress < 100 && left > 0 ? `${rough(left)} left` : "");
     }
   };
 
-  const settle = () => { showTicks(); drawTimes(); };
+  const settle = () => { showTicks(); drawTimes(); keepFocus(); };
   document.addEventListener("htmx:after:swap", settle);
   document.addEventListener("visibilitychange", drawTimes);
   setInterval(drawTimes, 1000);
   settle();
+  $(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 })();

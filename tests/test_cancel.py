@@ -10,6 +10,7 @@ from tests.conftest import OPERATOR, RUNNER, Cast, Clock, job_in
 from webapp.core import jobs
 from webapp.core.audit import Actor
 from webapp.core.errors import Invalid, NotFound, Refused
+from webapp.core.jobs import CancelOutcome
 from webapp.core.models import AuditEntry, CancelStory, JobRun
 from webapp.extensions import db
 
@@ -168,3 +169,46 @@ def test_a_canceled_job_is_no_longer_watched_by_the_board(cast: Cast) -> None:
     job = job_in("running", cast.acme)
     assert job.check_at is not None
     assert jobs.cancel_job(job.id).check_at is None
+
+
+# --- several at once, and clocks that disagree -------------------------------------------------------------------
+
+
+def test_several_jobs_are_canceled_each_by_itself_and_the_outcome_tells_of_each(cast: Cast) -> None:
+    states = ("pending", "running", "completed", "failed", "canceled", "lost")
+    ids = [job_in(state, cast.acme).id for state in states]
+    elsewhere = job_in("running", cast.other).id
+    outcomes = jobs.cancel_jobs([*ids, ids[0], elsewhere], within=cast.acme.id, by=OPERATOR)
+    assert outcomes == {
+        CancelOutcome.CANCELED: 2,
+        CancelOutcome.FINISHED: 3,
+        CancelOutcome.ALREADY_CANCELED: 1,
+        CancelOutcome.NOT_FOUND: 1,
+    }
+    assert jobs.get_job_status(elsewhere).status == "running"
+
+
+def test_the_story_never_runs_backwards_though_clocks_disagree(cast: Cast, clock: Clock) -> None:
+    job_id = jobs.enqueue_job("report", cast.acme.id, by=RUNNER)
+    said: list[tuple[str, float]] = [("running", 3), ("cancel", -2), ("progress", -2), ("canceled", -2)]
+    for word, seconds in said:
+        clock.advance(seconds=seconds)
+        if word == "cancel":
+            jobs.cancel_job(job_id, by=OPERATOR)
+        elif word == "progress":
+            with pytest.raises(Refused):
+                jobs.update_job_status(job_id, progress=5, by=RUNNER)
+        else:
+            jobs.update_job_status(job_id, status=word, by=RUNNER)
+    job = jobs.get_job_status(job_id)
+    told = [
+        job.created_at,
+        job.started_at,
+        job.canceled_at,
+        job.cancel_seen_at,
+        job.cancel_confirmed_at,
+        job.updated_at,
+    ]
+    assert told == sorted(filter(None, told))
+    events = [event.at for event in jobs.history(job)]
+    assert events == sorted(events)

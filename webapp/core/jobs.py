@@ -9,8 +9,10 @@ asker may see; a job elsewhere is not found. Only in-process code and the comman
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -223,8 +225,10 @@ def _move(job_id: uuid.UUID, report: Report, within: uuid.UUID | None, by: Actor
 def _move_within(
     session: Session, job_id: uuid.UUID, report: Report, within: uuid.UUID | None, by: Actor
 ) -> Row[Any] | None:
-    now = clock.now()
-    happened = _bounded(min(report.occurred_at or now, now))
+    read = clock.now()
+    now = _not_before_the_last(read)
+    late = report.occurred_at is not None and report.occurred_at < read
+    happened = _not_before(_job.created_at, report.occurred_at) if late else now
     changes = report.content | _heard(now) | {"status": report.status}
     match report.status:
         case JobStatus.RUNNING:
@@ -279,7 +283,7 @@ def _same(stored: object, sent: object) -> bool:
 
 def _revive(job: JobRun, report: Report, by: Actor) -> JobRun | None:
     """A lost job whose runner speaks again runs on, and hears the report, in one transaction."""
-    now = clock.now()
+    now = _not_before_the_last(clock.now())
     lost = sa.and_(_job.status == JobStatus.FAILED, _job.failure_reason == REVIVABLE)
     running = dict.fromkeys(("completed_at", "failure_reason", "error"))
     running |= _heard(now) | {"status": JobStatus.RUNNING, "check_at": _soon_if_limited(now)}
@@ -290,7 +294,7 @@ def _revive(job: JobRun, report: Report, by: Actor) -> JobRun | None:
         if row is None:
             return None
         _tell(
-            session, job.id, EventKind.MOVED, at=now, by=by, start=JobStatus.FAILED, to=JobStatus.RUNNING,
+            session, job.id, EventKind.MOVED, at=row.updated_at, by=by, start=JobStatus.FAILED, to=JobStatus.RUNNING,
             message="The runner spoke again.",
         )  # fmt: skip
         if JobStatus.RUNNING in _moves_from(report):
@@ -300,23 +304,29 @@ def _revive(job: JobRun, report: Report, by: Actor) -> JobRun | None:
 
 def _hear_of_cancel(job: JobRun, report: Report, by: Actor) -> JobRun:
     """A report on a canceled job: it confirms that the runner stopped, or it tells that the runner heard only now."""
-    now = clock.now()
+    now = _not_before_the_last(clock.now())
     canceled = _job.status == JobStatus.CANCELED
     confirms = report.status is JobStatus.CANCELED and report.content.keys() <= {"message"}
     with writing() as session:
         if confirms:
             changes = report.content | _heard(now) | {"cancel_confirmed_at": now}
             changes |= {"cancel_seen_at": sa.func.coalesce(_job.cancel_seen_at, now)}
-            if _write(session, job.id, job.workspace_id, canceled & _job.cancel_confirmed_at.is_(None), changes):
-                _tell(session, job.id, EventKind.CANCEL_CONFIRMED, at=now, by=by, message=report.message)
+            row = _write(session, job.id, job.workspace_id, canceled & _job.cancel_confirmed_at.is_(None), changes)
+            if row:
+                _tell(session, job.id, EventKind.CANCEL_CONFIRMED, at=row.updated_at, by=by, message=report.message)
         else:
             changes = _heard(now) | {"cancel_seen_at": now}
-            if _write(session, job.id, job.workspace_id, canceled & _job.cancel_seen_at.is_(None), changes):
-                _tell(session, job.id, EventKind.CANCEL_SEEN, at=now, by=by)
+            row = _write(session, job.id, job.workspace_id, canceled & _job.cancel_seen_at.is_(None), changes)
+            if row:
+                _tell(session, job.id, EventKind.CANCEL_SEEN, at=row.updated_at, by=by)
             if report.status in (JobStatus.COMPLETED, JobStatus.FAILED):
                 changes = _heard(now) | {"finish_refused": report.status}
-                if _write(session, job.id, job.workspace_id, canceled & _job.finish_refused.is_(None), changes):
-                    _tell(session, job.id, EventKind.REFUSED, at=now, by=by, to=report.status, message=report.message)
+                row = _write(session, job.id, job.workspace_id, canceled & _job.finish_refused.is_(None), changes)
+                if row:
+                    _tell(
+                        session, job.id, EventKind.REFUSED, at=row.updated_at, by=by, to=report.status,
+                        message=report.message,
+                    )  # fmt: skip
     job = get_job_status(job.id, within=job.workspace_id)
     if confirms:
         return job
@@ -331,7 +341,38 @@ def cancel_job(job_id: uuid.UUID, *, within: uuid.UUID | None = None, by: Actor 
 
     Raises ``NotFound``, and ``Refused`` (``job_finished``) when the job has completed or failed.
     """
-    now = clock.now()
+    return _cancel(job_id, within, by) or _canceled_before(job_id, within)
+
+
+class CancelOutcome(StrEnum):
+    """What became of one job of several that were to be canceled."""
+
+    CANCELED = "canceled"
+    ALREADY_CANCELED = "already_canceled"
+    FINISHED = "finished"
+    NOT_FOUND = "not_found"
+
+
+def cancel_jobs(job_ids: Iterable[uuid.UUID], *, within: uuid.UUID, by: Actor) -> Counter[CancelOutcome]:
+    """Cancel several jobs, each by itself, and count what became of them."""
+    return Counter(_outcome(job_id, within, by) for job_id in dict.fromkeys(job_ids))
+
+
+def _outcome(job_id: uuid.UUID, within: uuid.UUID, by: Actor) -> CancelOutcome:
+    try:
+        if _cancel(job_id, within, by):
+            return CancelOutcome.CANCELED
+        _canceled_before(job_id, within)
+    except Refused:
+        return CancelOutcome.FINISHED
+    except NotFound:
+        return CancelOutcome.NOT_FOUND
+    return CancelOutcome.ALREADY_CANCELED
+
+
+def _cancel(job_id: uuid.UUID, within: uuid.UUID | None, by: Actor) -> JobRun | None:
+    """Null when the job is in no status that a cancel may end."""
+    now = _not_before_the_last(clock.now())
     changes = {"status": JobStatus.CANCELED, "canceled_at": now, "canceled_by": by.ref, "check_at": None}
     with writing() as session:
         row = _write(
@@ -340,8 +381,10 @@ def cancel_job(job_id: uuid.UUID, *, within: uuid.UUID | None = None, by: Actor 
         if row:
             _tell_move(session, row, by=by)
             audit.record(session, "job.canceled", f"job:{job_id}", by=by, workspace_id=row.workspace_id)
-    if row:
-        return _loaded(row)
+    return _loaded(row) if row else None
+
+
+def _canceled_before(job_id: uuid.UUID, within: uuid.UUID | None) -> JobRun:
     job = get_job_status(job_id, within=within)
     if job.status is not JobStatus.CANCELED:
         raise Refused("job_finished", f"The job had already {job.status} and cannot be canceled.", job)
@@ -356,7 +399,7 @@ def fail_overdue(job: JobRun, reason: FailureReason, error: str) -> bool:
 
     Returns whether this call did it.
     """
-    now = clock.now()
+    now = _not_before_the_last(clock.now())
     unchanged = sa.and_(_job.status == JobStatus.RUNNING, _job.check_at == job.check_at)
     if reason is FailureReason.LOST:
         unchanged &= _job.last_seen_at == job.last_seen_at
@@ -371,25 +414,37 @@ def fail_overdue(job: JobRun, reason: FailureReason, error: str) -> bool:
 # --- the pieces of a write ---------------------------------------------------------------------------------------
 
 
-def _touched(now: datetime) -> dict[str, Any]:
+Moment = sa.ColumnElement[datetime]
+
+
+def _not_before(bound: Moment, at: datetime | None) -> Moment:
+    """A moment, or the bound where that is later; a null moment is bound when the statement runs, as ``at``."""
+    moment: Moment = sa.bindparam("at", at, bound.type, required=at is None, unique=at is not None)
+    return sa.case((bound > moment, bound), else_=moment)
+
+
+def _not_before_the_last(at: datetime | None) -> Moment:
+    """The time of a write: the clock's, but never before what the job already tells.
+
+    Writers read the clock and then wait for each other, and several machines have several clocks; a job's history must
+    not run backwards for that.
+    """
+    return _not_before(_job.updated_at, at)
+
+
+def _touched(now: Moment) -> dict[str, Any]:
     return {"updated_at": now, "version": _job.version + 1}
 
 
-def _heard(now: datetime) -> dict[str, Any]:
+def _heard(now: Moment) -> dict[str, Any]:
     """What every word of a runner changes."""
     return _touched(now) | {"last_seen_at": now}
 
 
-def _bounded(at: datetime) -> sa.ColumnElement[datetime]:
-    """A moment that the runner told, but not before the job was created."""
-    moment = sa.literal(at, _job.created_at.type)
-    return sa.case((_job.created_at > moment, _job.created_at), else_=moment)
-
-
-def _soon_if_limited(now: datetime) -> sa.ColumnElement[datetime | None]:
+def _soon_if_limited(now: Moment) -> sa.ColumnElement[datetime | None]:
     """Let the next sweep set the time of the next look, in Python: engines differ in adding seconds to a moment."""
     limited = sa.or_(_job.max_duration.is_not(None), _job.heartbeat_timeout.is_not(None))
-    return sa.case((limited, sa.literal(now, _job.check_at.type)), else_=sa.null())
+    return sa.case((limited, now), else_=sa.null())
 
 
 def _keys(job_id: uuid.UUID, within: uuid.UUID | None) -> dict[str, Any]:
@@ -403,7 +458,7 @@ def _conditional_update(statuses: frozenset[JobStatus], fields: frozenset[str], 
     if walled:
         condition &= _job.workspace_id == sa.bindparam("within")
     changes: dict[str, Any] = {field: sa.bindparam(field) for field in fields}
-    changes |= {"updated_at": sa.bindparam("at"), "last_seen_at": sa.bindparam("at"), "version": _job.version + 1}
+    changes |= _heard(_not_before_the_last(None))
     return sa.update(_JOBS).where(condition).values(changes).returning(*_HOT_COLUMNS)
 
 

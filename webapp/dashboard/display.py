@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, g
 
-from webapp.core import workspaces
+from webapp.core import clock, workspaces
 
 
 def duration(span: timedelta) -> str:
@@ -46,5 +46,5 @@ def register(app: Flask) -> None:
 
     @app.context_processor
     def switcher() -> dict[str, Any]:
-        """The workspaces to switch between; a function, so that fragments do not pay for it."""
-        return {"my_workspaces": lambda: workspaces.of_user(g.user.id)}
+        """The workspaces to switch between, and the board's time; functions, so that fragments do not pay for them."""
+        return {"my_workspaces": lambda: workspaces.of_user(g.user.id), "now": clock.now}

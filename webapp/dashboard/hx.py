@@ -17,10 +17,18 @@ def is_fragment() -> bool:
     return bool(request.htmx) and not request.htmx.history_restore_request
 
 
+def path_of(address: str | None) -> str | None:
+    """The path and query of what a browser calls an address; null when it is none."""
+    try:
+        parts = urlsplit(address or "")
+    except ValueError:
+        return None
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path or None
+
+
 def current_address() -> str | None:
     """The path and query of the page on which htmx asks."""
-    parts = urlsplit(request.htmx.current_url or "")
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path or None
+    return path_of(request.htmx.current_url)
 
 
 def toast(text: str, *, status: int, kind: str = "done") -> Response:

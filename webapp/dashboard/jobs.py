@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import current_app, g, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
@@ -18,8 +17,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 import webapp
 from webapp.core import audit, job_list, jobs
-from webapp.core.errors import NotFound, Refused
 from webapp.core.job_list import COUNT_CAP, Count, JobFilter
+from webapp.core.jobs import CancelOutcome
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobEvent, JobRun
 from webapp.dashboard import hx
@@ -27,6 +26,12 @@ from webapp.dashboard.scope import workspace
 from webapp.dashboard.sign_in import me
 
 PAGE_SIZE = 50
+OUTCOMES = {
+    CancelOutcome.CANCELED: "canceled",
+    CancelOutcome.ALREADY_CANCELED: "had been canceled before",
+    CancelOutcome.FINISHED: "had finished",
+    CancelOutcome.NOT_FOUND: "not found",
+}
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,8 @@ def job_panel(job_id: uuid.UUID) -> AnyResponse:
 
 def _list_left() -> str:
     """The list as it was filtered when the person left it for this address."""
-    came_from, address = urlsplit(request.referrer or ""), url_for(".job_list")
-    return f"{address}?{came_from.query}" if came_from.path == address and came_from.query else address
+    left, plain = hx.path_of(request.referrer) or "", url_for(".job_list")
+    return left if left.partition("?")[0] == plain else plain
 
 
 def _job_etag(found: JobRun) -> str:
@@ -157,18 +162,8 @@ def cancel(job_id: uuid.UUID) -> AnyResponse:
 
 @workspace.post("/jobs/cancel")
 def cancel_ticked() -> AnyResponse:
-    ticked = dict.fromkeys(request.form.getlist("job", type=uuid.UUID)[:PAGE_SIZE])
-    outcomes = [_cancel_one(job_id) for job_id in ticked]
-    counted = [(outcomes.count(word), word) for word in ("canceled", "had finished", "not found")]
-    text = ", ".join(f"{count} {word}" for count, word in counted if count) or "Nothing was ticked"
+    ticked = request.form.getlist("job", type=uuid.UUID)
+    outcomes = jobs.cancel_jobs(ticked[:PAGE_SIZE], within=g.workspace.id, by=me())
+    counted = [(outcomes[outcome], words) for outcome, words in OUTCOMES.items()]
+    text = ", ".join(f"{count} {words}" for count, words in counted if count) or "Nothing was ticked"
     return hx.done(text, _list_left())
-
-
-def _cancel_one(job_id: uuid.UUID) -> str:
-    try:
-        jobs.cancel_job(job_id, within=g.workspace.id, by=me())
-    except Refused:
-        return "had finished"
-    except NotFound:
-        return "not found"
-    return "canceled"
