@@ -82,6 +82,9 @@ def test_everything_up_to_the_limits_is_taken(sent: dict[str, Any]) -> None:
         ("occurred_at", 1764000000),
         ("occurred_at", "2026-11-24T14:02:00"),
         ("occurred_at", "0001-01-01T00:00:00+14:00"),
+        ("occurred_at", "2026-11-24x14:02:00Z"),
+        ("occurred_at", "2026-11-24T14:02:00Z\0"),
+        ("occurred_at", "2026-W48-2T14:02:00Z"),
     ],
 )
 def test_a_report_beyond_a_limit_is_refused_at_that_field(field: str, value: Any) -> None:
@@ -182,6 +185,7 @@ def test_a_moment_in_any_zone_is_the_same_moment() -> None:
     moment = datetime(2026, 11, 24, 14, 2, tzinfo=UTC)
     assert Report.checked({"occurred_at": vienna}).occurred_at == moment
     assert Report.checked({"occurred_at": "2026-11-24T14:02:00Z"}).occurred_at == moment
+    assert Report.checked({"occurred_at": "2026-11-24t14:02:00.000z"}).occurred_at == moment
 
 
 @pytest.mark.usefixtures("core")

@@ -102,9 +102,10 @@ def settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
     port = _whole_number(environ, "PORT", 8000, 1, 65535)
     threads = _whole_number(environ, "THREADS", 8, 1, 1000)
     public_url = _public_url(environ, http_address(host, port))
+    database_url = _database_url(environ)
     return {
-        "SQLALCHEMY_DATABASE_URI": _database_url(environ),
-        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(connections=threads),
+        "SQLALCHEMY_DATABASE_URI": database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(database_url, connections=threads),
         "SECRET_KEY": _secret_key(environ, instance),
         "PUBLIC_URL": public_url,
         "HOST": host,

@@ -13,35 +13,45 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from webapp.extensions import db
 
-BUSY_TIMEOUT_MS = 10_000
+PATIENCE = 5
+"""Seconds that a writer waits for the threads of its own process, and again for everybody else. A runner that hears
+503 tries again; a thread that waits for ever takes the pages down with it."""
 
 _sqlite_writer = threading.Lock()
+
+# What SQLite, and PostgreSQL by its codes for an undefined table and an undefined column, say of a missing migration.
+_SIGNS_OF_A_MISSING_TABLE = ("no such table", "no such column", "has no column named")
+_UNDEFINED = ("42P01", "42703")
 
 compact_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 """JSON text as it is stored and measured: no spaces, letters as they are. Raises ``ValueError`` on NaN."""
 
 
-def engine_options(connections: int) -> dict[str, Any]:
+def engine_options(url: sa.URL, connections: int) -> dict[str, Any]:
     """What Flask-SQLAlchemy passes to ``create_engine``; ``connections`` is how many a process keeps open.
 
     No ping before use, it would cost every request a round trip: after a restart of PostgreSQL one request is
     answered 503, which empties the pool.
     """
+    waits = {"options": f"-c lock_timeout={PATIENCE}s"} if url.get_backend_name() == "postgresql" else {}
     return {
+        "connect_args": waits,
         "json_serializer": compact_json,
         "pool_size": connections,
         "max_overflow": 2,
-        "pool_timeout": 10,
+        "pool_timeout": PATIENCE,
     }
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Give SQLite its pragmas and explicit transactions; PostgreSQL needs nothing."""
+    """Give SQLite its pragmas and explicit transactions; PostgreSQL needs neither."""
     if engine.dialect.name != "sqlite":
         return
 
@@ -50,7 +60,7 @@ def prepare_engine(engine: Engine) -> None:
         # The driver would begin transactions by rules of its own; "begin" below does it by ours.
         connection.isolation_level = None
         for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            f"busy_timeout={PATIENCE * 1000}",
             "journal_mode=WAL",
             "synchronous=NORMAL",
             "foreign_keys=ON",
@@ -66,11 +76,15 @@ def prepare_engine(engine: Engine) -> None:
 
 @contextmanager
 def _turn_to_write() -> Iterator[None]:
-    if db.engine.dialect.name == "sqlite":
-        with _sqlite_writer:
-            yield
-    else:
+    if db.engine.dialect.name != "sqlite":
         yield
+        return
+    if not _sqlite_writer.acquire(timeout=PATIENCE):
+        raise TimeoutError("Other threads of this process have been writing for too long.")
+    try:
+        yield
+    finally:
+        _sqlite_writer.release()
 
 
 @contextmanager
@@ -119,3 +133,19 @@ def one_read() -> Iterator[Connection]:
     alone = {"sqlite_begin": None} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
     with engine.connect().execution_options(**alone) as connection:
         yield connection
+
+
+def lacks_migration(error: SQLAlchemyError) -> bool:
+    """Whether a statement failed because the database is older than this program, or empty."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    if getattr(cause, "sqlstate", None) in _UNDEFINED:
+        return True
+    return isinstance(error, OperationalError) and any(sign in str(cause) for sign in _SIGNS_OF_A_MISSING_TABLE)
+
+
+def is_unavailable(error: SQLAlchemyError) -> bool:
+    """Whether the database is away, busy or not migrated yet: the same request may succeed later, as it is.
+
+    A missing migration is among them so that no runner gives up its report during an upgrade.
+    """
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeout) or lacks_migration(error)

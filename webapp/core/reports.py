@@ -28,6 +28,8 @@ CUT_MARK = "… [cut]"
 MAX_SECONDS = 30 * 24 * 3600
 """The longest time-out."""
 
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)?", re.ASCII)
+
 
 def _storable(text: str) -> str:
     if "\0" in text:
@@ -76,7 +78,8 @@ def parse_moment(value: object) -> object:
     """ISO 8601 text as an aware moment in UTC; anything else is handed on for the type to refuse."""
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value)
+            # Python alone takes any character for the T, and text after the zone.
+            value = datetime.fromisoformat(value.upper() if _MOMENT.fullmatch(value) else "")
         except ValueError:
             raise PydanticCustomError("moment", "A time in ISO 8601, like 2026-11-24T14:02:00Z") from None
     if isinstance(value, datetime):

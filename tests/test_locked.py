@@ -1,0 +1,66 @@
+"""A database that somebody else has locked: a prompt 503, and pages that need no database go on answering."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.exc import TimeoutError
+
+from tests.conftest import Cast, csrf_token, dispose, job_in, make_app
+from tests.runner import Runner
+from webapp.core import database
+
+
+@pytest.fixture
+def app(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """The app with a shorter patience than people have."""
+    monkeypatch.setattr(database, "PATIENCE", 1)
+    app = make_app(url)
+    yield app
+    dispose(app)
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """The jobs, held by another connection."""
+    engine = sa.create_engine(sa.make_url(url), poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.connection.isolation_level = None  # type: ignore[attr-defined]
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql("LOCK TABLE job_runs, login_failures IN ACCESS EXCLUSIVE MODE")
+        yield
+        connection.rollback()
+
+
+def test_a_report_that_meets_a_lock_is_told_to_come_again_soon(app: Flask, url: str, cast: Cast, token: str) -> None:
+    with app.app_context():
+        job = {"id": str(job_in("running", cast.acme).id)}
+    runner = Runner(app.test_client(), token)
+    with locked(url):
+        answer = runner.report(job, progress=5)
+        assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
+        assert 1 <= int(answer.headers["Retry-After"]) <= 10
+    assert runner.report(job, progress=6).status_code == 200
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_threads_that_wait_for_their_own_process_give_up_too(app: Flask) -> None:
+    with app.app_context(), database._sqlite_writer, pytest.raises(TimeoutError), database.writing():
+        pass
+    with app.app_context(), database.writing():
+        pass
+
+
+def test_a_sign_in_that_meets_a_lock_is_a_page_that_says_so(app: Flask, url: str, cast: Cast) -> None:
+    client = app.test_client()
+    wrong = {"email": "ada@example.com", "password": "wrong", "csrf_token": csrf_token(client.get("/login").text)}
+    with locked(url):
+        answer = client.post("/login", data=wrong)
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"]
+        assert "cannot reach its database" in answer.text
+        assert client.get("/healthz").status_code == 200
