@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.exc import TimeoutError
 
-from tests.conftest import Cast, csrf_token, dispose, job_in, make_app
+from tests.conftest import Cast, Clock, csrf_token, dispose, job_in, make_app, sign_in
 from tests.runner import Runner
 from webapp.core import database
 
@@ -64,3 +64,19 @@ def test_a_sign_in_that_meets_a_lock_is_a_page_that_says_so(app: Flask, url: str
         assert answer.headers["Retry-After"]
         assert "cannot reach its database" in answer.text
         assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_a_runner_may_read_though_its_use_of_the_token_cannot_be_noted(app: Flask, url: str, token: str) -> None:
+    runner = Runner(app.test_client(), token)
+    with locked(url):
+        assert runner.get("/jobs").status_code == 200
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_a_person_may_look_though_the_visit_cannot_be_noted(app: Flask, url: str, cast: Cast, clock: Clock) -> None:
+    browser = app.test_client()
+    sign_in(browser, "ben@example.com")
+    clock.advance(minutes=5)
+    with locked(url):
+        assert browser.get("/w/acme/jobs").status_code == 200

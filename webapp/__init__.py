@@ -9,7 +9,7 @@ from flask import Flask
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import api, cli, dashboard
+from webapp import api, cli, dashboard, errors
 from webapp.config import settings
 from webapp.core.database import prepare_engine
 from webapp.extensions import csrf, db, htmx, migrate
@@ -45,5 +45,6 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
 
     dashboard.register(app)
     api.register(app)
+    errors.register(app)
     cli.register(app)
     return app

@@ -13,9 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import TimeoutError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm import Session
 
 from webapp.extensions import db
@@ -122,7 +120,7 @@ def leave_mark(statement: sa.Update) -> None:
 
     The statement carries its own "at most once a minute", so that readers at the same moment write one mark.
     """
-    with suppress(OperationalError), one_write() as connection:
+    with suppress(OperationalError, TimeoutError), one_write() as connection:
         connection.execute(statement)
 
 
@@ -148,4 +146,4 @@ def is_unavailable(error: SQLAlchemyError) -> bool:
 
     A missing migration is among them so that no runner gives up its report during an upgrade.
     """
-    return isinstance(error, OperationalError | InterfaceError | PoolTimeout) or lacks_migration(error)
+    return isinstance(error, OperationalError | InterfaceError | TimeoutError) or lacks_migration(error)

@@ -2,17 +2,16 @@
 
 from flask import Flask
 
-from webapp.dashboard import assets, display, errors, headers, home, jobs, scope, sign_in
+from webapp.dashboard import assets, display, headers, home, jobs, scope, sign_in
 
-__all__ = ["errors", "jobs", "register"]
+__all__ = ["jobs", "register"]
 
 
 def register(app: Flask) -> None:
-    """Bind the pages, their error answers and their headers to the app."""
+    """Bind the pages and their headers to the app."""
     assets.register(app)
     display.register(app)
     headers.register(app)
-    errors.register(app)
     app.register_blueprint(sign_in.pages)
     app.register_blueprint(home.pages)
     app.register_blueprint(scope.workspace)

@@ -1,16 +1,16 @@
 """How the core's refusals and every other failure look to a person: a page, or a toast if htmx asked.
 
-Addresses under ``/api/`` have answers of their own; nothing here speaks for them.
+Which status it is, ``webapp.errors`` has decided.
 """
 
-from flask import Flask, Response, flash, g, redirect, render_template, request, session, url_for
+from contextlib import suppress
+
+from flask import Response, flash, g, redirect, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError, TimeoutError
-from werkzeug.exceptions import HTTPException
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.core.accounts import TooManyAttempts
-from webapp.core.errors import CoreError, Forbidden, Invalid, NotFound, Refused
+from webapp.core.errors import CoreError, NotFound, Refused
 from webapp.dashboard import hx, sign_in
 
 _TITLES = {
@@ -21,7 +21,6 @@ _TITLES = {
     409: "That is no longer possible",
     413: "That is too large",
     422: "Something is not right yet",
-    429: "Too many attempts",
     503: "The board cannot reach its database",
 }
 _SENTENCES = {
@@ -33,42 +32,20 @@ _SENTENCES = {
 }
 
 
-def register(app: Flask) -> None:
-    """Answer people. The order of registration lets the API take over the addresses under ``/api/``."""
-
-    def answer(error: Exception) -> AnyResponse | Exception:
-        if not request.path.startswith("/api/"):
-            return page(error)
-        if isinstance(error, HTTPException):
-            return error
-        raise error
-
-    for kind in (CoreError, HTTPException, OperationalError, TimeoutError):
-        app.register_error_handler(kind, answer)  # type: ignore[arg-type]
-
-
-def page(error: Exception) -> AnyResponse:
+def page(error: Exception, status: int) -> AnyResponse:
     """The answer to a person for whatever went wrong."""
     if isinstance(error, CSRFError) and request.endpoint != "sign_in.log_in" and "secret" not in session:
         return sign_in.to_login()
-    status, sentence = _status(error), _sentence(error)
+    sentence = _sentence(error, status)
     if hx.is_fragment():
         # A failing poll says nothing: the page itself tells that it is trying again.
-        answer: AnyResponse = Response(status=status)
-        if request.method != "GET":
-            answer = hx.toast(sentence, status=status, kind="problem")
-    elif isinstance(error, Refused) and error.job is not None and "slug" in g:
+        return Response(status=status) if request.method == "GET" else hx.toast(sentence, status=status, kind="problem")
+    if isinstance(error, Refused) and error.job is not None and "slug" in g:
         flash(sentence, "problem")
         return redirect(url_for("workspace.job", job_id=error.job.id), code=303)
-    else:
-        title = str(error).rstrip(".") if isinstance(error, NotFound) else _TITLES.get(status, "Something went wrong")
-        told = render_template("error.html", title=title, sentence=sentence, signed_in=_is_signed_in(status))
-        answer = Response(told, status)
-    if isinstance(error, TooManyAttempts):
-        answer.headers["Retry-After"] = str(error.retry_after)
-    if status == 503:
-        answer.headers["Retry-After"] = "5"
-    return answer
+    title = str(error).rstrip(".") if isinstance(error, NotFound) else _TITLES.get(status, "Something went wrong")
+    told = render_template("error.html", title=title, sentence=sentence, signed_in=_is_signed_in(status))
+    return Response(told, status)
 
 
 def _is_signed_in(status: int) -> bool:
@@ -76,34 +53,13 @@ def _is_signed_in(status: int) -> bool:
     if status >= 500:
         return False
     if "user" not in g:
-        sign_in.load()
+        # A page that is missing is told as missing, even while the database is away.
+        with suppress(SQLAlchemyError):
+            sign_in.load()
     return g.user is not None
 
 
-def _status(error: Exception) -> int:
-    match error:
-        case NotFound():
-            return 404
-        case Forbidden():
-            return 403
-        case Refused():
-            return 409
-        case Invalid():
-            return 422
-        case TooManyAttempts():
-            return 429
-        case OperationalError() | TimeoutError():
-            return 503
-        case HTTPException() if error.code:
-            return error.code
-        case _:
-            return 500
-
-
-def _sentence(error: Exception) -> str:
-    status = _status(error)
-    if isinstance(error, TooManyAttempts):
-        return "Wait a few minutes and try again."
+def _sentence(error: Exception, status: int) -> str:
     if isinstance(error, CoreError) and not isinstance(error, NotFound):
         return str(error)
     return _SENTENCES.get(status, "It is not your doing. Try again; if it stays, tell whoever runs this board.")
