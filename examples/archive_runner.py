@@ -1,13 +1,13 @@
 """A runner: a process of its own that does real work and tells Callboard about it over HTTP.
 
-It archives the folders of this machine's Python standard library, two at a time. All it knows of the board are
-CALLBOARD_URL and CALLBOARD_TOKEN; all it needs is Python. Read ``archive`` first: that is what a runner has to say.
+It archives the folders of this machine's Python standard library, two at a time, again and again. All it knows of the
+board are CALLBOARD_URL and CALLBOARD_TOKEN; all it needs is Python. Read ``archive`` first: that is what a runner has
+to say of a job. ``work`` tells how it ended, ``report`` hears of a cancel.
 """
 
 import io
 import json
 import os
-import queue
 import signal
 import sys
 import sysconfig
@@ -15,17 +15,21 @@ import tarfile
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 API = os.environ["CALLBOARD_URL"].rstrip("/") + "/api/v1"
 TOKEN = os.environ["CALLBOARD_TOKEN"]
+NAME = f"archive-runner-{os.getpid()}"
 STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 LEFT_OUT = {"site-packages", "dist-packages", "__pycache__"}
+AT_ONCE, WAITING = 2, 3  # jobs
 REPORT_EVERY = 0.25  # seconds; the board is told what matters, not every file
 RETRY_AFTER = (0.5, 1, 2, 4)  # seconds; the board may be restarting
 PAUSE = 60  # seconds between two rounds
@@ -34,37 +38,59 @@ stopping = threading.Event()
 
 
 class Stop(Exception):
-    """The board refuses the job's reports: it was canceled, or ran past its time. Whoever works on it stops."""
+    """Work on this job is to end: the board refuses its reports, or this process was told to stop."""
 
 
-def call(method: str, path: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
-    """One request, repeated while the board is away. Reports may be repeated; a POST needs an Idempotency-Key."""
-    headers |= {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-    for wait in (*RETRY_AFTER, None):
-        try:
-            request = urllib.request.Request(API + path, json.dumps(body).encode(), headers, method=method)
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return dict(json.load(answer))
-        except urllib.error.HTTPError as error:
-            if error.code == 409:
-                raise Stop("stopped as the board said") from None
-            if wait is None or error.code < 500:
-                raise
-        except OSError:
-            if wait is None:
-                raise
-        stopping.wait(wait)
-    raise AssertionError("unreachable")
+# --- what a runner says ------------------------------------------------------------------------------------------
 
 
-def enqueue(folder: Path) -> str:
-    """Put a job on the board. Should this process die at work, the board fails it after a minute of silence."""
-    job = {"type": "archive-folder", "payload": {"folder": str(folder)}, "heartbeat_timeout": 60}
-    return str(call("POST", "/jobs", job, **{"Idempotency-Key": str(uuid.uuid4())})["id"])
+def archive(job_id: str, folder: Path) -> dict[str, Any]:
+    """Do one job: say that it runs and how far it is, and return what is to be said at its end."""
+    go_on()
+    report(job_id, status="running", runner=NAME, message=folder.name)
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    if not files:
+        raise FileNotFoundError(f"There is nothing to archive: {folder} is empty or does not exist.")
+    total = sum(path.stat().st_size for path in files)
+    done, told = 0, time.monotonic()
+
+    def advance(path: Path, count: int) -> None:
+        nonlocal done, told
+        go_on()
+        done += count
+        if time.monotonic() - told >= REPORT_EVERY:
+            told = time.monotonic()
+            report(job_id, progress=min(100 * done // max(total, 1), 99), message=str(path.relative_to(folder.parent)))
+
+    with tempfile.TemporaryFile() as target:
+        with tarfile.open(fileobj=target, mode="w:xz", dereference=True) as tar:
+            for path in files:
+                with Watched(path, advance) as file:
+                    tar.addfile(tar.gettarinfo(path, str(path.relative_to(folder.parent))), file)
+        size = target.tell()
+    result = {"files": len(files), "bytes_in": total, "bytes_out": size, "ratio": round(size / max(total, 1), 2)}
+    summary = f"{folder.name}: {len(files)} files, {total / 1e6:.1f} MB made {size / 1e6:.1f} MB"
+    return {"status": "completed", "result": result, "message": summary}
 
 
-def report(job_id: str, **news: Any) -> None:
-    call("PATCH", f"/jobs/{job_id}", news)
+def work(job_id: str, folder: Path) -> None:
+    """Do one job and tell its end, whatever it is. If the board does not take it, that is one line here."""
+    try:
+        end = archive(job_id, folder)
+    except Stop as reason:
+        end = {"status": "canceled", "message": f"{folder.name}: {reason}"}
+    except Exception as error:
+        end = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+    try:
+        report(job_id, **end)
+    except (Stop, OSError) as error:
+        print(f"The board did not take the end of job {job_id}: {error}", file=sys.stderr)
+
+
+def go_on() -> None:
+    """Raises ``Stop`` when this process was told to end."""
+    if stopping.is_set():
+        raise Stop("its runner was told to end")
 
 
 class Watched(io.FileIO):
@@ -80,77 +106,75 @@ class Watched(io.FileIO):
         return chunk
 
 
-def archive(job_id: str, folder: Path, target: Path) -> None:
-    """Do one job: say that it runs, how far it is, and how it ended."""
-    report(job_id, status="running", runner=f"archive-runner-{os.getpid()}", message=folder.name)
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
-    if not files:
-        raise FileNotFoundError(f"There is nothing to archive: {folder} is empty or does not exist.")
-    total = sum(path.stat().st_size for path in files)
-    done, told = 0, time.monotonic()
-
-    def advance(path: Path, count: int) -> None:
-        nonlocal done, told
-        done += count
-        if stopping.is_set():
-            raise Stop("its runner was told to end")
-        if time.monotonic() - told >= REPORT_EVERY:
-            told = time.monotonic()
-            report(job_id, progress=min(100 * done // max(total, 1), 99), message=str(path.relative_to(folder.parent)))
-
-    with tarfile.open(target, "w:xz", dereference=True) as tar:
-        for path in files:
-            with Watched(path, advance) as file:
-                tar.addfile(tar.gettarinfo(path, str(path.relative_to(folder.parent))), file)
-    size = target.stat().st_size
-    result = {"files": len(files), "bytes_in": total, "bytes_out": size, "ratio": round(total / size, 2)}
-    summary = f"{folder.name}: {len(files)} files, {total / 1e6:.1f} MB made {size / 1e6:.1f} MB"
-    report(job_id, status="completed", result=result, message=summary)
+# --- how it says it ----------------------------------------------------------------------------------------------
 
 
-def work(jobs: "queue.SimpleQueue[tuple[str, Path]]", target: Path) -> None:
-    """Take one job after another until none is left."""
-    while True:
-        try:
-            job_id, folder = jobs.get_nowait()
-        except queue.Empty:
-            return
-        try:
-            if stopping.is_set():
-                raise Stop("its runner was told to end")
-            archive(job_id, folder, target)
-        except Stop as reason:
-            tell_end(job_id, status="canceled", message=f"{folder.name}: {reason}")
-        except Exception as error:
-            tell_end(job_id, status="failed", error=f"{type(error).__name__}: {error}")
+def enqueue(folder: Path) -> str:
+    """Put a job on the board. Should this process die at work, the board fails it after a minute of silence."""
+    job = {"type": "archive-folder", "payload": {"folder": str(folder)}, "heartbeat_timeout": 60}
+    return str(call("POST", "/jobs", job, **{"Idempotency-Key": str(uuid.uuid4())})["id"])
 
 
-def tell_end(job_id: str, **news: Any) -> None:
-    """The last word on a job. If the board does not take it, it is one line here and the next job's turn."""
+def report(job_id: str, **news: Any) -> None:
+    """Tell the board. Raises ``Stop`` when it refuses: the job was canceled, or ran past its time."""
     try:
-        report(job_id, **news)
-    except (Stop, OSError) as error:
-        print(f"The end of job {job_id} could not be told: {error}", file=sys.stderr)
+        call("PATCH", f"/jobs/{job_id}", news)
+    except HTTPError as error:
+        if error.code == 409:
+            raise Stop("the board said to stop") from None
+        raise
+
+
+def call(method: str, path: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
+    """One request, repeated while the board is away: a report may be, and a POST with an Idempotency-Key.
+
+    Raises ``OSError``, of which ``HTTPError`` is one, when the board says no or stays away.
+    """
+    headers |= {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    request = urllib.request.Request(API + path, json.dumps(body).encode(), headers, method=method)
+    for wait in (*RETRY_AFTER, None):
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return dict(json.load(answer))
+        except HTTPError as error:
+            if wait is None or error.code < 500:
+                raise
+        except (OSError, HTTPException, ValueError) as error:
+            if wait is None:
+                raise OSError(str(error)) from error
+        stopping.wait(wait)
+    raise AssertionError("unreachable")
+
+
+# --- round after round -------------------------------------------------------------------------------------------
 
 
 def one_round() -> None:
-    """A job for each folder, and one that must fail: a board that shows only success is not to be believed."""
+    """A job for each folder, and one that must fail: a board that shows only success is not to be believed.
+
+    A job is put on the board when its turn is near, so that what runs is not hidden below all that waits.
+    """
     folders = [path for path in sorted(STANDARD_LIBRARY.iterdir()) if path.is_dir() and path.name not in LEFT_OUT]
     folders.insert(len(folders) // 2, STANDARD_LIBRARY / "no-such-folder")
-    jobs: queue.SimpleQueue[tuple[str, Path]] = queue.SimpleQueue()
-    for folder in folders:
-        jobs.put((enqueue(folder), folder))
-    with tempfile.TemporaryDirectory() as temporary:
-        workers = [threading.Thread(target=work, args=(jobs, Path(temporary, f"{n}.tar.xz"))) for n in range(2)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+    room = threading.Semaphore(AT_ONCE + WAITING)
+    with ThreadPoolExecutor(AT_ONCE) as workers:
+        for folder in folders:
+            room.acquire()
+            if stopping.is_set():
+                break
+            workers.submit(work, enqueue(folder), folder).add_done_callback(lambda _: room.release())
+
+
+def hear(told_to_end: set[signal.Signals]) -> None:
+    signal.sigwait(told_to_end)
+    stopping.set()
 
 
 def main() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    told_to_end = {signal.SIGINT, signal.SIGTERM}
+    # A thread of its own waits for these: a handler could come just before this one begins to wait, and be late.
+    signal.pthread_sigmask(signal.SIG_BLOCK, told_to_end)
+    threading.Thread(target=hear, args=[told_to_end], daemon=True).start()
     while not stopping.is_set():
         try:
             one_round()

@@ -7,15 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 
-from tests.conftest import ROOT, SECRET_KEY, dispose, make_app
+from tests.conftest import ROOT, SECRET_KEY, StartServer, dispose, make_app
 from webapp.core import accounts, jobs, workspaces
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun, Role
@@ -99,6 +102,8 @@ def test_the_demo_shows_real_work_obeys_a_cancel_and_goes_on_with_the_same_login
             assert workspaces.membership("demo", operator.id).role is Role.OWNER
 
             until(lambda: bool(on_the_board(JobStatus.COMPLETED)), printed)
+            # A job appears when its turn is near, so that those at work stay in sight.
+            assert len(on_the_board(JobStatus.PENDING)) + len(on_the_board(JobStatus.RUNNING)) <= 5
             jobs.cancel_job(on_the_board(JobStatus.PENDING)[0].id)
             done = on_the_board(JobStatus.COMPLETED)[0]
             assert done.result
@@ -131,3 +136,103 @@ def test_a_port_in_use_is_one_line_and_touches_nothing(checkout: Path, port: int
     assert ended.stderr.startswith(f"Error: Cannot listen on 127.0.0.1:{port}: address already in use.")
     assert ended.stderr.count("\n") == 1
     assert not (checkout / "instance" / "demo.json").exists()
+
+
+# --- the sample runner alone -------------------------------------------------------------------------------------
+
+ON_OTHER_FOLDERS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "examples")
+import archive_runner
+archive_runner.STANDARD_LIBRARY = Path(sys.argv[1])
+archive_runner.RETRY_AFTER = (0.1, 0.1)
+archive_runner.main()
+"""
+
+
+@contextmanager
+def sample_runner(address: str, token: str, folders: Path) -> Iterator[subprocess.Popen[str]]:
+    """The sample runner as a process, at work on the folders of a folder; told to end, it must end well."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", ON_OTHER_FOLDERS, str(folders)],
+        cwd=ROOT,
+        env=os.environ | {"CALLBOARD_URL": address, "CALLBOARD_TOKEN": token},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+        assert process.wait(20) == 0
+
+
+def fill(folder: Path, megabytes: int) -> None:
+    """A folder with one file. A megabyte that cannot be compressed takes a runner a good part of a second."""
+    folder.mkdir(parents=True)
+    (folder / "file").write_bytes(os.urandom(megabytes * 1024 * 1024) + b"end")
+
+
+def test_a_cancel_stops_a_job_in_the_middle_of_a_file(
+    app: Flask, server: StartServer, token: str, tmp_path: Path
+) -> None:
+    fill(tmp_path / "library" / "folder", megabytes=50)
+    [address] = server()
+    with app.app_context(), sample_runner(address, token, tmp_path / "library"):
+        until(lambda: any(job.progress for job in on_the_board(JobStatus.RUNNING)), lambda: "no progress")
+        [job] = on_the_board(JobStatus.RUNNING)
+        told = app.test_cli_runner().invoke(args=["jobs", "cancel", str(job.id)])
+        assert told.exit_code == 0
+        until(lambda: bool(on_the_board(JobStatus.CANCELED)[0].cancel_confirmed_at), lambda: "not stopped", seconds=5)
+        assert on_the_board(JobStatus.CANCELED)[0].progress < 99
+
+
+def test_a_runner_that_is_told_to_end_takes_its_jobs_off_the_board(
+    app: Flask, server: StartServer, token: str, tmp_path: Path
+) -> None:
+    for number in range(9):
+        fill(tmp_path / "library" / f"folder-{number}", megabytes=50 if number < 2 else 0)
+    [address] = server()
+    with app.app_context():
+        with sample_runner(address, token, tmp_path / "library"):
+            until(lambda: len(on_the_board(JobStatus.PENDING)) == 3, lambda: "not three waiting")
+            until(lambda: len(on_the_board(JobStatus.RUNNING)) == 2, lambda: "not two at work")
+        assert len(on_the_board(JobStatus.CANCELED)) == 5
+        assert not on_the_board(JobStatus.PENDING)
+        assert not on_the_board(JobStatus.RUNNING)
+
+
+class PassingBoard(BaseHTTPRequestHandler):
+    """A board that takes whatever it is told, for as long as it is there."""
+
+    asked = threading.Event()
+
+    def do_POST(self) -> None:
+        self.asked.set()
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"id": "1"}')
+
+    do_PATCH = do_POST
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_runner_outlives_a_board_that_goes_away_in_the_middle_of_a_round(tmp_path: Path) -> None:
+    for number in range(300):
+        fill(tmp_path / f"folder-{number}", megabytes=0)
+    with HTTPServer(("127.0.0.1", 0), PassingBoard) as board:
+        thread = threading.Thread(target=board.serve_forever)
+        thread.start()
+        with sample_runner(f"http://127.0.0.1:{board.server_port}", "", tmp_path) as process:
+            assert PassingBoard.asked.wait(20)
+            board.shutdown()
+            thread.join()
+            board.server_close()
+            assert process.stderr
+            assert any("cannot be used" in line for line in iter(process.stderr.readline, ""))
+            assert process.poll() is None
