@@ -1,6 +1,8 @@
 """Rules of the house that can be read off the source: imports point inward, one writer of status, no open wall."""
 
 import ast
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +72,44 @@ def test_only_the_clock_asks_what_time_it_is(path: Path) -> None:
         and node.value.id in ("datetime", "date", "dt")
     ]
     assert asked == []
+
+
+# --- doors -------------------------------------------------------------------------------------------------------
+
+
+def reaches_for_the_database(source: str) -> list[str]:
+    """What a door imports of the database. What can go wrong with it a door may know, to answer for it."""
+    return [
+        name
+        for name in imports(ast.parse(source))
+        if within(name, "sqlalchemy", "flask_sqlalchemy", "webapp.extensions.db") and not within(name, "sqlalchemy.exc")
+    ]
+
+
+@pytest.mark.parametrize("path", [path for door in DOORS for path in sources(WEBAPP / door)], ids=named)
+def test_a_door_has_no_query_and_no_commit(path: Path) -> None:
+    assert reaches_for_the_database(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("from webapp.extensions import csrf, db", ["webapp.extensions.db"]),
+        ("import sqlalchemy as sa", ["sqlalchemy"]),
+        ("from sqlalchemy import select", ["sqlalchemy.select"]),
+        ("from sqlalchemy import exc", []),
+        ("from sqlalchemy.exc import OperationalError", []),
+    ],
+)
+def test_a_query_in_a_door_would_be_found(line: str, found: list[str]) -> None:
+    assert reaches_for_the_database(line) == found
+
+
+@pytest.mark.parametrize("door", ["api", "dashboard", "cli"])
+def test_no_door_leads_through_another(door: str) -> None:
+    others = [f"webapp.{other}" for other in ("api", "dashboard", "cli") if other != door]
+    for path in sources(WEBAPP / door):
+        assert [name for name in imports(ast.parse(path.read_text())) if within(name, *others)] == [], named(path)
 
 
 # --- one writer of status ----------------------------------------------------------------------------------------
@@ -184,3 +224,15 @@ def test_both_doors_name_the_workspace_whenever_they_reach_for_a_job(path: Path)
 )
 def test_an_open_wall_would_be_found(source: str, open_walls: list[int]) -> None:
     assert verbs_without_a_wall(source) == open_walls
+
+
+# --- make --------------------------------------------------------------------------------------------------------
+
+
+def test_make_alone_lists_every_target_with_what_it_does() -> None:
+    text = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([\w-]+):(?!=)", text, re.MULTILINE)
+    assert f".PHONY: {' '.join(targets)}\n" in text
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.split()[:2] for line in listed] == [["make", target] for target in targets]
+    assert all(len(line.split()) > 2 for line in listed)
