@@ -1,25 +1,31 @@
 """Two writers meet: the database decides, one wins, and the loser is told the truth."""
 
 import threading
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from flask import Flask
 
-from tests.conftest import OPERATOR, RUNNER, Cast, job_in
-from webapp.core import jobs
+from tests.conftest import OPERATOR, RUNNER, Cast, Clock, job_in
+from webapp.core import jobs, liveness, workspaces
+from webapp.core.audit import SYSTEM
 from webapp.core.errors import Refused
 from webapp.core.lifecycle import FINAL, FailureReason
-from webapp.core.models import JobRun
+from webapp.core.liveness import Swept
+from webapp.core.models import JobRun, Role
 
 ROUNDS = 200
+T = TypeVar("T")
 
 
-def at_once(app: Flask, *acts: Callable[[], JobRun]) -> list[JobRun | Refused]:
+def at_once(app: Flask, *acts: Callable[[], T]) -> list[T | Refused]:
     """What each act came to, all begun at the same moment, each in a thread and a context of its own."""
     ready = threading.Barrier(len(acts))
 
-    def run(act: Callable[[], JobRun]) -> JobRun | Refused:
+    def run(act: Callable[[], T]) -> T | Refused:
         with app.app_context():
             ready.wait(timeout=10)
             try:
@@ -37,29 +43,31 @@ def final_moves(job: JobRun) -> list[str | None]:
 
 def test_a_cancel_against_a_completion_has_one_winner_and_the_loser_hears_the_truth(core: Flask, cast: Cast) -> None:
     won = {"canceled": 0, "completed": 0}
-    for _ in range(ROUNDS):
-        job = job_in("running", cast.acme)
-        job_id = job.id
-        cancel, complete = at_once(
-            core,
-            lambda job_id=job_id: jobs.cancel_job(job_id, by=OPERATOR),  # type: ignore[misc]
-            lambda job_id=job_id: jobs.update_job_status(job_id, status="completed", by=RUNNER),  # type: ignore[misc]
-        )
+    for number in range(ROUNDS):
+        job_id = job_in("running", cast.acme).id
+        acts = [partial(jobs.cancel_job, job_id, by=OPERATOR), partial(complete, job_id)]
+        # Whoever comes second in the list is the last at the barrier and tends to be the first off it.
+        order = 1 if number % 2 else -1
+        cancel, completion = at_once(core, *acts[::order])[::order]
         after = jobs.get_job_status(job_id)
         won[after.status.value] += 1
         assert final_moves(after) == [after.status]
         if after.status == "canceled":
-            winner, loser, code = cancel, complete, "job_canceled"
+            winner, loser, code = cancel, completion, "job_canceled"
             assert (after.completed_at, after.progress, after.finish_refused) == (None, 0, "completed")
         else:
-            winner, loser, code = complete, cancel, "job_finished"
+            winner, loser, code = completion, cancel, "job_finished"
             assert (after.canceled_at, after.canceled_by, after.progress) == (None, None, 100)
         assert isinstance(winner, JobRun)
         assert isinstance(loser, Refused)
         assert loser.code == code
         assert loser.job is not None
         assert (winner.status, loser.job.status) == (after.status, after.status)
-    assert sum(won.values()) == ROUNDS
+    assert min(won.values()) >= 1, won
+
+
+def complete(job_id: uuid.UUID) -> JobRun:
+    return jobs.update_job_status(job_id, status="completed", by=RUNNER)
 
 
 def test_many_workers_that_start_one_job_start_it_once(core: Flask, cast: Cast) -> None:
@@ -112,3 +120,25 @@ def test_many_progress_reports_at_once_are_all_counted(core: Flask, cast: Cast) 
     version = job.version
     at_once(core, *[lambda: jobs.update_job_status(job.id, progress=1)] * 10)
     assert jobs.get_job_status(job.id).version == version + 10
+
+
+def test_two_sweepers_at_once_fail_each_job_once(core: Flask, cast: Cast, clock: Clock) -> None:
+    for _ in range(5):
+        made = [job_in("running", cast.acme).id for _ in range(6)]
+        for _ in range(40):
+            clock.advance(seconds=2)
+            liveness.beat()
+        swept = at_once(core, liveness.sweep, liveness.sweep)
+        assert sum(each.lost for each in swept if isinstance(each, Swept)) == 6
+        for job_id in made:
+            assert final_moves(jobs.get_job_status(job_id)) == ["failed"]
+
+
+def test_two_transfers_at_once_leave_one_owner(core: Flask, cast: Cast) -> None:
+    workspaces.add_member(cast.acme, cast.cleo, Role.MEMBER, by=SYSTEM)
+    for _ in range(20):
+        at_once(core, *[partial(workspaces.transfer, cast.acme, to, by=SYSTEM) for to in (cast.ben, cast.cleo)])
+        owners = [member.user.name for member in workspaces.members(cast.acme.id) if member.role is Role.OWNER]
+        assert len(owners) == 1
+        assert owners[0] in ("Ben", "Cleo")
+        workspaces.transfer(cast.acme, cast.ada, by=SYSTEM)

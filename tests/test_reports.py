@@ -227,6 +227,12 @@ class TestCalledInProcess:
         job = jobs.get_job_status(jobs.enqueue_job("t", None, tags=["nightly"]))
         assert (job.workspace_id, job.tags, job.created_by) == (None, ["nightly"], "system")
 
+    @pytest.mark.parametrize("tags", ["abc", {"a": 1}, 5, ["ok", 5]])
+    def test_tags_that_are_no_list_of_texts_are_refused(self, tags: Any, cast: Cast) -> None:
+        with pytest.raises(Invalid) as caught:
+            jobs.enqueue_job("t", cast.acme.id, tags=tags)
+        assert {fault.path[0] for fault in caught.value.faults} == {"tags"}
+
     def test_tags_keep_their_order_and_lose_their_doubles(self, cast: Cast) -> None:
         job = jobs.get_job_status(jobs.enqueue_job("t", cast.acme.id, tags=["b", "a", "b"]))
         assert job.tags == ["b", "a"]

@@ -1,7 +1,8 @@
 """Who did what: the actor that every verb of the core takes, and the audit log."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +58,15 @@ def names(refs: Iterable[str | None]) -> Mapping[str, str]:
     asked = {ref for ref in refs if ref}
     found = dict.fromkeys(asked, "somebody who is gone") | {"system": "the board"}
     for kind, model in (("user", User), ("token", ApiToken)):
-        ids = [uuid.UUID(ref.removeprefix(f"{kind}:")) for ref in asked if ref.startswith(f"{kind}:")]
-        if ids:
+        if ids := list(_ids(kind, asked)):
             rows = db.session.execute(sa.select(model.id, model.name).where(model.id.in_(ids)))
             found |= {f"{kind}:{id}": name for id, name in rows}
     return found
+
+
+def _ids(kind: str, refs: Iterable[str]) -> Iterator[uuid.UUID]:
+    for ref in refs:
+        # A reference of any other make names nobody we know.
+        with suppress(ValueError):
+            if ref.startswith(f"{kind}:"):
+                yield uuid.UUID(ref.removeprefix(f"{kind}:"))

@@ -6,7 +6,7 @@ result or error: they may be large, and no list shows them.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -105,10 +105,7 @@ def versions(
 
 def counts(workspace_id: uuid.UUID, wanted: JobFilter) -> Mapping[JobStatus, Count]:
     """How many jobs of each status match, whatever statuses the filter names; counting stops at ``COUNT_CAP``."""
-    rest = JobFilter(
-        type=wanted.type, tag=wanted.tag, created_after=wanted.created_after, created_before=wanted.created_before
-    )
-    conditions = _matching(workspace_id, rest)
+    conditions = _matching(workspace_id, replace(wanted, statuses=()))
     found = [
         sa.select(sa.func.count())
         .select_from(sa.select(JobRun.id).where(*conditions, JobRun.status == status).limit(COUNT_CAP + 1).subquery())
@@ -133,4 +130,4 @@ def types(workspace_id: uuid.UUID) -> Sequence[str]:
     found = found.union_all(
         sa.select(following, found.c.n + 1).where(found.c.type.is_not(None), found.c.n < TYPES_SHOWN)
     )
-    return db.session.scalars(sa.select(found.c.type).where(found.c.type.is_not(None))).all()
+    return db.session.scalars(sa.select(found.c.type).where(found.c.type.is_not(None)).order_by(found.c.n)).all()

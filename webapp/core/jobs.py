@@ -62,7 +62,8 @@ def enqueue_job(
     sent = {
         "type": type,
         "payload": payload,
-        "tags": list(tags),
+        # A text is a sequence as well; as it is, it is refused like every other thing that is no list.
+        "tags": list(tags) if isinstance(tags, list | tuple) else tags,
         "max_duration": max_duration,
         "heartbeat_timeout": heartbeat_timeout,
         "parent_id": parent_id,
@@ -120,7 +121,11 @@ def _stands_in(session: Session, job_id: uuid.UUID, workspace_id: uuid.UUID | No
 
 
 def get_job_status(job_id: uuid.UUID, *, within: uuid.UUID | None = None) -> JobRun:
-    """The job as it stands. Raises ``NotFound``, also for a job of another workspace."""
+    """The job as it stands. Raises ``NotFound``, also for a job of another workspace.
+
+    Commits what the caller's database session has under way: the answer is how things stand now, not when an earlier
+    transaction began.
+    """
     # On SQLite an open read transaction sees the past, and code that polls in one context would see it for ever.
     db.session.commit()
     query = sa.select(JobRun).where(JobRun.id == job_id).execution_options(populate_existing=True)
@@ -477,7 +482,10 @@ def _write(
 
 
 def _tell_move(session: Session, row: Row[Any], *, by: Actor, message: str | None = None) -> None:
-    """The ``moved`` event of a row that has just left pending or running. What has started left running."""
+    """The ``moved`` event of a row that has just left pending or running."""
+    # The row as it now stands still tells what it left: only the first move to running sets started_at, and nothing
+    # clears it, so what ends with it was running and what ends without it was pending. A revived job, which ran
+    # before, has its event told by _revive.
     started_now = row.status is JobStatus.RUNNING
     start = JobStatus.PENDING if started_now or row.started_at is None else JobStatus.RUNNING
     at = row.started_at if started_now else row.completed_at or row.canceled_at

@@ -103,6 +103,8 @@ def transfer(workspace: Workspace, to: User, *, by: Actor) -> None:
     """Make a member the owner; who was owner becomes admin. To the owner it changes nothing. Raises ``NotFound``."""
     here = Membership.workspace_id == workspace.id
     with writing() as session:
+        # One transfer at a time: a second one, to somebody else, must see the owner whom the first one made.
+        session.execute(sa.select(Workspace.id).where(Workspace.id == workspace.id).with_for_update(key_share=True))
         heir = session.scalar(
             sa.select(Membership)
             .where(here, Membership.user_id == to.id)

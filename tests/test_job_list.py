@@ -1,0 +1,72 @@
+"""The list: what it counts, what it loads, and in which order it names the types."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.conftest import Cast
+from webapp.core import job_list, jobs
+from webapp.core.job_list import Count, JobFilter
+from webapp.core.lifecycle import JobStatus
+from webapp.extensions import db
+
+pytestmark = pytest.mark.usefixtures("core")
+
+PENDING, RUNNING, COMPLETED = JobStatus.PENDING, JobStatus.RUNNING, JobStatus.COMPLETED
+
+
+@contextmanager
+def watched() -> Iterator[list[str]]:
+    """The statements that the database is asked meanwhile."""
+    asked: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        asked.append(statement)
+
+    sa.event.listen(db.engine, "before_cursor_execute", note)
+    yield asked
+    sa.event.remove(db.engine, "before_cursor_execute", note)
+
+
+def test_counting_stops_at_the_cap_and_says_so(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_list, "COUNT_CAP", 3)
+    for _ in range(3):
+        jobs.enqueue_job("t", cast.acme.id)
+    counted = job_list.counts(cast.acme.id, JobFilter())
+    assert (counted[PENDING], counted[RUNNING]) == (Count(3, capped=False), Count(0, capped=False))
+    jobs.enqueue_job("t", cast.acme.id)
+    assert job_list.counts(cast.acme.id, JobFilter())[PENDING] == Count(3, capped=True)
+
+
+def test_the_tabs_count_every_status_whatever_status_is_shown(cast: Cast) -> None:
+    jobs.enqueue_job("wanted", cast.acme.id, tags=["x"])
+    jobs.enqueue_job("other", cast.acme.id, tags=["x"])
+    counted = job_list.counts(cast.acme.id, JobFilter(statuses=(COMPLETED,), type="wanted", tag="x"))
+    assert counted[PENDING] == Count(1, capped=False)
+
+
+def test_a_list_loads_neither_payload_nor_result_nor_error(cast: Cast) -> None:
+    job_id = jobs.enqueue_job("t", cast.acme.id, payload={"large": "x" * 1000})
+    jobs.update_job_status(job_id, status="failed", error="y" * 1000)
+    db.session.expunge_all()
+    with watched() as asked:
+        (job,) = job_list.one_page(cast.acme.id, JobFilter(), limit=10).jobs
+    assert asked
+    for column in ("payload", "result", "error"):
+        assert not any(re.search(rf"\bjob_runs\.{column}\b", statement) for statement in asked)
+        with pytest.raises(sa.exc.InvalidRequestError):
+            getattr(job, column)
+    (with_error,) = job_list.one_page(cast.acme.id, JobFilter(), limit=10, with_error=True).jobs
+    assert with_error.error == "y" * 1000
+
+
+def test_types_are_named_once_each_and_in_order(cast: Cast) -> None:
+    for type in ("b", "a", "c", "b", "a"):
+        jobs.enqueue_job(type, cast.acme.id)
+    assert job_list.types(cast.acme.id) == ["a", "b", "c"]
+    assert job_list.types(uuid.uuid4()) == []
