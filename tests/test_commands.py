@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,11 +14,12 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from click.testing import Result
 from flask import Flask
 
-from tests.conftest import PASSWORD, ROOT, SECRET_KEY, Cast, Clock, dispose, make_app
+from tests.conftest import PASSWORD, ROOT, SECRET_KEY, Cast, Clock, StartServer, dispose, make_app
 from webapp.cli import maintain
 from webapp.cli.processes import answers
 from webapp.cli.refusals import NOT_MIGRATED
@@ -366,6 +368,26 @@ def test_serve_serves_until_told_to_stop_and_leaves_nothing(
         assert process.wait(30) == 0
     assert is_free(port)
     assert log.read_text() == f"Callboard serves on http://127.0.0.1:{port} (Ctrl-C stops it).\n"
+
+
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_serve_listens_on_an_ipv6_address(sqlite_template: Path, port: int, tmp_path: Path, host: str) -> None:
+    log = tmp_path / "serve.log"
+    database = shutil.copy(sqlite_template, tmp_path / "callboard.db")
+    with serve(f"sqlite:///{database}", port, tmp_path, HOST=host) as process:
+        try:
+            until_it_serves(process, log)
+            assert answers("::1", port)
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
+    assert log.read_text() == f"Callboard serves on http://[{host}]:{port} (Ctrl-C stops it).\n"
+
+
+def test_a_server_alone_serves_the_app_and_says_that_it_is_well(server: StartServer) -> None:
+    [address] = server()
+    answer = httpx.get(f"{address}/healthz")
+    assert (answer.status_code, answer.text) == (200, "ok\n")
 
 
 @on_linux
