@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.conftest import OPERATOR, RUNNER, Cast, csrf_token, job_in, sign_in
-from webapp.core import jobs
+from webapp.core import accounts, jobs
+from webapp.core.audit import SYSTEM
 from webapp.core.errors import Refused
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
@@ -91,6 +92,19 @@ def test_a_fragment_sends_the_whole_page_to_the_login(client: FlaskClient, cast:
     assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/login?next=/w/acme/jobs")
 
 
+def test_an_odd_page_address_from_htmx_still_leads_to_the_login(client: FlaskClient, cast: Cast) -> None:
+    answer = client.get("/w/acme/jobs/table", headers=HTMX | {"HX-Current-URL": "http://["})
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/login")
+
+
+def test_a_session_that_ended_is_told_at_the_login(ben: FlaskClient, app: Flask) -> None:
+    with app.app_context():
+        accounts.set_password(accounts.by_email("ben@example.com"), "another horse battery", by=SYSTEM)
+    assert ben.get("/w/acme/jobs/table", headers=HTMX).status_code == 401
+    assert "Your session ended." in ben.get("/login").text
+    assert "Your session ended." not in ben.get("/login").text
+
+
 def test_a_form_without_its_token_is_refused(ben: FlaskClient, app: Flask, cast: Cast) -> None:
     job_id = made(app, cast)
     assert ben.post(f"/w/acme/jobs/{job_id}/cancel").status_code == 400
@@ -156,6 +170,23 @@ def test_filter_values_that_mean_nothing_are_left_out(ben: FlaskClient, app: Fla
     job_id = made(app, cast)
     answer = ben.get("/w/acme/jobs?status=canned&cursor=x&type=%00&nonsense=1")
     assert f"job-{job_id}" in answer.text
+
+
+def test_from_a_job_one_comes_back_to_the_list_as_it_was_filtered(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    address = f"/w/acme/jobs/{made(app, cast)}"
+    left = "http://localhost/w/acme/jobs?status=running&type=generate-report"
+    page = ben.get(address, headers={"Referer": left}).text
+    assert 'href="/w/acme/jobs?status=running&amp;type=generate-report">Jobs</a>' in page
+    for elsewhere in ("http://localhost/w/other/jobs?x", "https://elsewhere.test/", "http://["):
+        assert 'href="/w/acme/jobs">Jobs</a>' in ben.get(address, headers={"Referer": elsewhere}).text
+
+
+def test_without_scripts_the_pages_that_move_refresh_by_themselves(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    refresh = '<noscript><meta http-equiv="refresh"'
+    assert refresh in ben.get("/w/acme/jobs").text
+    assert refresh in ben.get(f"/w/acme/jobs/{made(app, cast)}").text
+    assert refresh not in ben.get(f"/w/acme/jobs/{made(app, cast, 'completed')}").text
+    assert refresh not in ben.get("/w/acme/jobs?cursor=ffffffff-ffff-7fff-bfff-ffffffffffff").text
 
 
 def test_a_status_tab_shows_only_its_jobs(ben: FlaskClient, app: Flask, cast: Cast) -> None:
@@ -267,6 +298,8 @@ def test_ticked_jobs_are_canceled_and_the_answer_counts_them(ben: FlaskClient, a
     ids = [made(app, cast), made(app, cast, "pending"), made(app, cast, "failed")]
     answer = post(ben, "/w/acme/jobs/cancel", {"job": [str(job_id) for job_id in ids] + ["nonsense"]})
     assert "2 canceled, 1 had finished" in ben.get(answer.location).text
+    again = post(ben, "/w/acme/jobs/cancel", {"job": str(ids[0])})
+    assert "1 had been canceled before" in ben.get(again.location).text
 
 
 # --- every answer ------------------------------------------------------------------------------------------------
@@ -294,6 +327,18 @@ def test_a_missing_page_is_a_page_that_says_so(client: FlaskClient) -> None:
     answer = client.get("/nowhere")
     assert answer.status_code == 404
     assert "There is no such page" in answer.text
+
+
+def test_a_missing_page_keeps_the_board_around_it_for_who_is_signed_in(ben: FlaskClient) -> None:
+    for address, title in (
+        ("/nowhere", "There is no such page"),
+        (f"/w/acme/jobs/{uuid.uuid4()}", "There is no such job"),
+    ):
+        page = ben.get(address)
+        assert page.status_code == 404
+        assert title in page.text
+        assert "Sign out" in page.text
+    assert "Other" not in ben.get("/w/other/jobs").text
 
 
 def test_the_process_says_that_it_is_alive(client: FlaskClient) -> None:
