@@ -28,6 +28,15 @@ TABLE = {
     "lost": ("running", ILLEGAL, "running", "completed", "failed", "canceled"),
     "canceled": (CANCELED, CANCELED, CANCELED, CANCELED, CANCELED, "canceled"),
 }
+# What a report on a canceled job adds to its history; every other pair adds its moves and nothing else.
+NEWS = {
+    ("canceled", None): ["cancel_seen"],
+    ("canceled", "pending"): ["cancel_seen"],
+    ("canceled", "running"): ["cancel_seen"],
+    ("canceled", "completed"): ["cancel_seen", "refused"],
+    ("canceled", "failed"): ["cancel_seen", "refused"],
+    ("canceled", "canceled"): ["cancel_confirmed"],
+}
 PAIRS = [
     (state, status, expected) for state, row in TABLE.items() for status, expected in zip(STATUSES, row, strict=True)
 ]
@@ -62,7 +71,7 @@ def test_every_pair_of_job_and_report_has_the_promised_answer(
     state: str, status: str | None, expected: str, cast: Cast, clock: Clock
 ) -> None:
     job = job_in(state, cast.acme)
-    before, moved = stored(job), moves(job)
+    before, happened, moved = stored(job), jobs.history(job), moves(job)
     at = clock.advance(seconds=5)
     if expected in STATUSES:
         after = jobs.update_job_status(job.id, status=status, by=RUNNER)
@@ -80,9 +89,11 @@ def test_every_pair_of_job_and_report_has_the_promised_answer(
     path = [before["status"].value, *(["running"] if state == "lost" and expected in STATUSES else []), expected]
     promised = [pair for pair in pairwise(path) if pair[0] != pair[1] and expected in STATUSES]
     assert steps == promised
-    assert all(
-        event.at == at for event in jobs.history(job) if event.kind == "moved" and event.at > before["created_at"]
-    )
+    after_all = jobs.history(job)
+    assert [event.id for event in after_all[: len(happened)]] == [event.id for event in happened]
+    since = after_all[len(happened) :]
+    assert [event.kind.value for event in since] == NEWS.get((state, status), ["moved"] * len(promised))
+    assert all((event.at, event.by) == (at, RUNNER.ref) for event in since)
 
 
 @pytest.mark.parametrize(
