@@ -1,5 +1,6 @@
 """Two server processes on one database: cancel and completion meet, and one of them wins."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -11,6 +12,8 @@ from webapp.core.audit import SYSTEM
 from webapp.core.models import Scope
 
 ROUNDS = 60
+HEAD_STARTS = (0.0, 0.0, 0.001, 0.002, 0.004, 0.02)
+"""Seconds; the last is longer than a request takes, so that neither side wins them all."""
 
 
 def test_a_cancel_and_a_completion_through_two_processes_have_one_winner(
@@ -33,8 +36,11 @@ def test_a_cancel_and_a_completion_through_two_processes_have_one_winner(
                 "completed": lambda path=path: runner.patch(path, json={"status": "completed"}),
                 "canceled": lambda path=path: operator.post(f"{path}/cancel"),
             }
-            # Both sides have the start of every other round.
-            begun = {name: threads.submit(acts[name]) for name in (sorted(acts) if number % 2 else sorted(acts)[::-1])}
+            # Each side begins every other round, the other one at once or a little later: somewhere they meet.
+            first_act, second_act = sorted(acts) if number % 2 else sorted(acts)[::-1]
+            begun = {first_act: threads.submit(acts[first_act])}
+            time.sleep(HEAD_STARTS[number // 2 % len(HEAD_STARTS)])
+            begun[second_act] = threads.submit(acts[second_act])
             answers = {name: future.result() for name, future in begun.items()}
             winner = runner.get(path).json()["status"]
             won[winner] += 1
