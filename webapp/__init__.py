@@ -29,6 +29,8 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
     )
     environ = os.environ if environ is None else environ
     app.config.from_mapping(settings(environ, Path(app.instance_path)) | {"VERSION": __version__} | overrides)
+    # A doubled slash is an unknown address; the redirect that would mend it is built from the Host header.
+    app.url_map.merge_slashes = False
     # A payload keeps the order of its keys.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}

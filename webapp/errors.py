@@ -52,6 +52,9 @@ def _answer(error: Exception) -> ResponseReturnValue:
     answer = problem(error, status, request_id()) if in_api else page(error, status)
     if status == 503:
         answer.headers["Retry-After"] = RETRY_AFTER
+    if status == 413:
+        # The rest of the body is still on its way; the next request cannot follow it on this connection.
+        answer.headers["Connection"] = "close"
     return answer
 
 

@@ -3,17 +3,19 @@
 It never reads the session cookie, so it needs no CSRF token. Every answer under ``/api/`` is JSON, errors included.
 """
 
-from flask import Flask
+from flask import Flask, request
 
 from webapp.api import authentication, jobs
 from webapp.api.blueprint import api
+from webapp.api.body import take_in
 from webapp.api.openapi import openapi_document
 from webapp.extensions import csrf
 
 
 def register(app: Flask) -> None:
-    """Put the API under ``/api/v1``."""
+    """Put the API under ``/api/v1``; of every address under ``/api/`` the body is read before anything is judged."""
     app.register_blueprint(api)
+    app.before_request(lambda: take_in() if request.path.startswith("/api/") else None)
     csrf.exempt(api)
 
 

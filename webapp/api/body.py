@@ -5,7 +5,7 @@ import math
 import re
 from typing import Any, NoReturn
 
-from flask import current_app, request
+from flask import current_app, g, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from webapp.core.errors import Fault, Invalid
@@ -44,27 +44,26 @@ def _deepest(value: object) -> int:
     return level
 
 
-def _read() -> bytes:
-    """The body as sent. Raises 413.
+def take_in() -> None:
+    """Read the body, whatever becomes of the request. Raises 413.
 
-    Of a body that does not tell its length ahead werkzeug reads up to the limit and is silent about the rest; hence
-    one byte more.
+    What is left unread makes a server drop the connection, and with it the caller's next request. Of a body that does
+    not tell its length ahead werkzeug reads up to the limit and is silent about the rest; hence one byte more.
     """
     limit: int = current_app.config["MAX_CONTENT_LENGTH"]
     request.max_content_length = limit + 1
     raw = request.get_data(cache=False)
     if len(raw) > limit:
         raise RequestEntityTooLarge
-    return raw
+    g.body = raw
 
 
 def read_object() -> dict[str, Any]:
-    """The JSON object in the body of the request. Raises 400, 413, 415, and ``Invalid`` when it is no object."""
+    """The JSON object in the body of the request. Raises 400, 415, and ``Invalid`` when it is no object."""
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send JSON, with 'Content-Type: application/json'.")
-    raw = _read()
     try:
-        text = raw.decode()
+        text = g.body.decode()
         value = _decoder.decode(text)
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()

@@ -12,6 +12,8 @@ from webapp.core.errors import Fault, Forbidden, Invalid, NotFound, Refused
 
 NAME_SHOWN = 100
 """Characters of a field's name that a pointer repeats."""
+FAULTS_TOLD = 500
+"""More faults than anybody reads; the answer to a megabyte of nonsense must not be five."""
 
 
 def _pointer(fault: Fault) -> str:
@@ -30,7 +32,8 @@ def problem(error: Exception, status: int, request_id: str) -> Response:
     match error:
         case Invalid():
             code, detail = "invalid", "What was sent breaks the rules named in errors."
-            more["errors"] = [{"pointer": _pointer(fault), "detail": fault.detail} for fault in error.faults]
+            told = error.faults[:FAULTS_TOLD]
+            more["errors"] = [{"pointer": _pointer(fault), "detail": fault.detail} for fault in told]
         case NotFound():
             code, detail = "not_found", str(error)
         case Forbidden():

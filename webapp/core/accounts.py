@@ -147,6 +147,7 @@ def sign_in(email: str, password: str, *, address: str, user_agent: str | None =
     or 100 from one address. Successes never count.
     """
     email = _normalized(email)[:254].replace("\0", "\ufffd")
+    address = address[: audit.ADDRESS_LIMIT]
     _brake(email, address)
     user = db.session.scalar(sa.select(User).where(User.email == email, User.deactivated_at.is_(None)))
     password_hash = user.password_hash if user else _NOBODY

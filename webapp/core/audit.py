@@ -23,6 +23,8 @@ class Actor:
 
 
 SYSTEM = Actor("system")
+ADDRESS_LIMIT = 64
+"""Characters kept of a network address; behind a careless proxy a client may send anything for one."""
 
 
 def record(
@@ -47,7 +49,7 @@ def record(
             actor=by.ref,
             action=action,
             resource=resource,
-            address=by.address,
+            address=by.address[:ADDRESS_LIMIT] if by.address else None,
             detail=detail,
         )
     )

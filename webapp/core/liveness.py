@@ -7,6 +7,7 @@ Too long a pause taken for granted only delays a judgement; a pause overlooked w
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -50,15 +51,23 @@ def beat(*, first: bool = False) -> None:
             session.add(Listening(id=1, beat_at=now, since=now))
 
 
-def _listening_since() -> datetime | None:
-    """Since when the board has listened without a pause; null when it is not listening."""
+class Listened(NamedTuple):
+    """The time over which the board has listened without a pause. Silence outside of it says nothing of a runner."""
+
+    since: datetime
+    until: datetime
+
+
+def _listened() -> Listened:
+    """Up to the last beat, and not up to now: a server that has just gone may have gone after its last beat."""
+    now = clock.now()
     row = db.session.execute(sa.select(Listening.beat_at, Listening.since)).first()
-    return row.since if row and row.beat_at >= clock.now() - AWAY_AFTER else None
+    return Listened(row.since, row.beat_at) if row and row.beat_at >= now - AWAY_AFTER else Listened(now, now)
 
 
 def sweep() -> Swept:
     """Look at every running job whose ``check_at`` has come, fail what is overdue, and set when to look again."""
-    listening_since = _listening_since()
+    listened = _listened()
     failed = {FailureReason.TIMED_OUT: 0, FailureReason.LOST: 0}
     started = clock.now()
     while True:
@@ -71,7 +80,7 @@ def sweep() -> Swept:
         ).all()
         later = {}
         for job in due:
-            reason, next_look = _verdict(job, listening_since)
+            reason, next_look = _verdict(job, listened)
             if reason is None:
                 later[job] = next_look
             elif fail_overdue(job, reason, _why(job, reason)):
@@ -81,7 +90,7 @@ def sweep() -> Swept:
             return Swept(failed[FailureReason.TIMED_OUT], failed[FailureReason.LOST])
 
 
-def _verdict(job: JobRun, listening_since: datetime | None) -> tuple[FailureReason | None, datetime]:
+def _verdict(job: JobRun, listened: Listened) -> tuple[FailureReason | None, datetime]:
     """Why the job is to be failed now, or null and when to look at it again."""
     now = clock.now()
     looks = []
@@ -91,8 +100,8 @@ def _verdict(job: JobRun, listening_since: datetime | None) -> tuple[FailureReas
             return FailureReason.TIMED_OUT, now
     if job.heartbeat_timeout is not None and job.last_seen_at is not None:
         patience = timedelta(seconds=job.heartbeat_timeout)
-        silent_since = max(job.last_seen_at, listening_since or now)
-        if silent_since + patience <= now:
+        silent_since = max(job.last_seen_at, listened.since)
+        if silent_since + patience <= listened.until:
             return FailureReason.LOST, now
         looks.append(silent_since + patience)
     # At least a second on, so that one sweep never meets the same job twice.

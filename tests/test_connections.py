@@ -1,0 +1,73 @@
+"""What a runner that keeps its connection open may rely on, against a real server."""
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from flask import Flask
+
+from tests.conftest import Cast, StartServer, job_in
+
+LARGE = b" " * 100_000
+TIMES = 40
+
+
+@pytest.fixture(params=["sqlite"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """No database has a part in this."""
+    return str(request.param)
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "path", "headers"),
+    [
+        (401, "POST", "/api/v1/jobs", {"Authorization": "Bearer nonsense"}),
+        (403, "POST", "/api/v1/jobs/{id}/cancel", {}),
+        (404, "POST", "/api/v1/nowhere", {}),
+        (415, "POST", "/api/v1/jobs", {"Content-Type": "text/plain"}),
+    ],
+)
+def test_a_refused_request_does_not_cost_the_next_one(
+    app: Flask,
+    cast: Cast,
+    token: str,
+    server: StartServer,
+    status: int,
+    method: str,
+    path: str,
+    headers: dict[str, Any],
+) -> None:
+    with app.app_context():
+        job_id = job_in("running", cast.acme).id
+    [address] = server()
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}) as client:
+        for _ in range(TIMES):
+            answer = client.request(method, path.format(id=job_id), content=LARGE, headers=headers)
+            assert answer.status_code == status
+            assert client.patch(f"/api/v1/jobs/{job_id}", json={}).status_code == 200
+
+
+def test_after_a_body_that_is_too_large_the_connection_is_closed_openly(token: str, server: StartServer) -> None:
+    [address] = server()
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}) as client:
+        for _ in range(5):
+            answer = client.post("/api/v1/jobs", content=b" " * (1024 * 1024 + 1))
+            assert (answer.status_code, answer.headers["Connection"]) == (413, "close")
+            assert client.get("/api/v1/jobs").status_code == 200
+
+
+def test_a_doubled_slash_is_an_unknown_address_and_no_redirect_to_a_host_of_the_callers_choice(
+    token: str, server: StartServer
+) -> None:
+    [address] = server()
+    place = urlsplit(address)
+    for path, kind in (("/w//acme/jobs", "text/html"), ("/api/v1//jobs", "application/problem+json")):
+        with socket.create_connection((place.hostname or "", place.port or 0), timeout=10) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n".encode())
+            answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+        head = answer.partition("\r\n\r\n")[0].lower()
+        assert head.startswith("http/1.1 404"), head
+        assert kind in head
+        assert "evil.test" not in answer
