@@ -158,6 +158,17 @@ def test_a_sweep_before_the_first_beat_after_a_return_judges_nobody(cast: Cast, 
     assert listen(clock, 2) == Swept(timed_out=0, lost=1)
 
 
+def test_time_after_the_last_beat_is_not_held_against_a_runner(cast: Cast, clock: Clock) -> None:
+    job_id = running(cast, heartbeat_timeout=20)
+    assert listen(clock, 16) == NOBODY
+    clock.advance(seconds=4.5)
+    assert liveness.sweep() == NOBODY
+    clock.advance(seconds=2)
+    liveness.beat(first=True)
+    assert liveness.sweep() == NOBODY
+    assert standing(job_id) == ("running", None)
+
+
 def test_a_job_out_of_time_fails_even_after_a_pause_of_the_board(cast: Cast, clock: Clock) -> None:
     running(cast, max_duration=60)
     clock.advance(hours=1)
@@ -189,8 +200,8 @@ def test_a_job_that_spoke_since_the_sweep_read_it_is_not_failed(
     job_id = running(cast, heartbeat_timeout=60)
     judge = liveness._verdict
 
-    def judge_while_it_speaks(job: JobRun, listening_since: Any) -> Any:
-        verdict = judge(job, listening_since)
+    def judge_while_it_speaks(job: JobRun, listened: Any) -> Any:
+        verdict = judge(job, listened)
         with core.app_context():
             jobs.update_job_status(job_id, progress=9)
         return verdict
