@@ -11,7 +11,7 @@ from flask import Flask
 from tests.conftest import Cast, StartServer, job_in
 
 LARGE = b" " * 100_000
-TIMES = 40
+TIMES = 100
 
 
 @pytest.fixture(params=["sqlite"])

@@ -8,12 +8,10 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from webapp.core.database import lacks_migration
 from webapp.core.errors import CoreError
 
 NOT_MIGRATED = "The database is not up to date; run `flask --app wsgi db upgrade` first."
-# What SQLite, and PostgreSQL by its codes for an undefined table and an undefined column, say of a missing migration.
-_SIGNS_OF_A_MISSING_TABLE = ("no such table", "no such column", "has no column named")
-_UNDEFINED = ("42P01", "42703")
 
 
 class NounGroup(AppGroup):
@@ -39,9 +37,9 @@ def told_in_one_line() -> Iterator[None]:
 
 def database_trouble(error: SQLAlchemyError) -> str:
     """What is wrong with the database, as one sentence that says what to do."""
+    if lacks_migration(error):
+        return NOT_MIGRATED
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     told = str(cause).strip()
-    if getattr(cause, "sqlstate", None) in _UNDEFINED or any(sign in told for sign in _SIGNS_OF_A_MISSING_TABLE):
-        return NOT_MIGRATED
     first_line = told.splitlines()[0] if told else type(cause).__name__
     return f"The database did not answer; check DATABASE_URL and that it runs: {first_line}"
