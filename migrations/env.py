@@ -1,10 +1,14 @@
 """How Alembic reaches the database: the app's own engine and the core's models, whatever the engine is."""
 
 import logging.config
+from typing import Literal
 
 import sqlalchemy as sa
 from alembic import context
+from alembic.autogenerate.api import AutogenContext
 from flask import current_app
+
+from webapp.core.clock import UtcDateTime
 
 config = context.config
 if config.config_file_name:
@@ -13,10 +17,18 @@ if config.config_file_name:
 database = current_app.extensions["migrate"].db
 
 
+def written(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
+    """How a new migration writes our own type of column; everything else is left to Alembic."""
+    if kind != "type" or not isinstance(item, UtcDateTime):
+        return False
+    context.imports.add("from webapp.core.clock import UtcDateTime")
+    return "UtcDateTime()"
+
+
 def run(connection: sa.Connection) -> None:
     """Run what was asked for, all of it in one transaction."""
     options = current_app.extensions["migrate"].configure_args
-    context.configure(connection=connection, target_metadata=database.metadata, **options)
+    context.configure(connection=connection, target_metadata=database.metadata, render_item=written, **options)
     with context.begin_transaction():
         context.run_migrations()
 

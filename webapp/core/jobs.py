@@ -1,7 +1,8 @@
 """The four verbs of a job: enqueue, update, get, cancel. The only writer of ``status``.
 
-Two writers can meet (a cancel against a completion), so no move is read first and written then: one conditional
-UPDATE decides it, and its event is written in the same transaction. Whoever loses is told how the job stands.
+Two writers can meet (a cancel against a completion). ``webapp.core.judgement`` says what a word does to a job as it
+stands; one conditional UPDATE writes that down, with its event, only if the job still stands so. Whoever finds that
+another came between is judged anew, and told the truth.
 
 ``enqueue_job``, ``update_job_status``, ``get_job_status`` and ``cancel_job`` are for Python code in this process.
 The doors, which check a body as a whole, hand it to ``enqueue`` and ``update``. ``within`` is the workspace that the
@@ -10,7 +11,7 @@ asker may see; a job elsewhere is not found. Only in-process code and the comman
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -22,11 +23,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
-from webapp.core import audit, clock
+from webapp.core import audit, clock, judgement
 from webapp.core.audit import SYSTEM, Actor
-from webapp.core.database import compact_json, one_write, writing
+from webapp.core.database import one_read, one_write, writing
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
-from webapp.core.lifecycle import FINAL, REVIVABLE, EventKind, FailureReason, JobStatus, predecessors
+from webapp.core.judgement import Judgement, News
+from webapp.core.lifecycle import EventKind, FailureReason, JobStatus
 from webapp.core.models import Base, JobEvent, JobRun, JobTag, new_id
 from webapp.core.reports import NewJob, Report
 from webapp.extensions import db
@@ -107,7 +109,7 @@ def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor) -> JobRun
                     sa.insert(_TAGS),
                     [{"workspace_id": workspace_id, "tag": tag, "job_id": job_id} for tag in tags],
                 )
-            _tell(session, job_id, EventKind.ENQUEUED, at=now, by=by, to=JobStatus.PENDING)
+            _tell(session, [(JobRun(id=job_id), News(EventKind.ENQUEUED, now, to=JobStatus.PENDING))], by)
     except IntegrityError:
         raise NotFound("There is no such workspace.") from None
     return _loaded(values)
@@ -180,162 +182,71 @@ def update_job_status(
 
 def update(job_id: uuid.UUID, report: Report, *, within: uuid.UUID | None, by: Actor) -> JobRun:
     """Apply a checked report to a job. Raises ``NotFound`` and ``Refused``, as ``update_job_status`` does."""
-    while True:
-        job = _stay(job_id, report, within) or _move(job_id, report, within, by) or _judge(job_id, report, within, by)
-        if job is not None:
-            return job
 
+    def judge(job: JobRun) -> Judgement:
+        return judgement.of_report(job, report, by=by.ref, read=clock.now())
 
-def _stays_in(report: Report) -> frozenset[JobStatus]:
-    """The statuses in which this report changes what is stored, but not the status."""
-    touches_progress = report.progress is not None or report.result is not None
-    waiting = frozenset() if touches_progress else frozenset({JobStatus.PENDING})
-    match report.status:
-        case None:
-            return waiting | {JobStatus.RUNNING}
-        case JobStatus.RUNNING:
-            return frozenset({JobStatus.RUNNING})
-        case JobStatus.PENDING:
-            return waiting
-        case _:
-            return frozenset()
-
-
-def _moves_from(report: Report) -> frozenset[JobStatus]:
-    """The statuses that this report may end."""
-    return predecessors(report.status) if report.status else frozenset()
+    return _stay(job_id, report, within) or _judged(job_id, judge, within=within, by=by)
 
 
 def _stay(job_id: uuid.UUID, report: Report, within: uuid.UUID | None) -> JobRun | None:
     """The hot path: one statement, no event. Null when the job is in none of the statuses that the report fits."""
-    statuses = _stays_in(report)
+    statuses = judgement.stays_in(report)
     if not statuses:
         return None
     content = report.content
     statement = _conditional_update(statuses, frozenset(content), within is not None)
     with one_write() as connection:
-        row = connection.execute(statement, _keys(job_id, within) | content | {"at": clock.now()}).first()
+        row = connection.execute(statement, _keys(job_id, within) | content | {"now": clock.now()}).first()
     return _loaded(row) if row else None
 
 
-def _move(job_id: uuid.UUID, report: Report, within: uuid.UUID | None, by: Actor) -> JobRun | None:
-    """A change of status and its event. Null when the job is in none of the statuses that the report may end."""
-    if not _moves_from(report):
-        return None
+def update_several(
+    reports: Sequence[tuple[uuid.UUID, Report]], *, within: uuid.UUID, by: Actor
+) -> list[JobRun | NotFound | Refused]:
+    """Apply checked reports in one transaction, each judged alone, those of one job in the order given.
+
+    Returns what each would have been answered by itself: the job as it then stood, or why not. The rows are locked in
+    the order of their ids, so that two batches never wait for each other in a circle.
+    """
+    answers: list[JobRun | NotFound | Refused] = []
+    changed: dict[uuid.UUID, set[str]] = {}
+    told = []
     with writing() as session:
-        row = _move_within(session, job_id, report, within, by)
-    return _loaded(row) if row else None
+        stand = _locked(session, {job_id for job_id, _ in reports}, within)
+        read = clock.now()
+        for job_id, report in reports:
+            job = stand.get(job_id)
+            if job is None:
+                answers.append(NotFound("There is no such job."))
+                continue
+            judged = judgement.of_report(job, report, by=by.ref, read=read)
+            if judged.changes:
+                job = stand[job_id] = judgement.after(job, judged.changes | {"version": job.version + 1})
+                changed.setdefault(job_id, set()).update(judged.changes)
+                told += [(job, news) for news in judged.news]
+            refusal = judged.refusal
+            answers.append(Refused(refusal.code, refusal.detail, job) if refusal else job)
+        _write_several(session, [stand[job_id] for job_id in changed], set().union(*changed.values()))
+        _tell(session, told, by)
+    return answers
 
 
-def _move_within(
-    session: Session, job_id: uuid.UUID, report: Report, within: uuid.UUID | None, by: Actor
-) -> Row[Any] | None:
-    read = clock.now()
-    now = _not_before_the_last(read)
-    late = report.occurred_at is not None and report.occurred_at < read
-    happened = _not_before(_job.created_at, report.occurred_at) if late else now
-    changes = report.content | _heard(now) | {"status": report.status}
-    match report.status:
-        case JobStatus.RUNNING:
-            changes |= {"started_at": sa.func.coalesce(_job.started_at, happened), "check_at": _soon_if_limited(now)}
-        case JobStatus.COMPLETED:
-            changes = {"progress": 100} | changes | {"completed_at": happened, "check_at": None}
-        case JobStatus.FAILED:
-            changes |= {"completed_at": happened, "failure_reason": FailureReason.ERROR, "check_at": None}
-        case JobStatus.CANCELED:
-            changes |= {"canceled_by": by.ref, "check_at": None}
-            changes |= dict.fromkeys(("canceled_at", "cancel_seen_at", "cancel_confirmed_at"), now)
-    row = _write(session, job_id, within, _job.status.in_(_moves_from(report)), changes)
-    if row:
-        _tell_move(session, row, by=by, message=report.message)
-    return row
+def _locked(session: Session, job_ids: Collection[uuid.UUID], within: uuid.UUID) -> dict[uuid.UUID, JobRun]:
+    query = sa.select(*_HOT_COLUMNS).where(_job.id.in_(job_ids), _job.workspace_id == within)
+    rows = session.execute(query.order_by(_job.id).with_for_update())
+    return {row.id: JobRun(**row._mapping) for row in rows}
 
 
-def _judge(job_id: uuid.UUID, report: Report, within: uuid.UUID | None, by: Actor) -> JobRun | None:
-    """No UPDATE fitted: say why. Null when the job has moved on meanwhile to where the report fits."""
-    job = get_job_status(job_id, within=within)
-    if job.status in _stays_in(report) | _moves_from(report):
-        return None
-    if job.status is JobStatus.CANCELED:
-        return _hear_of_cancel(job, report, by)
-    if job.failure_reason is REVIVABLE and JobStatus.RUNNING in _stays_in(report) | _moves_from(report):
-        return _revive(job, report, by)
-    if job.failure_reason is FailureReason.TIMED_OUT:
-        raise Refused("job_timed_out", "The job ran longer than its max_duration and the board failed it: stop.", job)
-    if job.status in FINAL and job.failure_reason is not REVIVABLE and _repeats(job, report):
-        return job
-    raise Refused("illegal_transition", _contradiction(job), job)
-
-
-def _contradiction(job: JobRun) -> str:
-    if job.status is JobStatus.PENDING:
-        return "The job is pending: report status running first."
-    return f"The job is {job.status}, which this report contradicts."
-
-
-def _repeats(job: JobRun, report: Report) -> bool:
-    """Whether a report on a finished job says nothing new: a runner that retries is not in error."""
-    content = report.content
-    if report.status is None:
-        return not content
-    return report.status is job.status and all(_same(getattr(job, name), sent) for name, sent in content.items())
-
-
-def _same(stored: object, sent: object) -> bool:
-    """Equality as JSON means it: 1 is not true, and the order of keys does not count."""
-    return compact_json(stored, sort_keys=True) == compact_json(sent, sort_keys=True)
-
-
-def _revive(job: JobRun, report: Report, by: Actor) -> JobRun | None:
-    """A lost job whose runner speaks again runs on, and hears the report, in one transaction."""
-    now = _not_before_the_last(clock.now())
-    lost = sa.and_(_job.status == JobStatus.FAILED, _job.failure_reason == REVIVABLE)
-    running = dict.fromkeys(("completed_at", "failure_reason", "error"))
-    running |= _heard(now) | {"status": JobStatus.RUNNING, "check_at": _soon_if_limited(now)}
-    if JobStatus.RUNNING in _stays_in(report):
-        running |= report.content
-    with writing() as session:
-        row = _write(session, job.id, job.workspace_id, lost, running)
-        if row is None:
-            return None
-        _tell(
-            session, job.id, EventKind.MOVED, at=row.updated_at, by=by, start=JobStatus.FAILED, to=JobStatus.RUNNING,
-            message="The runner spoke again.",
-        )  # fmt: skip
-        if JobStatus.RUNNING in _moves_from(report):
-            row = _move_within(session, job.id, report, job.workspace_id, by)
-    return _loaded(row) if row else None
-
-
-def _hear_of_cancel(job: JobRun, report: Report, by: Actor) -> JobRun:
-    """A report on a canceled job: it confirms that the runner stopped, or it tells that the runner heard only now."""
-    now = _not_before_the_last(clock.now())
-    canceled = _job.status == JobStatus.CANCELED
-    confirms = report.status is JobStatus.CANCELED and report.content.keys() <= {"message"}
-    with writing() as session:
-        if confirms:
-            changes = report.content | _heard(now) | {"cancel_confirmed_at": now}
-            changes |= {"cancel_seen_at": sa.func.coalesce(_job.cancel_seen_at, now)}
-            row = _write(session, job.id, job.workspace_id, canceled & _job.cancel_confirmed_at.is_(None), changes)
-            if row:
-                _tell(session, job.id, EventKind.CANCEL_CONFIRMED, at=row.updated_at, by=by, message=report.message)
-        else:
-            changes = _heard(now) | {"cancel_seen_at": now}
-            row = _write(session, job.id, job.workspace_id, canceled & _job.cancel_seen_at.is_(None), changes)
-            if row:
-                _tell(session, job.id, EventKind.CANCEL_SEEN, at=row.updated_at, by=by)
-            if report.status in (JobStatus.COMPLETED, JobStatus.FAILED):
-                changes = _heard(now) | {"finish_refused": report.status}
-                row = _write(session, job.id, job.workspace_id, canceled & _job.finish_refused.is_(None), changes)
-                if row:
-                    _tell(
-                        session, job.id, EventKind.REFUSED, at=row.updated_at, by=by, to=report.status,
-                        message=report.message,
-                    )  # fmt: skip
-    job = get_job_status(job.id, within=job.workspace_id)
-    if confirms:
-        return job
-    raise Refused("job_canceled", "The job was canceled: stop.", job)
+def _write_several(session: Session, jobs: Sequence[JobRun], columns: Collection[str]) -> None:
+    """Write these columns of locked rows, with one statement for all."""
+    if not jobs:
+        return
+    written = [*columns, "version"]
+    statement = sa.update(_JOBS).where(_job.id == sa.bindparam("key"))
+    statement = statement.values({name: sa.bindparam(f"new_{name}") for name in written})
+    rows = [{"key": job.id} | {f"new_{name}": getattr(job, name) for name in written} for job in jobs]
+    session.connection().execute(statement, rows)
 
 
 # --- cancel ------------------------------------------------------------------------------------------------------
@@ -346,7 +257,7 @@ def cancel_job(job_id: uuid.UUID, *, within: uuid.UUID | None = None, by: Actor 
 
     Raises ``NotFound``, and ``Refused`` (``job_finished``) when the job has completed or failed.
     """
-    return _cancel(job_id, within, by) or _canceled_before(job_id, within)
+    return _cancel(job_id, within, by)[0]
 
 
 class CancelOutcome(StrEnum):
@@ -365,91 +276,100 @@ def cancel_jobs(job_ids: Iterable[uuid.UUID], *, within: uuid.UUID, by: Actor) -
 
 def _outcome(job_id: uuid.UUID, within: uuid.UUID, by: Actor) -> CancelOutcome:
     try:
-        if _cancel(job_id, within, by):
-            return CancelOutcome.CANCELED
-        _canceled_before(job_id, within)
+        _, moved = _cancel(job_id, within, by)
     except Refused:
         return CancelOutcome.FINISHED
     except NotFound:
         return CancelOutcome.NOT_FOUND
-    return CancelOutcome.ALREADY_CANCELED
+    return CancelOutcome.CANCELED if moved else CancelOutcome.ALREADY_CANCELED
 
 
-def _cancel(job_id: uuid.UUID, within: uuid.UUID | None, by: Actor) -> JobRun | None:
-    """Null when the job is in no status that a cancel may end."""
-    now = _not_before_the_last(clock.now())
-    changes = {"status": JobStatus.CANCELED, "canceled_at": now, "canceled_by": by.ref, "check_at": None}
-    with writing() as session:
-        row = _write(
-            session, job_id, within, _job.status.in_(predecessors(JobStatus.CANCELED)), changes | _touched(now)
-        )
-        if row:
-            _tell_move(session, row, by=by)
-            audit.record(session, "job.canceled", f"job:{job_id}", by=by, workspace_id=row.workspace_id)
-    return _loaded(row) if row else None
+def _cancel(job_id: uuid.UUID, within: uuid.UUID | None, by: Actor) -> tuple[JobRun, bool]:
+    """The canceled job, and whether this call canceled it."""
+    moved = False
 
+    def judge(job: JobRun) -> Judgement:
+        nonlocal moved
+        judged = judgement.of_cancel(job, by=by.ref, read=clock.now())
+        moved = bool(judged.changes)
+        return judged
 
-def _canceled_before(job_id: uuid.UUID, within: uuid.UUID | None) -> JobRun:
-    job = get_job_status(job_id, within=within)
-    if job.status is not JobStatus.CANCELED:
-        raise Refused("job_finished", f"The job had already {job.status} and cannot be canceled.", job)
-    return job
+    return _judged(job_id, judge, within=within, by=by, act="job.canceled"), moved
 
 
 # --- what the board itself judges --------------------------------------------------------------------------------
 
 
-def fail_overdue(job: JobRun, reason: FailureReason, error: str) -> bool:
-    """Fail a running job that ran too long or fell silent, unless it has spoken since it was read.
+def fail_overdue(found: JobRun, reason: FailureReason, error: str) -> bool:
+    """Fail a running job that ran too long or fell silent, unless that is no longer so since it was ``found``.
 
     Returns whether this call did it.
     """
-    now = _not_before_the_last(clock.now())
-    unchanged = sa.and_(_job.status == JobStatus.RUNNING, _job.check_at == job.check_at)
-    if reason is FailureReason.LOST:
-        unchanged &= _job.last_seen_at == job.last_seen_at
-    changes = {"status": JobStatus.FAILED, "failure_reason": reason, "error": error, "completed_at": now}
-    with writing() as session:
-        row = _write(session, job.id, None, unchanged, changes | {"check_at": None} | _touched(now))
-        if row:
-            _tell_move(session, row, by=SYSTEM, message=error)
-    return row is not None
+    check_at, last_seen_at = found.check_at, found.last_seen_at
+    while True:
+        job = _read(found.id, found.workspace_id)
+        spoke = reason is FailureReason.LOST and job.last_seen_at != last_seen_at
+        if job.status is not JobStatus.RUNNING or job.check_at != check_at or spoke:
+            return False
+        judged = judgement.of_verdict(job, reason, error, read=clock.now())
+        if _write(job, judged, by=SYSTEM):
+            return True
 
 
 # --- the pieces of a write ---------------------------------------------------------------------------------------
 
 
-Moment = sa.ColumnElement[datetime]
+def _judged(
+    job_id: uuid.UUID,
+    judge: Callable[[JobRun], Judgement],
+    *,
+    within: uuid.UUID | None,
+    by: Actor,
+    act: str | None = None,
+) -> JobRun:
+    """Judge a job as it stands and write that down; whoever finds that another came between judges anew."""
+    while True:
+        job = _read(job_id, within)
+        judged = judge(job)
+        if judged.changes:
+            written = _write(job, judged, by=by, act=act)
+            if written is None:
+                continue
+            job = written
+        if judged.refusal:
+            raise Refused(judged.refusal.code, judged.refusal.detail, job)
+        return job
 
 
-def _not_before(bound: Moment, at: datetime | None) -> Moment:
-    """A moment, or the bound where that is later; a null moment is bound when the statement runs, as ``at``."""
-    moment: Moment = sa.bindparam("at", at, bound.type, required=at is None, unique=at is not None)
-    return sa.case((bound > moment, bound), else_=moment)
+def _read(job_id: uuid.UUID, within: uuid.UUID | None) -> JobRun:
+    """The job as it stands, without its payload. Raises ``NotFound``."""
+    query = sa.select(*_HOT_COLUMNS).where(_job.id == job_id)
+    if within is not None:
+        query = query.where(_job.workspace_id == within)
+    with one_read() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        raise NotFound("There is no such job.")
+    return _loaded(row)
 
 
-def _not_before_the_last(at: datetime | None) -> Moment:
-    """The time of a write: the clock's, but never before what the job already tells.
+def _write(job: JobRun, judged: Judgement, *, by: Actor, act: str | None = None) -> JobRun | None:
+    """The one conditional UPDATE that decides every race, with its events. Null when the job is no longer as judged.
 
-    Writers read the clock and then wait for each other, and several machines have several clocks; a job's history must
-    not run backwards for that.
+    ``act`` is what the audit log calls it, if it belongs there.
     """
-    return _not_before(_job.updated_at, at)
-
-
-def _touched(now: Moment) -> dict[str, Any]:
-    return {"updated_at": now, "version": _job.version + 1}
-
-
-def _heard(now: Moment) -> dict[str, Any]:
-    """What every word of a runner changes."""
-    return _touched(now) | {"last_seen_at": now}
-
-
-def _soon_if_limited(now: Moment) -> sa.ColumnElement[datetime | None]:
-    """Let the next sweep set the time of the next look, in Python: engines differ in adding seconds to a moment."""
-    limited = sa.or_(_job.max_duration.is_not(None), _job.heartbeat_timeout.is_not(None))
-    return sa.case((limited, now), else_=sa.null())
+    statement = sa.update(_JOBS).where(_job.id == job.id, _job.version == job.version)
+    with writing() as session:
+        row = session.execute(
+            statement.values(judged.changes | {"version": _job.version + 1}).returning(*_HOT_COLUMNS)
+        ).first()
+        if row is None:
+            return None
+        written = JobRun(**row._mapping)
+        _tell(session, [(written, news) for news in judged.news], by)
+        if act:
+            audit.record(session, act, f"job:{job.id}", by=by, workspace_id=row.workspace_id)
+    return _loaded(row)
 
 
 def _keys(job_id: uuid.UUID, within: uuid.UUID | None) -> dict[str, Any]:
@@ -463,48 +383,31 @@ def _conditional_update(statuses: frozenset[JobStatus], fields: frozenset[str], 
     if walled:
         condition &= _job.workspace_id == sa.bindparam("within")
     changes: dict[str, Any] = {field: sa.bindparam(field) for field in fields}
-    changes |= _heard(_not_before_the_last(None))
+    # As in ``judgement``: never before what the job already tells.
+    now = sa.bindparam("now", type_=_job.updated_at.type)
+    heard = sa.case((_job.updated_at > now, _job.updated_at), else_=now)
+    changes |= {"updated_at": heard, "last_seen_at": heard, "version": _job.version + 1}
     return sa.update(_JOBS).where(condition).values(changes).returning(*_HOT_COLUMNS)
 
 
-def _write(
-    session: Session,
-    job_id: uuid.UUID,
-    within: uuid.UUID | None,
-    condition: sa.ColumnElement[bool],
-    changes: Mapping[str, Any],
-) -> Row[Any] | None:
-    """One conditional UPDATE; the row as it now stands, or null when the condition did not hold."""
-    if within is not None:
-        condition &= _job.workspace_id == within
-    statement = sa.update(_JOBS).where(_job.id == job_id, condition).values(changes)
-    return session.execute(statement.returning(*_HOT_COLUMNS)).first()
-
-
-def _tell_move(session: Session, row: Row[Any], *, by: Actor, message: str | None = None) -> None:
-    """The ``moved`` event of a row that has just left pending or running."""
-    # The row as it now stands still tells what it left: only the first move to running sets started_at, and nothing
-    # clears it, so what ends with it was running and what ends without it was pending. A revived job, which ran
-    # before, has its event told by _revive.
-    started_now = row.status is JobStatus.RUNNING
-    start = JobStatus.PENDING if started_now or row.started_at is None else JobStatus.RUNNING
-    at = row.started_at if started_now else row.completed_at or row.canceled_at
-    _tell(session, row.id, EventKind.MOVED, at=at, by=by, start=start, to=row.status, message=message)
-
-
-def _tell(
-    session: Session,
-    job_id: uuid.UUID,
-    kind: EventKind,
-    *,
-    at: datetime,
-    by: Actor,
-    start: JobStatus | None = None,
-    to: JobStatus | None = None,
-    message: str | None = None,
-) -> None:
-    event = {"job_id": job_id, "at": at, "kind": kind, "from_status": start, "to_status": to}
-    session.execute(sa.insert(_EVENTS).values(event | {"by": by.ref, "message": message}))
+def _tell(session: Session, told: Sequence[tuple[JobRun, News]], by: Actor) -> None:
+    """Write lines of history, in the transaction of what they tell."""
+    if told:
+        session.execute(
+            sa.insert(_EVENTS),
+            [
+                {
+                    "job_id": job.id,
+                    "at": news.at,
+                    "kind": news.kind,
+                    "from_status": news.start,
+                    "to_status": news.to,
+                    "by": by.ref,
+                    "message": news.message,
+                }
+                for job, news in told
+            ],
+        )
 
 
 def _loaded(found: Mapping[str, Any] | Row[Any]) -> JobRun:

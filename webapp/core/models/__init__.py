@@ -2,9 +2,13 @@
 
 from webapp.core.models.base import Base, new_id
 from webapp.core.models.board import AuditEntry, Listening
+from webapp.core.models.chores import Lease, Retention, TimeLimits
+from webapp.core.models.idempotency import IdempotencyKey
 from webapp.core.models.jobs import JOB_FIELDS, CancelStory, JobEvent, JobRun, JobTag
+from webapp.core.models.logs import LogLine, LogTail
 from webapp.core.models.people import BrowserSession, LoginFailure, User
 from webapp.core.models.tokens import ApiToken, Scope
+from webapp.core.models.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from webapp.core.models.workspaces import Membership, Role, Workspace
 
 __all__ = [
@@ -14,15 +18,24 @@ __all__ = [
     "Base",
     "BrowserSession",
     "CancelStory",
+    "IdempotencyKey",
     "JobEvent",
     "JobRun",
     "JobTag",
+    "Lease",
     "Listening",
+    "LogLine",
+    "LogTail",
     "LoginFailure",
     "Membership",
+    "Retention",
     "Role",
     "Scope",
+    "TimeLimits",
     "User",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
     "Workspace",
     "new_id",
 ]

@@ -3,6 +3,7 @@
 import secrets
 import uuid
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -41,3 +42,15 @@ def new_id(at: datetime) -> uuid.UUID:
     milliseconds, rest = divmod(microseconds, 1000)
     high = milliseconds << 16 | 0x7 << 12 | rest * 4096 // 1000
     return uuid.UUID(int=high << 64 | 0b10 << 62 | secrets.randbits(62))
+
+
+def one_of(kind: type[StrEnum], name: str) -> sa.Enum:
+    """A column of words of which the database itself refuses every other; ``name`` is the constraint's."""
+    return sa.Enum(
+        kind,
+        name=name,
+        native_enum=False,
+        create_constraint=True,
+        length=20,
+        values_callable=lambda members: [member.value for member in members],
+    )

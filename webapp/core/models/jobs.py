@@ -9,18 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.core.lifecycle import FINAL, REVIVABLE, SUCCESSORS, EventKind, FailureReason, JobStatus
-from webapp.core.models.base import Base
-
-
-def _one_of(kind: type[StrEnum], name: str) -> sa.Enum:
-    return sa.Enum(
-        kind,
-        name=name,
-        native_enum=False,
-        create_constraint=True,
-        length=20,
-        values_callable=lambda members: [member.value for member in members],
-    )
+from webapp.core.models.base import Base, one_of
 
 
 class CancelStory(StrEnum):
@@ -63,7 +52,7 @@ class JobRun(Base):
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     type: Mapped[str] = mapped_column(sa.String(200))
-    status: Mapped[JobStatus] = mapped_column(_one_of(JobStatus, "status"))
+    status: Mapped[JobStatus] = mapped_column(one_of(JobStatus, "status"))
     payload: Mapped[dict[str, Any] | None]
     result: Mapped[dict[str, Any] | None]
     error: Mapped[str | None] = mapped_column(sa.Text)
@@ -78,12 +67,12 @@ class JobRun(Base):
     canceled_by: Mapped[str | None] = mapped_column(sa.String(60))
     cancel_seen_at: Mapped[datetime | None]
     cancel_confirmed_at: Mapped[datetime | None]
-    finish_refused: Mapped[JobStatus | None] = mapped_column(_one_of(JobStatus, "finish_refused"))
+    finish_refused: Mapped[JobStatus | None] = mapped_column(one_of(JobStatus, "finish_refused"))
     message: Mapped[str | None] = mapped_column(sa.String(500))
     tags: Mapped[list[str]]
     link: Mapped[str | None] = mapped_column(sa.String(2000))
     runner: Mapped[str | None] = mapped_column(sa.String(200))
-    failure_reason: Mapped[FailureReason | None] = mapped_column(_one_of(FailureReason, "failure_reason"))
+    failure_reason: Mapped[FailureReason | None] = mapped_column(one_of(FailureReason, "failure_reason"))
     max_duration: Mapped[int | None]
     heartbeat_timeout: Mapped[int | None]
     last_seen_at: Mapped[datetime | None]
@@ -191,8 +180,8 @@ class JobEvent(Base):
     id: Mapped[int] = mapped_column(sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True)
     job_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("job_runs.id", ondelete="CASCADE"))
     at: Mapped[datetime]
-    kind: Mapped[EventKind] = mapped_column(_one_of(EventKind, "kind"))
-    from_status: Mapped[JobStatus | None] = mapped_column(_one_of(JobStatus, "from_status"))
-    to_status: Mapped[JobStatus | None] = mapped_column(_one_of(JobStatus, "to_status"))
+    kind: Mapped[EventKind] = mapped_column(one_of(EventKind, "kind"))
+    from_status: Mapped[JobStatus | None] = mapped_column(one_of(JobStatus, "from_status"))
+    to_status: Mapped[JobStatus | None] = mapped_column(one_of(JobStatus, "to_status"))
     by: Mapped[str] = mapped_column(sa.String(60))
     message: Mapped[str | None] = mapped_column(sa.String(500))

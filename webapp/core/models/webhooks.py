@@ -1,0 +1,74 @@
+"""Webhooks: where a workspace wants to hear of its jobs, what is to be told there, and how each attempt went."""
+
+import uuid
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.core.models.base import Base
+
+
+class WebhookEndpoint(Base):
+    """An address that is told of a workspace's jobs. ``secret`` signs what is sent, so it is stored as it is.
+
+    ``failing_since`` is the first failure after the last success; an endpoint that fails for days is disabled by the
+    board, which ``disabled_reason`` says.
+    """
+
+    __tablename__ = "webhook_endpoints"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    workspace_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("workspaces.id", ondelete="CASCADE"), index=True)
+    url: Mapped[str] = mapped_column(sa.String(2000))
+    secret: Mapped[str] = mapped_column(sa.String(100))
+    events: Mapped[list[str]]
+    created_by: Mapped[str] = mapped_column(sa.String(60))
+    created_at: Mapped[datetime]
+    failing_since: Mapped[datetime | None]
+    disabled_at: Mapped[datetime | None]
+    disabled_reason: Mapped[str | None] = mapped_column(sa.String(200))
+
+
+class WebhookDelivery(Base):
+    """One message to one endpoint, written in the transaction that changed the job, and sent by the chores.
+
+    ``body`` is the text that is signed and sent, the same at every attempt. ``due_at`` is when to try next; null when
+    it was delivered or given up.
+    """
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        sa.Index(None, "endpoint_id", "id"),
+        sa.Index(
+            "ix_webhook_deliveries_due_at",
+            "due_at",
+            postgresql_where=sa.text("due_at IS NOT NULL"),
+            sqlite_where=sa.text("due_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    endpoint_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("webhook_endpoints.id", ondelete="CASCADE"))
+    event: Mapped[str] = mapped_column(sa.String(40))
+    job_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("job_runs.id", ondelete="SET NULL"), index=True)
+    body: Mapped[str] = mapped_column(sa.Text)
+    created_at: Mapped[datetime]
+    attempts: Mapped[int]
+    due_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+
+
+class WebhookAttempt(Base):
+    """One attempt to deliver: the answer's status and beginning, or the error; ``duration`` is in milliseconds."""
+
+    __tablename__ = "webhook_attempts"
+    __table_args__ = (sa.Index(None, "delivery_id", "id"),)
+
+    id: Mapped[int] = mapped_column(sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True)
+    delivery_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("webhook_deliveries.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    status: Mapped[int | None]
+    answer: Mapped[str | None] = mapped_column(sa.Text)
+    error: Mapped[str | None] = mapped_column(sa.String(500))
+    duration: Mapped[int]
