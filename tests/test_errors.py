@@ -131,9 +131,10 @@ CODES = {
 
 
 @pytest.mark.parametrize("status", CODES)
-def test_the_code_and_the_title_of_a_problem_are_the_same_on_every_python(status: int) -> None:
+def test_the_code_and_the_title_of_a_problem_are_the_same_on_every_python(app: Flask, status: int) -> None:
     error: HTTPException = default_exceptions[status]()
-    told: Any = problem(error, status, "r").json
+    with app.test_request_context():
+        told: Any = problem(error, status).json
     assert told["code"] == CODES[status]
     assert told["title"].lower().replace(" ", "_") == CODES[status]
 

@@ -3,10 +3,8 @@ or a toast elsewhere. Each door has its own words; what kind of failure it is, i
 """
 
 import logging
-import re
-import uuid
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
@@ -15,10 +13,10 @@ from webapp.api.problems import problem
 from webapp.core.database import is_unavailable, lacks_migration
 from webapp.core.errors import Forbidden, Invalid, NotFound, Refused
 from webapp.dashboard.errors import page
+from webapp.request_id import request_id
 
 RETRY_AFTER = "2"
 """Seconds after which a database that is away or busy may have come back."""
-_SANE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +25,6 @@ def register(app: Flask) -> None:
     """Answer for every failure, and give every answer its ``X-Request-Id``."""
     app.register_error_handler(Exception, _answer)
     app.after_request(_tell_request_id)
-
-
-def request_id() -> str:
-    """The caller's name for this request, if it sent a sane one, else one of ours."""
-    if "request_id" not in g:
-        sent = request.headers.get("X-Request-Id", "")
-        g.request_id = sent if _SANE_REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
-    return str(g.request_id)
 
 
 def _tell_request_id(response: Response) -> Response:
@@ -49,7 +39,7 @@ def _answer(error: Exception) -> ResponseReturnValue:
     if status >= 500:
         _log(error, status)
     in_api = request.path.startswith("/api/")
-    answer = problem(error, status, request_id()) if in_api else page(error, status)
+    answer = problem(error, status) if in_api else page(error, status)
     if status == 503:
         answer.headers["Retry-After"] = RETRY_AFTER
     if status == 413:

@@ -5,7 +5,7 @@ It never reads the session cookie, so it needs no CSRF token. Every answer under
 
 from flask import Flask, request
 
-from webapp.api import authentication, jobs
+from webapp.api import authentication, batch, jobs
 from webapp.api.blueprint import api
 from webapp.api.body import take_in
 from webapp.api.openapi import openapi_document
@@ -19,4 +19,4 @@ def register(app: Flask) -> None:
     csrf.exempt(api)
 
 
-__all__ = ["authentication", "jobs", "openapi_document", "register"]
+__all__ = ["authentication", "batch", "jobs", "openapi_document", "register"]

@@ -10,6 +10,8 @@ from webapp.api.blueprint import api
 from webapp.api.body import read_object
 from webapp.api.schemas import ListQuery, event_json, job_json
 from webapp.core import job_list, jobs
+from webapp.core.idempotency import Once
+from webapp.core.job_list import JobFilter
 from webapp.core.models import JobRun, Scope
 from webapp.core.reports import NewJob, Report
 
@@ -24,10 +26,17 @@ def tag_of(job: JobRun) -> str:
 @api.post("/jobs")
 @needs(Scope.WRITE)
 def create() -> tuple[Response, int, dict[str, str]]:
-    """Enqueue a job."""
-    new = NewJob.checked(read_object())
-    job = jobs.enqueue(new, workspace_id=g.bearer.workspace_id, by=g.actor)
-    return jsonify(job_json(job)), 201, {"Location": url_for("api.read", job_id=job.id)}
+    """Enqueue a job; with an ``Idempotency-Key`` only once."""
+    body = read_object()
+    new, once = NewJob.checked(body), Once.named(request.headers.get("Idempotency-Key"), body)
+    if once is None:
+        job, replayed = jobs.enqueue(new, workspace_id=g.bearer.workspace_id, by=g.actor), False
+    else:
+        job, replayed = jobs.enqueue_once(new, once, workspace_id=g.bearer.workspace_id, by=g.actor)
+    headers = {"Location": url_for("api.read", job_id=job.id)}
+    if replayed:
+        return jsonify(job_json(job)), 200, headers | {"Idempotent-Replayed": "true"}
+    return jsonify(job_json(job)), 201, headers
 
 
 @api.get("/jobs")
@@ -39,6 +48,14 @@ def list_jobs() -> dict[str, Any]:
         g.bearer.workspace_id, query.wanted, limit=query.limit, cursor=query.cursor, with_error=True
     )
     return {"data": [job_json(job, without=LARGE) for job in page.jobs], "next_cursor": page.next_cursor}
+
+
+@api.get("/jobs/counts")
+@needs(Scope.READ)
+def counts() -> dict[str, Any]:
+    """How many jobs of each status there are; counting stops at 10,000."""
+    counted = job_list.counts(g.bearer.workspace_id, JobFilter())
+    return {status: {"count": found.count, "capped": found.capped} for status, found in counted.items()}
 
 
 @api.get("/jobs/<uuid:job_id>")

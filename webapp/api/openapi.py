@@ -8,9 +8,11 @@ from pydantic.json_schema import models_json_schema
 
 from webapp.api.blueprint import api
 from webapp.api.schemas import ListQuery
+from webapp.core.idempotency import KEY_LIMIT
+from webapp.core.job_list import COUNT_CAP
 from webapp.core.lifecycle import EventKind, FailureReason, JobStatus
 from webapp.core.models import JOB_FIELDS
-from webapp.core.reports import NewJob, Report
+from webapp.core.reports import Batch, BatchedReport, NewJob, Report
 
 _MOMENT = {"type": "string", "format": "date-time"}
 _MAYBE_MOMENT = {"type": ["string", "null"], "format": "date-time"}
@@ -79,6 +81,18 @@ _PROBLEM = {
     "request_id": {"type": "string"},
     "errors": {"type": "array", "items": {"type": "object", "properties": _FAULT, "required": list(_FAULT)}},
 }
+_COUNT = {
+    "type": "object",
+    "properties": {"count": {"type": "integer", "minimum": 0, "maximum": COUNT_CAP}, "capped": {"type": "boolean"}},
+    "required": ["count", "capped"],
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The runner's own name for this request; the same again is done once, and answered again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT},
+}
 
 
 def _ref(name: str) -> dict[str, str]:
@@ -88,6 +102,11 @@ def _ref(name: str) -> dict[str, str]:
 def _list_of(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
     properties = {"data": {"type": "array", "items": schema}} | more
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _each_status(schema: dict[str, Any]) -> dict[str, Any]:
+    names = [status.value for status in JobStatus]
+    return {"type": "object", "properties": dict.fromkeys(names, schema), "required": names}
 
 
 def _answer(description: str, schema: dict[str, Any], headers: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -156,9 +175,27 @@ def _paths() -> dict[str, Any]:
                 "listJobs", "List jobs, newest first", "jobs:read",
                 {"200": _answer("One page.", _list_of(listed, next_cursor=cursor))}, 422,
             ),
-            "post": _operation(
+            "post": {"parameters": [_IDEMPOTENCY_KEY]}
+            | _operation(
                 "enqueueJob", "Enqueue a job", "jobs:write",
-                {"201": _answer("The job.", job, ("Location",))}, 400, 413, 415, 422, body="NewJob",
+                {
+                    "200": _answer("The job of an earlier request.", job, ("Location", "Idempotent-Replayed")),
+                    "201": _answer("The job.", job, ("Location",)),
+                },
+                400, 413, 415, 422, body="NewJob",
+            ),
+        },
+        "/jobs/counts": {
+            "get": _operation(
+                "countJobs", "How many jobs of each status there are", "jobs:read",
+                {"200": _answer("The counts.", _each_status(_COUNT))}, 422,
+            ),
+        },
+        "/jobs/batch": {
+            "post": _operation(
+                "updateJobs", "Report on several jobs, each judged alone", "jobs:write",
+                {"200": _answer("What each was answered, in the order given.", _list_of(_ref("BatchAnswer")))},
+                400, 413, 415, 422, body="Batch",
             ),
         },
         "/jobs/{job_id}": {
@@ -200,19 +237,30 @@ def _paths() -> dict[str, Any]:
 @cache
 def document(version: str, public_url: str) -> dict[str, Any]:
     """The whole document for a board at ``public_url``."""
-    models = [(NewJob, "validation"), (Report, "validation"), (ListQuery, "validation")]
+    models = [(model, "validation") for model in (NewJob, Report, BatchedReport, Batch, ListQuery)]
     _, found = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas = found["$defs"] | {
         "Job": _job(),
         "ReportedJob": _job("payload"),
         "ListedJob": _job("payload", "result"),
         "Event": {"type": "object", "properties": _EVENT, "required": list(_EVENT)},
+        "BatchAnswer": {
+            "type": "object",
+            "properties": {
+                "id": {"type": ["string", "null"], "format": "uuid", "description": "Null where none was sent."},
+                "status": {"type": "integer", "enum": [200, 404, 409, 422]},
+                "job": _ref("ReportedJob"),
+                "problem": _ref("Problem"),
+            },
+            "required": ["id", "status"],
+        },
         "Problem": {
             "type": "object",
             "properties": _PROBLEM | {"job": _ref("ReportedJob")},
             "required": list(_PROBLEM),
         },
     }
+    schemas["Batch"]["properties"]["data"]["items"] = _ref("BatchedReport")
     del schemas["ListQuery"]
     for schema in schemas.values():
         for described in schema.get("properties", {}).values():

@@ -9,6 +9,8 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from webapp.api.schemas import job_json
 from webapp.core.errors import Fault, Forbidden, Invalid, NotFound, Refused
+from webapp.core.idempotency import KeyReused
+from webapp.request_id import request_id
 
 NAME_SHOWN = 100
 """Characters of a field's name that a pointer repeats."""
@@ -23,15 +25,23 @@ def _pointer(fault: Fault) -> str:
     return "".join(f"/{step}" for step in steps)
 
 
-def problem(error: Exception, status: int, request_id: str) -> Response:
-    """The problem document that tells a runner what went wrong, with every fault at once."""
+def problem(error: Exception, status: int) -> Response:
+    """The answer that tells a runner what went wrong."""
+    response = Response(json.dumps(document(error, status)), status, mimetype="application/problem+json")
+    if isinstance(error, HTTPException):
+        response.headers.update({name: value for name, value in error.get_headers() if name != "Content-Type"})
+    return response
+
+
+def document(error: Exception, status: int) -> dict[str, Any]:
+    """The problem document, with every fault at once."""
     # Werkzeug's names, for those of the standard library changed with Python 3.13, and runners read the code.
     title = HTTP_STATUS_CODES.get(status, "Unknown Error")
-    headers: dict[str, str] = {}
     more: dict[str, Any] = {}
     match error:
         case Invalid():
-            code, detail = "invalid", "What was sent breaks the rules named in errors."
+            code = "idempotency_key_reused" if isinstance(error, KeyReused) else "invalid"
+            detail = "What was sent breaks the rules named in errors."
             told = error.faults[:FAULTS_TOLD]
             more["errors"] = [{"pointer": _pointer(fault), "detail": fault.detail} for fault in told]
         case NotFound():
@@ -44,20 +54,9 @@ def problem(error: Exception, status: int, request_id: str) -> Response:
                 more["job"] = job_json(error.job, without=("payload",))
         case HTTPException():
             code, detail = title.lower().replace(" ", "_").replace("-", "_"), error.description or ""
-            headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
         case _ if status == 503:
             code, detail = "unavailable", "The database is away or busy; try again shortly."
         case _:
             code, detail = "internal_error", "Something went wrong here; it has been logged."
-    document = {
-        "type": "about:blank",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": request_id,
-        "errors": [],
-    }
-    response = Response(json.dumps(document | more), status, mimetype="application/problem+json")
-    response.headers.update(headers)
-    return response
+    told_always = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    return told_always | {"request_id": request_id(), "errors": []} | more

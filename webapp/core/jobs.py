@@ -23,14 +23,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
-from webapp.core import audit, clock, judgement
+from webapp.core import audit, clock, idempotency, judgement
 from webapp.core.audit import SYSTEM, Actor
 from webapp.core.database import one_read, one_write, writing
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
+from webapp.core.idempotency import Once
 from webapp.core.judgement import Judgement, News
 from webapp.core.lifecycle import EventKind, FailureReason, JobStatus
-from webapp.core.models import Base, JobEvent, JobRun, JobTag, new_id
-from webapp.core.reports import NewJob, Report
+from webapp.core.models import Base, IdempotencyKey, JobEvent, JobRun, JobTag, new_id
+from webapp.core.reports import BatchedReport, NewJob, Report
 from webapp.extensions import db
 
 _JOBS = Base.metadata.tables[JobRun.__tablename__]
@@ -75,7 +76,25 @@ def enqueue_job(
     return enqueue(NewJob.checked(sent), workspace_id=workspace_id, by=by).id
 
 
-def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor) -> JobRun:
+def enqueue_once(new: NewJob, once: Once, *, workspace_id: uuid.UUID, by: Actor) -> tuple[JobRun, bool]:
+    """Create a job unless one was created under the same key; the job, and whether it was there already.
+
+    Raises as ``enqueue_job`` does, and ``KeyReused``. Of equal requests at once, in whatever processes, one creates.
+    """
+    while True:
+        if found := idempotency.earlier(workspace_id, once):
+            return get_job_status(found.job_id, within=workspace_id), True
+        try:
+            return enqueue(new, workspace_id=workspace_id, by=by, once=once), False
+        except _KeyTaken:
+            continue
+
+
+class _KeyTaken(Exception):
+    """Another request with the same key was faster."""
+
+
+def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor, once: Once | None = None) -> JobRun:
     """Create a pending job from a checked body, with its ``enqueued`` event. Raises as ``enqueue_job`` does."""
     now = clock.now()
     tags = list(dict.fromkeys(new.tags or ()))
@@ -110,7 +129,11 @@ def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor) -> JobRun
                     [{"workspace_id": workspace_id, "tag": tag, "job_id": job_id} for tag in tags],
                 )
             _tell(session, [(JobRun(id=job_id), News(EventKind.ENQUEUED, now, to=JobStatus.PENDING))], by)
-    except IntegrityError:
+            if once and workspace_id is not None:
+                idempotency.keep(session, workspace_id, once, job_id=job_id)
+    except IntegrityError as error:
+        if once and IdempotencyKey.__tablename__ in str(error.orig):
+            raise _KeyTaken from None
         raise NotFound("There is no such workspace.") from None
     return _loaded(values)
 
@@ -202,7 +225,7 @@ def _stay(job_id: uuid.UUID, report: Report, within: uuid.UUID | None) -> JobRun
 
 
 def update_several(
-    reports: Sequence[tuple[uuid.UUID, Report]], *, within: uuid.UUID, by: Actor
+    reports: Sequence[BatchedReport], *, within: uuid.UUID, by: Actor
 ) -> list[JobRun | NotFound | Refused]:
     """Apply checked reports in one transaction, each judged alone, those of one job in the order given.
 
@@ -213,17 +236,17 @@ def update_several(
     changed: dict[uuid.UUID, set[str]] = {}
     told = []
     with writing() as session:
-        stand = _locked(session, {job_id for job_id, _ in reports}, within)
+        stand = _locked(session, {report.id for report in reports}, within)
         read = clock.now()
-        for job_id, report in reports:
-            job = stand.get(job_id)
+        for report in reports:
+            job = stand.get(report.id)
             if job is None:
                 answers.append(NotFound("There is no such job."))
                 continue
             judged = judgement.of_report(job, report, by=by.ref, read=read)
             if judged.changes:
-                job = stand[job_id] = judgement.after(job, judged.changes | {"version": job.version + 1})
-                changed.setdefault(job_id, set()).update(judged.changes)
+                job = stand[report.id] = judgement.after(job, judged.changes | {"version": job.version + 1})
+                changed.setdefault(report.id, set()).update(judged.changes)
                 told += [(job, news) for news in judged.news]
             refusal = judged.refusal
             answers.append(Refused(refusal.code, refusal.detail, job) if refusal else job)

@@ -25,6 +25,8 @@ ERROR_LIMIT = 64 * 1024
 MESSAGE_LIMIT = 500
 """Characters that a message may have; what is over is cut."""
 CUT_MARK = "… [cut]"
+BATCH_LIMIT = 500
+"""Reports that one batch may hold."""
 MAX_SECONDS = 30 * 24 * 3600
 """The longest time-out."""
 
@@ -202,3 +204,15 @@ class Report(Body):
             for name in ("progress", "message", "result", "error", "link", "runner")
             if (value := getattr(self, name)) is not None
         }
+
+
+class BatchedReport(Report):
+    """A report among several, which names its job."""
+
+    id: Annotated[uuid.UUID, Field(strict=False)]
+
+
+class Batch(Body):
+    """Several reports. Each is checked by itself, as a ``BatchedReport``, so that a faulty one costs no other."""
+
+    data: Annotated[list[Any], Field(min_length=1, max_length=BATCH_LIMIT)]

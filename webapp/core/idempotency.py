@@ -1,0 +1,62 @@
+"""Requests that a runner repeats because it never heard the answer: done once, and answered again."""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from webapp.core.database import compact_json
+from webapp.core.errors import Fault, Invalid
+from webapp.core.models import Base, IdempotencyKey
+from webapp.extensions import db
+
+KEY_LIMIT = 200
+"""Characters that a key may have."""
+
+_KEYS = Base.metadata.tables[IdempotencyKey.__tablename__]
+
+
+class KeyReused(Invalid):
+    """The key was used before, with another body."""
+
+    def __init__(self) -> None:
+        super().__init__([Fault(("Idempotency-Key",), "This key was used before, with another body. Use a new one.")])
+
+
+@dataclass(frozen=True)
+class Once:
+    """A runner's own name for a request, and the SHA-256 of what it asks for."""
+
+    key: str
+    digest: str
+
+    @classmethod
+    def named(cls, key: str | None, body: Mapping[str, Any]) -> Self | None:
+        """Null without a key. The order of a body's fields does not count. Raises ``Invalid``."""
+        if key is None:
+            return None
+        if not 1 <= len(key) <= KEY_LIMIT or not key.isprintable():
+            raise Invalid([Fault(("Idempotency-Key",), f"1 to {KEY_LIMIT} printable characters.")])
+        return cls(key, hashlib.sha256(compact_json(body, sort_keys=True).encode()).hexdigest())
+
+
+def earlier(scope: uuid.UUID, once: Once) -> IdempotencyKey | None:
+    """What was done under this key, if anything was. Raises ``KeyReused``.
+
+    ``scope`` is where the key is unique: the workspace for a new job, the job for its log.
+    """
+    query = sa.select(IdempotencyKey).where(IdempotencyKey.scope == scope, IdempotencyKey.key == once.key)
+    found = db.session.scalar(query.execution_options(populate_existing=True))
+    if found is not None and found.digest != once.digest:
+        raise KeyReused
+    return found
+
+
+def keep(session: Session, scope: uuid.UUID, once: Once, *, job_id: uuid.UUID, next_after: int | None = None) -> None:
+    """Remember a key in the transaction of what is done under it; of two at once, one fails with ``IntegrityError``."""
+    values = {"scope": scope, "key": once.key, "digest": once.digest, "job_id": job_id, "next_after": next_after}
+    session.execute(sa.insert(_KEYS).values(values))
