@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from tests.conftest import OPERATOR, Cast, job_in
-from webapp.core import job_list, jobs, workspaces
+from webapp.core import accounts, job_list, jobs, workspaces
 from webapp.core.audit import SYSTEM
 from webapp.core.errors import Invalid, NotFound, Refused
 from webapp.core.job_list import JobFilter
@@ -74,6 +74,13 @@ def test_a_slug_is_taken_once(cast: Cast) -> None:
         workspaces.create("Acme again", "acme", owner=cast.cleo, by=SYSTEM)
     assert refused.value.code == "slug_taken"
     assert [membership.workspace.slug for membership in workspaces.of_user(cast.cleo.id)] == ["other"]
+
+
+def test_a_closed_account_is_never_made_the_owner(cast: Cast) -> None:
+    accounts.deactivate(cast.ben, by=SYSTEM)
+    with pytest.raises(Refused, match="deactivated"):
+        workspaces.transfer(cast.acme, cast.ben, by=SYSTEM)
+    assert roles(cast) == {"Ada": "owner", "Ben": "member"}
 
 
 def test_a_member_enters_and_to_a_stranger_it_looks_as_if_nothing_were_there(cast: Cast) -> None:

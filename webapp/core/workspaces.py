@@ -100,7 +100,10 @@ def add_member(workspace: Workspace, user: User, role: Role, *, by: Actor) -> No
 
 
 def transfer(workspace: Workspace, to: User, *, by: Actor) -> None:
-    """Make a member the owner; who was owner becomes admin. To the owner it changes nothing. Raises ``NotFound``."""
+    """Make a member the owner; who was owner becomes admin. To the owner it changes nothing.
+
+    Raises ``NotFound``, and ``Refused`` (``deactivated``): a workspace must not end up with nobody who can sign in.
+    """
     here = Membership.workspace_id == workspace.id
     with writing() as session:
         # One transfer at a time: a second one, to somebody else, must see the owner whom the first one made.
@@ -115,6 +118,8 @@ def transfer(workspace: Workspace, to: User, *, by: Actor) -> None:
             raise NotFound(f"{to.email} is not a member of {workspace.slug}; add them first.")
         if heir.role is Role.OWNER:
             return
+        if heir.user.deactivated_at is not None:
+            raise Refused("deactivated", f"The account {to.email} is deactivated and cannot own a workspace.")
         session.execute(sa.update(Membership).where(here, Membership.role == Role.OWNER).values(role=Role.ADMIN))
         session.execute(sa.update(Membership).where(here, Membership.user_id == to.id).values(role=Role.OWNER))
         audit.record(session, "workspace.transferred", to.ref, by=by, workspace_id=workspace.id)
