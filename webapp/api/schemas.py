@@ -68,7 +68,7 @@ class ListQuery(Body):
     tag: Tag | None = None
     created_after: Moment | None = None
     created_before: Moment | None = None
-    limit: Annotated[int, BeforeValidator(_number), Field(ge=1, le=100)] = 50
+    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_number)] = 50
     cursor: Annotated[uuid.UUID, BeforeValidator(_cursor)] | None = None
 
     @classmethod
