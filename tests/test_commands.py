@@ -24,6 +24,7 @@ from webapp.cli import maintain
 from webapp.cli.processes import answers
 from webapp.cli.refusals import NOT_MIGRATED
 from webapp.core import accounts, jobs, tokens, workspaces
+from webapp.core.chores import CHORES
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import Role
 
@@ -249,10 +250,13 @@ def test_the_chores_outlive_a_database_that_is_away_and_say_so_once(
     stop, rounds = threading.Event(), iter([False, False, True])
     monkeypatch.setattr(stop, "wait", lambda _: stop.set() if next(rounds) else None)
     app = make_app(empty_url)
-    with app.app_context(), caplog.at_level(logging.WARNING):
-        maintain.sweep_until(stop)
+    with caplog.at_level(logging.WARNING):
+        maintain.attend_to(CHORES[:1], app, stop)
     dispose(app)
-    assert [record.getMessage() for record in caplog.records] == [f"The chores wait. {NOT_MIGRATED}"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The chore liveness waits. {NOT_MIGRATED}",
+        f"The lease of the chore liveness ends by itself. {NOT_MIGRATED}",
+    ]
 
 
 # --- every command -----------------------------------------------------------------------------------------------

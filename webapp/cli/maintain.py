@@ -1,28 +1,33 @@
-"""``flask maintain``: the board's own chores. Any number of processes may do them."""
+"""``flask maintain``: the board's own chores. Any number of processes may run them; each chore is done by one."""
 
 import logging
 import signal
 import threading
+from collections.abc import Iterable
 
 import click
+from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.cli.refusals import NounGroup, database_trouble
-from webapp.core import liveness
-from webapp.extensions import db
+from webapp.core import clock, leases
+from webapp.core.chores import CHORES, Chore
 
 group = NounGroup("maintain", help="The board's own chores: time-outs and lost jobs.")
 log = logging.getLogger(__name__)
 
-SWEEP_EVERY = 5.0
-"""Seconds from the end of one sweep to the next."""
+LOOK_EVERY = 5.0
+"""Seconds between two looks whether a chore is due, and between two renewals of its lease; a quarter of its length."""
+BREATH = 0.05
+"""Seconds of rest between two pieces of a chore: SQLite has one writer at a time, and runners want their turn."""
 
 
 @group.command()
 def once() -> None:
-    """Do every chore that is due, once."""
-    swept = liveness.sweep()
-    click.echo(f"Failed {swept.timed_out} timed out and {swept.lost} lost jobs.")
+    """Do every chore that is due, once, whatever other processes do."""
+    # No lease is asked: a chore is right beside itself, and whoever types this wants it done when it returns.
+    for chore in CHORES:
+        click.echo(chore.do(lambda: True))
 
 
 @group.command()
@@ -31,21 +36,56 @@ def run() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    sweep_until(stop)
+    # The app itself, for current_app means nothing in another thread.
+    attend_to(CHORES, current_app._get_current_object(), stop)  # type: ignore[attr-defined]
 
 
-def sweep_until(stop: threading.Event) -> None:
-    """Sweep again and again. A database that is away is told once, and waited for."""
-    away = False
+def attend_to(chores: Iterable[Chore], app: Flask, stop: threading.Event) -> None:
+    """Do chores again and again until told to stop, each in a thread of its own: none waits for a slow one."""
+    holder = leases.new_holder()
+    threads = [threading.Thread(target=_attend, args=(chore, app, holder, stop), name=chore.name) for chore in chores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _attend(chore: Chore, app: Flask, holder: str, stop: threading.Event) -> None:
+    """Do one chore whenever it is due and its lease is ours. What goes wrong is told once, and tried again."""
+    due = clock.now()
+    failing = False
+
+    def go_on() -> bool:
+        return not stop.wait(BREATH) and leases.take(chore.name, holder)
+
     while not stop.is_set():
+        # A fresh session for each time: nothing read stays, and a broken connection is given back.
+        with app.app_context():
+            try:
+                if not leases.take(chore.name, holder):
+                    due = clock.now()
+                elif clock.now() >= due:
+                    chore.do(go_on)
+                    due = clock.now() + chore.every
+                failing = False
+            except Exception as error:
+                if not failing:
+                    _tell(chore, error)
+                failing = True
+        stop.wait(min(LOOK_EVERY, chore.every.total_seconds()))
+    _let_go(chore, app, holder)
+
+
+def _tell(chore: Chore, error: Exception) -> None:
+    if isinstance(error, SQLAlchemyError):
+        log.warning("The chore %s waits. %s", chore.name, database_trouble(error))
+    else:
+        log.error("The chore %s failed; it is tried again.", chore.name, exc_info=error)
+
+
+def _let_go(chore: Chore, app: Flask, holder: str) -> None:
+    with app.app_context():
         try:
-            liveness.sweep()
-            away = False
+            leases.let_go(chore.name, holder)
         except SQLAlchemyError as error:
-            if not away:
-                log.warning("The chores wait. %s", database_trouble(error))
-            away = True
-        finally:
-            # A fresh session for each sweep: nothing read stays, and a broken connection is given back.
-            db.session.remove()
-        stop.wait(SWEEP_EVERY)
+            log.warning("The lease of the chore %s ends by itself. %s", chore.name, database_trouble(error))

@@ -5,6 +5,7 @@ board itself was away, and silence counts from its return: a restart of the boar
 Too long a pause taken for granted only delays a judgement; a pause overlooked would fail a healthy job.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -65,8 +66,11 @@ def _listened() -> Listened:
     return Listened(row.since, row.beat_at) if row and row.beat_at >= now - AWAY_AFTER else Listened(now, now)
 
 
-def sweep() -> Swept:
-    """Look at every running job whose ``check_at`` has come, fail what is overdue, and set when to look again."""
+def sweep(go_on: Callable[[], bool] = lambda: True) -> Swept:
+    """Look at every running job whose ``check_at`` has come, fail what is overdue, and set when to look again.
+
+    ``go_on`` is asked after each page; where it says no, the rest is left for the next sweep.
+    """
     listened = _listened()
     failed = {FailureReason.TIMED_OUT: 0, FailureReason.LOST: 0}
     started = clock.now()
@@ -86,7 +90,7 @@ def sweep() -> Swept:
             elif fail_overdue(job, reason, _why(job, reason)):
                 failed[reason] += 1
         _look_again(later)
-        if len(due) < PAGE:
+        if len(due) < PAGE or not go_on():
             return Swept(failed[FailureReason.TIMED_OUT], failed[FailureReason.LOST])
 
 

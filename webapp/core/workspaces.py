@@ -10,18 +10,18 @@ from sqlalchemy.exc import IntegrityError
 from webapp.core import audit, clock
 from webapp.core.audit import Actor
 from webapp.core.database import writing
-from webapp.core.errors import Fault, Invalid, NotFound, Refused
+from webapp.core.errors import Fault, Forbidden, Invalid, NotFound, Refused
 from webapp.core.models import Membership, Role, User, Workspace, new_id
 from webapp.extensions import db
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
+NAME_LIMIT = 100
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def create(name: str, slug: str, *, owner: User, by: Actor) -> Workspace:
     """A new workspace with its owner. Raises ``Invalid``, and ``Refused`` (``slug_taken``)."""
-    faults = []
-    if not 1 <= len(name.strip()) <= 100:
-        faults.append(Fault(("name",), "A name of 1 to 100 characters."))
+    faults = _faults_of_name(name)
     if not SLUG.fullmatch(slug):
         faults.append(Fault(("slug",), "1 to 50 small letters, digits and hyphens, no hyphen at either end."))
     if faults:
@@ -37,6 +37,41 @@ def create(name: str, slug: str, *, owner: User, by: Actor) -> Workspace:
     except IntegrityError:
         raise Refused("slug_taken", f"There is already a workspace with the slug {slug}.") from None
     return workspace
+
+
+def rename(member: Membership, name: str, *, by: Actor) -> None:
+    """Give a workspace another name; its slug, which is in every address, stays. The name it has changes nothing.
+
+    Raises ``Forbidden`` unless ``member`` may change its settings, and ``Invalid``.
+    """
+    require_manager(member)
+    if faults := _faults_of_name(name):
+        raise Invalid(faults)
+    wanted, former = name.strip(), member.workspace.name
+    if wanted == former:
+        return
+    with writing() as session:
+        session.execute(sa.update(Workspace).where(Workspace.id == member.workspace_id).values(name=wanted))
+        audit.record(
+            session,
+            "workspace.renamed",
+            f"workspace:{member.workspace_id}",
+            by=by,
+            workspace_id=member.workspace_id,
+            detail={"from": former, "to": wanted},
+        )
+
+
+def require_manager(member: Membership) -> None:
+    """Let only the owner and admins go on. Raises ``Forbidden``."""
+    if not member.role.can_manage:
+        raise Forbidden(f"Only the owner and the admins of {member.workspace.name} may see and change its settings.")
+
+
+def _faults_of_name(name: str) -> list[Fault]:
+    if not 1 <= len(name.strip()) <= NAME_LIMIT or _CONTROL.search(name.strip()):
+        return [Fault(("name",), f"A name of 1 to {NAME_LIMIT} characters, in one line.")]
+    return []
 
 
 def by_slug(slug: str) -> Workspace:

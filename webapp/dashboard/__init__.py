@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from webapp.dashboard import assets, display, headers, home, jobs, scope, sign_in
+from webapp.dashboard import assets, display, headers, home, jobs, scope, settings, sign_in
 
-__all__ = ["jobs", "register"]
+__all__ = ["jobs", "register", "settings"]
 
 
 def register(app: Flask) -> None:

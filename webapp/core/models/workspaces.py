@@ -16,6 +16,11 @@ class Role(StrEnum):
     ADMIN = "admin"
     MEMBER = "member"
 
+    @property
+    def can_manage(self) -> bool:
+        """Whether this role may change the settings of the workspace; the links and the rule read the same words."""
+        return self in (Role.OWNER, Role.ADMIN)
+
 
 class Workspace(Base):
     """The wall between teams: members, tokens, jobs and settings of one workspace are unknown to every other."""

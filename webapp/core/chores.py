@@ -1,0 +1,36 @@
+"""The board's own chores, in one list. ``flask maintain`` does them; each stands where its noun does.
+
+To add one, write a function that does all that is due and says in a sentence what it did, and name it in ``CHORES``.
+It works in short pieces, each a transaction or a request of a few seconds at most, and asks ``go_on()`` between them:
+that keeps the lease and notices when it is time to stop. Two processes may once in a while do the same chore at once,
+and an administrator may do it by hand at any time, so each piece must be decided in the database, as jobs are.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from webapp.core import liveness
+
+GoOn = Callable[[], bool]
+"""Whether there is time for another piece. False ends the chore where it stands; the next time takes it up."""
+
+
+@dataclass(frozen=True)
+class Chore:
+    """Something the board does by itself, again ``every`` so often after it was last done.
+
+    ``name`` is that of its lease, of at most 40 characters.
+    """
+
+    name: str
+    every: timedelta
+    do: Callable[[GoOn], str]
+
+
+def _judge_the_silent(go_on: GoOn) -> str:
+    swept = liveness.sweep(go_on)
+    return f"Failed {swept.timed_out} timed out and {swept.lost} lost jobs."
+
+
+CHORES = (Chore("liveness", timedelta(seconds=5), _judge_the_silent),)

@@ -1,0 +1,54 @@
+"""Leases: of any number of processes one does a chore, and when it dies another takes over.
+
+A lease saves work. It does not guard what is true: a process that hung may find, when it goes on, that another has
+begun, so that whatever is done under a lease must be right even when two do it at once.
+"""
+
+import os
+import secrets
+import socket
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from webapp.core import clock
+from webapp.core.database import one_write
+from webapp.core.models import Base, Lease
+from webapp.extensions import db
+
+LENGTH = timedelta(seconds=20)
+"""How long a lease lasts unless its holder renews it: the longest that a chore rests after its process died."""
+
+_LEASES = Base.metadata.tables[Lease.__tablename__]
+_INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+def new_holder() -> str:
+    """A name for a process that wants leases, unlike any other's: ``host:pid:random``."""
+    return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(8)}"
+
+
+def take(name: str, holder: str) -> bool:
+    """Take a lease or renew it, for ``LENGTH`` from now. False while another holds it."""
+    now = clock.now()
+    wanted = {"holder": holder, "until": now + LENGTH}
+    statement = (
+        _INSERT[db.engine.dialect.name](_LEASES)
+        .values(name=name, **wanted)
+        .on_conflict_do_update(
+            index_elements=[_LEASES.c.name],
+            set_=wanted,
+            where=sa.or_(_LEASES.c.holder == holder, _LEASES.c.until < now),
+        )
+        .returning(_LEASES.c.name)
+    )
+    with one_write() as connection:
+        return connection.execute(statement).first() is not None
+
+
+def let_go(name: str, holder: str) -> None:
+    """Give a lease back, so that another need not wait for its end. Whoever does not hold it changes nothing."""
+    with one_write() as connection:
+        connection.execute(sa.delete(_LEASES).where(_LEASES.c.name == name, _LEASES.c.holder == holder))
