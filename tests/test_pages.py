@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -302,12 +303,44 @@ def test_ticked_jobs_are_canceled_and_the_answer_counts_them(ben: FlaskClient, a
     assert "1 had been canceled before" in ben.get(again.location).text
 
 
+# --- for whoever writes a runner ---------------------------------------------------------------------------------
+
+
+def test_the_reference_tells_every_call_and_shape_of_the_document_to_anybody(client: FlaskClient) -> None:
+    page = client.get("/api/docs")
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    document: Any = client.get("/api/v1/openapi.json").json
+    for item in document["paths"].values():
+        for call in (call for method, call in item.items() if method != "parameters"):
+            assert f'<section id="{call["operationId"]}">' in page.text
+    for name, schema in document["components"]["schemas"].items():
+        if "properties" in schema:
+            assert f'<section id="{name}">' in page.text
+            assert all(f"<code>{field}</code>" in page.text for field in schema["properties"])
+    assert set(re.findall(r'href="#(\w+)"', page.text)) <= set(re.findall(r'id="(\w+)"', page.text))
+
+
+def test_the_first_calls_of_a_runner_name_this_board_and_this_workspace(ben: FlaskClient) -> None:
+    page = ben.get("/w/acme/connect").text
+    assert "tokens create --workspace acme" in page
+    assert "API=http://127.0.0.1:8000/api/v1" in page
+    assert 'href="/api/docs"' in page
+
+
 # --- every answer ------------------------------------------------------------------------------------------------
 
 
 def test_pages_carry_a_strict_policy_and_nothing_inline(ben: FlaskClient, app: Flask, cast: Cast) -> None:
     job_id = made(app, cast)
-    for address in ("/login", "/?all", "/w/acme/jobs", f"/w/acme/jobs/{job_id}", "/nowhere"):
+    for address in (
+        "/login",
+        "/?all",
+        "/w/acme/jobs",
+        f"/w/acme/jobs/{job_id}",
+        "/w/acme/connect",
+        "/api/docs",
+        "/nowhere",
+    ):
         answer = ben.get(address)
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'; object-src 'none'")
         assert answer.headers["X-Content-Type-Options"] == "nosniff"

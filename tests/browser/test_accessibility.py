@@ -66,7 +66,9 @@ def test_a_job_in_every_state(themed: Page, app: Flask, cast: Cast, state: str) 
     assert_clean(themed)
 
 
-@pytest.mark.parametrize("path", ["/?all", "/w/acme/jobs", "/w/acme/jobs?status=failed", "/w/nobody/jobs"])
+@pytest.mark.parametrize(
+    "path", ["/?all", "/w/acme/jobs", "/w/acme/jobs?status=failed", "/w/nobody/jobs", "/w/acme/connect", "/api/docs"]
+)
 def test_pages_without_jobs(themed: Page, path: str) -> None:
     themed.goto(path)
     assert_clean(themed)

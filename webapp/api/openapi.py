@@ -93,6 +93,32 @@ _IDEMPOTENCY_KEY = {
     "description": "The runner's own name for this request; the same again is done once, and answered again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT},
 }
+_FILTERS = {
+    "status": "Only jobs in this status; may be repeated.",
+    "type": "Only jobs of this type.",
+    "tag": "Only jobs with this tag.",
+    "created_after": "Only jobs created later than this.",
+    "created_before": "Only jobs created earlier than this.",
+    "limit": "How many at most; 50 unless told.",
+    "cursor": "The next_cursor of the page before.",
+}
+_MEANINGS = {
+    "id": "The job that is reported on.",
+    "type": "What kind of work it is, like generate-report; the board filters by it.",
+    "payload": "What the job is asked to do; at most 256 KiB as JSON text.",
+    "tags": "Words to find the job by.",
+    "max_duration": "Seconds after which the board fails a running job, for good.",
+    "heartbeat_timeout": "Seconds of silence after which the board counts a running job as lost.",
+    "parent_id": "The job that this one belongs to.",
+    "link": "The runner's own page or log.",
+    "runner": "The host or worker that took the job.",
+    "status": "Where the job moves to; leave it out to report on a running job.",
+    "progress": "How far the job is.",
+    "message": "One short line for the operator; over 500 characters it is cut.",
+    "result": "What the job produced, or has so far; at most 256 KiB as JSON text.",
+    "error": "Why it failed, with status failed alone; over 64 KiB it is cut.",
+    "occurred_at": "When it happened, in a report that is sent late.",
+}
 
 
 def _ref(name: str) -> dict[str, str]:
@@ -153,7 +179,13 @@ def _operation(
 def _query_parameters() -> list[dict[str, Any]]:
     schema = ListQuery.model_json_schema(ref_template="#/components/schemas/{model}")
     return [
-        {"name": name, "in": "query", "required": False, "schema": _without_null(described)}
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": _FILTERS[name],
+            "schema": _without_null(described),
+        }
         for name, described in schema["properties"].items()
     ]
 
@@ -266,6 +298,9 @@ def document(version: str, public_url: str) -> dict[str, Any]:
         for described in schema.get("properties", {}).values():
             # "Absent" has no JSON; the schema would call it null, which status and progress refuse.
             described.pop("default", None)
+    for name in ("NewJob", "Report", "BatchedReport"):
+        for field, described in schemas[name]["properties"].items():
+            described["description"] = _MEANINGS[field]
     return {
         "openapi": "3.1.0",
         "info": {"title": "Callboard", "version": version},
@@ -279,7 +314,12 @@ def document(version: str, public_url: str) -> dict[str, Any]:
     }
 
 
+def describe() -> dict[str, Any]:
+    """The document of this board."""
+    return document(current_app.config["VERSION"], current_app.config["PUBLIC_URL"])
+
+
 @api.get("/openapi.json")
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document of this API."""
-    return document(current_app.config["VERSION"], current_app.config["PUBLIC_URL"])
+    return describe()

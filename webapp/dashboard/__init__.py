@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from webapp.dashboard import assets, display, headers, home, jobs, scope, settings, sign_in
+from webapp.dashboard import assets, connect, display, headers, home, jobs, scope, settings, sign_in
 
-__all__ = ["jobs", "register", "settings"]
+__all__ = ["connect", "jobs", "register", "settings"]
 
 
 def register(app: Flask) -> None:
