@@ -169,3 +169,14 @@ def test_a_late_report_tells_the_true_times_within_bounds(runner: Runner, app: F
     assert started == "2026-11-24T12:00:00.000000Z"
     finished = runner.report(job, status="completed", occurred_at="2026-11-24T12:04:00Z").json["completed_at"]
     assert datetime.fromisoformat(finished) == datetime(2026, 11, 24, 12, 4, tzinfo=UTC)
+
+
+def test_the_numbers_of_events_tell_nothing_of_other_workspaces(
+    runner: Runner, client: FlaskClient, other_token: str
+) -> None:
+    elsewhere = Runner(client, other_token)
+    job = runner.enqueue()
+    for _ in range(5):
+        elsewhere.enqueue()
+    runner.report(job, status="running")
+    assert [event["id"] for event in runner.get(f"/jobs/{job['id']}/events").json["data"]] == [1, 2]

@@ -93,4 +93,4 @@ def cancel(job_id: uuid.UUID) -> dict[str, Any]:
 def events(job_id: uuid.UUID) -> dict[str, Any]:
     """The history of a job, oldest first."""
     job = jobs.get_job_status(job_id, within=g.bearer.workspace_id)
-    return {"data": [event_json(event) for event in jobs.history(job)]}
+    return {"data": [event_json(*numbered) for numbered in enumerate(jobs.history(job), start=1)]}

@@ -34,10 +34,13 @@ def job_json(job: JobRun, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
     return {name: _plain(getattr(job, name)) for name in JOB_FIELDS if name not in without}
 
 
-def event_json(event: JobEvent) -> dict[str, Any]:
-    """One line of a job's history as JSON."""
+def event_json(number: int, event: JobEvent) -> dict[str, Any]:
+    """One line of a job's history as JSON.
+
+    Its id is its place in the history: the row's own number would tell how much happens in other workspaces.
+    """
     return {
-        "id": event.id,
+        "id": number,
         "at": moment(event.at),
         "kind": event.kind,
         "from": event.from_status,
