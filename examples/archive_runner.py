@@ -1,8 +1,7 @@
 """A runner: a process of its own that does real work and tells Callboard about it over HTTP.
 
 It archives the folders of this machine's Python standard library, two at a time, again and again. All it knows of the
-board are CALLBOARD_URL and CALLBOARD_TOKEN; all it needs is Python. Read ``archive`` first: that is what a runner has
-to say of a job. ``work`` tells how it ended, ``report`` hears of a cancel.
+board are CALLBOARD_URL and CALLBOARD_TOKEN. Read ``archive`` first: that is what a runner has to say of a job.
 """
 
 import io
@@ -17,7 +16,6 @@ import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
@@ -25,8 +23,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 API = os.environ["CALLBOARD_URL"].rstrip("/") + "/api/v1"
-TOKEN = os.environ["CALLBOARD_TOKEN"]
-NAME = f"archive-runner-{os.getpid()}"
+HEADERS = {"Authorization": f"Bearer {os.environ['CALLBOARD_TOKEN']}", "Content-Type": "application/json"}
 STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 LEFT_OUT = {"site-packages", "dist-packages", "__pycache__"}
 AT_ONCE, WAITING = 2, 3  # jobs
@@ -34,38 +31,38 @@ REPORT_EVERY = 0.25  # seconds; the board is told what matters, not every file
 RETRY_AFTER = (0.5, 1, 2, 4)  # seconds; the board may be restarting
 PAUSE = 60  # seconds between two rounds
 
-stopping = threading.Event()
+told_to_end = False
 
 
 class Stop(Exception):
-    """Work on this job is to end: the board refuses its reports, or this process was told to stop."""
-
-
-# --- what a runner says ------------------------------------------------------------------------------------------
+    """Work on this job is to end: the board refused a report of it, or this process was told to end."""
 
 
 def archive(job_id: str, folder: Path) -> dict[str, Any]:
     """Do one job: say that it runs and how far it is, and return what is to be said at its end."""
-    go_on()
-    report(job_id, status="running", runner=NAME, message=folder.name)
+    report(job_id, status="running", runner=f"archive-runner-{os.getpid()}", message=folder.name)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
     if not files:
         raise FileNotFoundError(f"There is nothing to archive: {folder} is empty or does not exist.")
     total = sum(path.stat().st_size for path in files)
     done, told = 0, time.monotonic()
 
-    def advance(path: Path, count: int) -> None:
-        nonlocal done, told
-        go_on()
-        done += count
-        if time.monotonic() - told >= REPORT_EVERY:
-            told = time.monotonic()
-            report(job_id, progress=min(100 * done // max(total, 1), 99), message=str(path.relative_to(folder.parent)))
+    class Watched(io.FileIO):
+        """A file that tells how much of it was read, so that a large one is neither silent nor deaf to a cancel."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            nonlocal done, told
+            chunk = super().read(size) or b""
+            done += len(chunk)
+            if time.monotonic() - told >= REPORT_EVERY:
+                told = time.monotonic()
+                report(job_id, progress=min(100 * done // max(total, 1), 99), message=f"{folder.name}/{path.name}")
+            return chunk
 
     with tempfile.TemporaryFile() as target:
         with tarfile.open(fileobj=target, mode="w:xz", dereference=True) as tar:
             for path in files:
-                with Watched(path, advance) as file:
+                with Watched(path) as file:
                     tar.addfile(tar.gettarinfo(path, str(path.relative_to(folder.parent))), file)
         size = target.tell()
     result = {"files": len(files), "bytes_in": total, "bytes_out": size, "ratio": round(size / max(total, 1), 2)}
@@ -82,41 +79,15 @@ def work(job_id: str, folder: Path) -> None:
     except Exception as error:
         end = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
     try:
-        report(job_id, **end)
-    except (Stop, OSError) as error:
+        call("PATCH", f"/jobs/{job_id}", end)
+    except OSError as error:
         print(f"The board did not take the end of job {job_id}: {error}", file=sys.stderr)
-
-
-def go_on() -> None:
-    """Raises ``Stop`` when this process was told to end."""
-    if stopping.is_set():
-        raise Stop("its runner was told to end")
-
-
-class Watched(io.FileIO):
-    """A file that tells how much of it was read, so that a large one is neither silent nor deaf to a cancel."""
-
-    def __init__(self, path: Path, told: Callable[[Path, int], None]) -> None:
-        super().__init__(path)
-        self.path, self.told = path, told
-
-    def read(self, size: int | None = -1) -> bytes:
-        chunk = super().read(size) or b""
-        self.told(self.path, len(chunk))
-        return chunk
-
-
-# --- how it says it ----------------------------------------------------------------------------------------------
-
-
-def enqueue(folder: Path) -> str:
-    """Put a job on the board. Should this process die at work, the board fails it after a minute of silence."""
-    job = {"type": "archive-folder", "payload": {"folder": str(folder)}, "heartbeat_timeout": 60}
-    return str(call("POST", "/jobs", job, **{"Idempotency-Key": str(uuid.uuid4())})["id"])
 
 
 def report(job_id: str, **news: Any) -> None:
     """Tell the board. Raises ``Stop`` when it refuses: the job was canceled, or ran past its time."""
+    if told_to_end:
+        raise Stop("its runner was told to end")
     try:
         call("PATCH", f"/jobs/{job_id}", news)
     except HTTPError as error:
@@ -126,33 +97,26 @@ def report(job_id: str, **news: Any) -> None:
 
 
 def call(method: str, path: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
-    """One request, repeated while the board is away: a report may be, and a POST with an Idempotency-Key.
-
-    Raises ``OSError``, of which ``HTTPError`` is one, when the board says no or stays away.
-    """
-    headers |= {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-    request = urllib.request.Request(API + path, json.dumps(body).encode(), headers, method=method)
+    """One request, repeated while the board is away. Raises ``OSError``, of which ``HTTPError`` is one."""
+    request = urllib.request.Request(API + path, json.dumps(body).encode(), HEADERS | headers, method=method)
     for wait in (*RETRY_AFTER, None):
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return dict(json.load(answer))
-        except HTTPError as error:
-            if wait is None or error.code < 500:
-                raise
         except (OSError, HTTPException, ValueError) as error:
+            if isinstance(error, HTTPError) and error.code < 500:
+                raise
             if wait is None:
                 raise OSError(str(error)) from error
-        stopping.wait(wait)
+            time.sleep(wait)
     raise AssertionError("unreachable")
-
-
-# --- round after round -------------------------------------------------------------------------------------------
 
 
 def one_round() -> None:
     """A job for each folder, and one that must fail: a board that shows only success is not to be believed.
 
-    A job is put on the board when its turn is near, so that what runs is not hidden below all that waits.
+    A job is put on the board when its turn is near, so that what runs is not hidden below all that waits. Should this
+    process die at work, the board fails its jobs after a minute of silence.
     """
     folders = [path for path in sorted(STANDARD_LIBRARY.iterdir()) if path.is_dir() and path.name not in LEFT_OUT]
     folders.insert(len(folders) // 2, STANDARD_LIBRARY / "no-such-folder")
@@ -160,27 +124,30 @@ def one_round() -> None:
     with ThreadPoolExecutor(AT_ONCE) as workers:
         for folder in folders:
             room.acquire()
-            if stopping.is_set():
+            if told_to_end:
                 break
-            workers.submit(work, enqueue(folder), folder).add_done_callback(lambda _: room.release())
+            job = {"type": "archive-folder", "payload": {"folder": str(folder)}, "heartbeat_timeout": 60}
+            # A key of our own, so that a creation that is sent twice is done once.
+            made = call("POST", "/jobs", job, **{"Idempotency-Key": str(uuid.uuid4())})
+            workers.submit(work, made["id"], folder).add_done_callback(lambda _: room.release())
 
 
-def hear(told_to_end: set[signal.Signals]) -> None:
-    signal.sigwait(told_to_end)
-    stopping.set()
+def stop_soon(*_: object) -> None:
+    global told_to_end
+    told_to_end = True
 
 
 def main() -> None:
-    told_to_end = {signal.SIGINT, signal.SIGTERM}
-    # A thread of its own waits for these: a handler could come just before this one begins to wait, and be late.
-    signal.pthread_sigmask(signal.SIG_BLOCK, told_to_end)
-    threading.Thread(target=hear, args=[told_to_end], daemon=True).start()
-    while not stopping.is_set():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop_soon)
+    while not told_to_end:
         try:
             one_round()
         except OSError as error:
             print(f"The board at {API} cannot be used: {error}", file=sys.stderr)
-        stopping.wait(PAUSE)
+        resume = time.monotonic() + PAUSE
+        while not told_to_end and time.monotonic() < resume:
+            time.sleep(0.2)
 
 
 if __name__ == "__main__":
