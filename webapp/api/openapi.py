@@ -7,12 +7,12 @@ from flask import current_app
 from pydantic.json_schema import models_json_schema
 
 from webapp.api.blueprint import api
-from webapp.api.schemas import ListQuery
+from webapp.api.schemas import ListQuery, LogQuery, Query
 from webapp.core.idempotency import KEY_LIMIT
 from webapp.core.job_list import COUNT_CAP
 from webapp.core.lifecycle import EventKind, FailureReason, JobStatus
-from webapp.core.models import JOB_FIELDS
-from webapp.core.reports import Batch, BatchedReport, NewJob, Report
+from webapp.core.models import JOB_FIELDS, LogLevel
+from webapp.core.reports import Batch, BatchedReport, NewJob, NewLines, Report
 
 _MOMENT = {"type": "string", "format": "date-time"}
 _MAYBE_MOMENT = {"type": ["string", "null"], "format": "date-time"}
@@ -86,6 +86,18 @@ _COUNT = {
     "properties": {"count": {"type": "integer", "minimum": 0, "maximum": COUNT_CAP}, "capped": {"type": "boolean"}},
     "required": ["count", "capped"],
 }
+_LINE = {
+    "seq": {"type": "integer", "minimum": 1},
+    "at": _MOMENT,
+    "level": {"type": ["string", "null"], "enum": [*LogLevel, None]},
+    "text": {"type": "string"},
+}
+_DROPPED = {
+    "type": "integer",
+    "minimum": 1,
+    "description": "How many lines between the one asked after and this one are gone; only where some are.",
+}
+_NEXT_AFTER = {"type": "integer", "minimum": 0, "description": "The number of the last line: read on after it."}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -101,6 +113,7 @@ _FILTERS = {
     "created_before": "Only jobs created earlier than this.",
     "limit": "How many at most; 50 unless told.",
     "cursor": "The next_cursor of the page before.",
+    "after": "Only lines after this one: the next_after of the answer before.",
 }
 _MEANINGS = {
     "id": "The job that is reported on.",
@@ -118,6 +131,10 @@ _MEANINGS = {
     "result": "What the job produced, or has so far; at most 256 KiB as JSON text.",
     "error": "Why it failed, with status failed alone; over 64 KiB it is cut.",
     "occurred_at": "When it happened, in a report that is sent late.",
+    "lines": "The lines, oldest first.",
+    "text": "What the work printed; over 16 KiB it is cut.",
+    "level": "How grave it is.",
+    "at": "When it was printed, in a line that is sent late.",
 }
 
 
@@ -176,8 +193,8 @@ def _operation(
     return operation
 
 
-def _query_parameters() -> list[dict[str, Any]]:
-    schema = ListQuery.model_json_schema(ref_template="#/components/schemas/{model}")
+def _query_parameters(query: type[Query]) -> list[dict[str, Any]]:
+    schema = query.model_json_schema(ref_template="#/components/schemas/{model}")
     return [
         {
             "name": name,
@@ -202,7 +219,7 @@ def _paths() -> dict[str, Any]:
     cursor = {"type": ["string", "null"]}
     return {
         "/jobs": {
-            "get": {"parameters": _query_parameters()}
+            "get": {"parameters": _query_parameters(ListQuery)}
             | _operation(
                 "listJobs", "List jobs, newest first", "jobs:read",
                 {"200": _answer("One page.", _list_of(listed, next_cursor=cursor))}, 422,
@@ -255,6 +272,20 @@ def _paths() -> dict[str, Any]:
                 {"200": _answer("The events.", _list_of(_ref("Event")))}, 404, 422,
             ),
         },
+        "/jobs/{job_id}/logs": {
+            "parameters": job_id,
+            "get": {"parameters": _query_parameters(LogQuery)}
+            | _operation(
+                "listLines", "The lines of a job's log after a number, oldest first", "jobs:read",
+                {"200": _answer("One page of lines.", _list_of(_ref("LogLine"), next_after=_NEXT_AFTER))}, 404, 422,
+            ),
+            "post": {"parameters": [_IDEMPOTENCY_KEY]}
+            | _operation(
+                "appendLines", "Append lines to a job's log, whatever its status", "jobs:write",
+                {"200": _answer("How far the log goes.", _ref("Appended"), ("Idempotent-Replayed",))},
+                400, 404, 413, 415, 422, body="NewLines",
+            ),
+        },
         "/openapi.json": {
             "get": {
                 "operationId": "getDocument",
@@ -269,7 +300,7 @@ def _paths() -> dict[str, Any]:
 @cache
 def document(version: str, public_url: str) -> dict[str, Any]:
     """The whole document for a board at ``public_url``."""
-    models = [(model, "validation") for model in (NewJob, Report, BatchedReport, Batch, ListQuery)]
+    models = [(model, "validation") for model in (NewJob, Report, BatchedReport, Batch, NewLines, ListQuery)]
     _, found = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas = found["$defs"] | {
         "Job": _job(),
@@ -286,6 +317,8 @@ def document(version: str, public_url: str) -> dict[str, Any]:
             },
             "required": ["id", "status"],
         },
+        "LogLine": {"type": "object", "properties": _LINE | {"dropped": _DROPPED}, "required": list(_LINE)},
+        "Appended": {"type": "object", "properties": {"next_after": _NEXT_AFTER}, "required": ["next_after"]},
         "Problem": {
             "type": "object",
             "properties": _PROBLEM | {"job": _ref("ReportedJob")},
@@ -298,7 +331,7 @@ def document(version: str, public_url: str) -> dict[str, Any]:
         for described in schema.get("properties", {}).values():
             # "Absent" has no JSON; the schema would call it null, which status and progress refuse.
             described.pop("default", None)
-    for name in ("NewJob", "Report", "BatchedReport"):
+    for name in ("NewJob", "Report", "BatchedReport", "NewLines", "NewLine"):
         for field, described in schemas[name]["properties"].items():
             described["description"] = _MEANINGS[field]
     return {

@@ -1,9 +1,9 @@
-"""The shapes of this door: the query of a list, and a job and an event as JSON."""
+"""The shapes of this door: the query of a list, and a job, an event and a line of a log as JSON."""
 
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 from webapp.core.errors import Fault, Invalid
 from webapp.core.job_list import JobFilter
 from webapp.core.lifecycle import JobStatus
+from webapp.core.logs import Lines
 from webapp.core.models import JOB_FIELDS, JobEvent, JobRun
 from webapp.core.reports import Body, Moment, Tag, TypeName
 
@@ -50,6 +51,16 @@ def event_json(number: int, event: JobEvent) -> dict[str, Any]:
     }
 
 
+def lines_json(found: Lines) -> list[dict[str, Any]]:
+    """Lines of a log as JSON; the first says how many lines before it are gone, if any are."""
+    lines: list[dict[str, Any]] = [
+        {"seq": line.seq, "at": moment(line.at), "level": line.level, "text": line.text} for line in found.lines
+    ]
+    if found.dropped:
+        lines[0]["dropped"] = found.dropped
+    return lines
+
+
 def _number(value: object) -> object:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 9:
         return int(value)
@@ -63,23 +74,23 @@ def _cursor(value: object) -> object:
         raise PydanticCustomError("cursor", "The next_cursor of an earlier answer") from None
 
 
-class ListQuery(Body):
-    """The query of ``GET /jobs``. ``status`` may be repeated."""
+def _line_number(value: object) -> object:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 10:
+        return int(value)
+    raise PydanticCustomError("number", "The next_after of an earlier answer, or 0")
 
-    status: tuple[Annotated[JobStatus, Field(strict=False)], ...] = ()
-    type: TypeName | None = None
-    tag: Tag | None = None
-    created_after: Moment | None = None
-    created_before: Moment | None = None
-    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_number)] = 50
-    cursor: Annotated[uuid.UUID, BeforeValidator(_cursor)] | None = None
+
+class Query(Body):
+    """The query of a call. A parameter may be given once, but for those that a query names as repeatable."""
+
+    repeatable: ClassVar[str | None] = None
 
     @classmethod
-    def read(cls, args: MultiDict[str, str]) -> "ListQuery":
+    def read(cls, args: MultiDict[str, str]) -> Self:
         """The query, if it breaks no rule. Raises ``Invalid`` with every fault."""
         faults = [fault for name, values in args.lists() for fault in cls._misuse(name, len(values))]
         sent: Mapping[str, Any] = {
-            name: tuple(values) if name == "status" else values[0]
+            name: tuple(values) if name == cls.repeatable else values[0]
             for name, values in args.lists()
             if name in cls.model_fields
         }
@@ -96,8 +107,33 @@ class ListQuery(Body):
     def _misuse(cls, name: str, times: int) -> Iterator[Fault]:
         if name not in cls.model_fields:
             yield Fault((f"?{name}",), NO_PARAMETER)
-        elif times > 1 and name != "status":
-            yield Fault((f"?{name}",), "Only status may be repeated.")
+        elif times > 1 and name != cls.repeatable:
+            only = f"Only {cls.repeatable} may be repeated." if cls.repeatable else "It may be given once."
+            yield Fault((f"?{name}",), only)
+
+
+LAST_NUMBER = 2**31 - 1
+"""The highest number that a line can have."""
+
+
+class LogQuery(Query):
+    """The query of ``GET /jobs/{id}/logs``."""
+
+    after: Annotated[int, Field(ge=0, le=LAST_NUMBER), BeforeValidator(_line_number)] = 0
+
+
+class ListQuery(Query):
+    """The query of ``GET /jobs``. ``status`` may be repeated."""
+
+    repeatable: ClassVar[str | None] = "status"
+
+    status: tuple[Annotated[JobStatus, Field(strict=False)], ...] = ()
+    type: TypeName | None = None
+    tag: Tag | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_number)] = 50
+    cursor: Annotated[uuid.UUID, BeforeValidator(_cursor)] | None = None
 
     @property
     def wanted(self) -> JobFilter:

@@ -1,4 +1,5 @@
-"""What may be sent: a new job, and a report on one. The rules of a body alone, before any job is looked at.
+"""What may be sent: a new job, a report on one, lines for its log. The rules of a body alone, before any job is looked
+at.
 
 Both doors and the core's own functions check here, so every rule about a single field stands in this file and all
 faults of a body are named at once. Faults never repeat the rejected value.
@@ -17,11 +18,16 @@ from pydantic_core import PydanticCustomError
 from webapp.core.database import compact_json
 from webapp.core.errors import Fault, Invalid
 from webapp.core.lifecycle import JobStatus
+from webapp.core.models import LogLevel
 
 JSON_LIMIT = 256 * 1024
 """Bytes of compact UTF-8 JSON text that a payload or a result may have."""
 ERROR_LIMIT = 64 * 1024
 """Bytes of UTF-8 that an error may have; what is over is cut."""
+LINE_LIMIT = 16 * 1024
+"""Bytes of UTF-8 that a line of a log may have; what is over is cut."""
+LINES_LIMIT = 500
+"""Lines that may be sent at a time."""
 MESSAGE_LIMIT = 500
 """Characters that a message may have; what is over is cut."""
 CUT_MARK = "… [cut]"
@@ -30,6 +36,7 @@ BATCH_LIMIT = 500
 MAX_SECONDS = 30 * 24 * 3600
 """The longest time-out."""
 
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)?", re.ASCII)
 
 
@@ -98,13 +105,26 @@ def _cut_message(message: str) -> str:
     return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - len(CUT_MARK)] + CUT_MARK
 
 
+def mended(text: str) -> str:
+    """Text that can be stored: NUL and lone surrogates become U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def _cut(text: str, limit: int) -> str:
+    """Text of at most so many bytes of UTF-8, which can be stored: what must arrive is mended and cut, not refused."""
+    encoded = mended(text).encode()
+    if len(encoded) <= limit:
+        return encoded.decode()
+    return encoded[: limit - len(CUT_MARK.encode())].decode("utf-8", "ignore") + CUT_MARK
+
+
 def _cut_error(error: str) -> str:
-    """A failing job must not lose its report: what cannot be stored is replaced, what is too long is cut."""
-    text = error.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    encoded = text.encode()
-    if len(encoded) <= ERROR_LIMIT:
-        return text
-    return encoded[: ERROR_LIMIT - len(CUT_MARK.encode())].decode("utf-8", "ignore") + CUT_MARK
+    """A failing job must not lose its report."""
+    return _cut(error, ERROR_LIMIT)
+
+
+def _cut_line(text: str) -> str:
+    return _cut(text, LINE_LIMIT)
 
 
 Text = Annotated[str, AfterValidator(_storable)]
@@ -130,6 +150,7 @@ _SENTENCES = {
     "uuid_type": "A job's id, a UUID",
     "datetime_type": "A time in ISO 8601, like 2026-11-24T14:02:00Z",
     "dict_type": "A JSON object, or null",
+    "model_type": "A JSON object",
 }
 
 
@@ -216,3 +237,17 @@ class Batch(Body):
     """Several reports. Each is checked by itself, as a ``BatchedReport``, so that a faulty one costs no other."""
 
     data: Annotated[list[Any], Field(min_length=1, max_length=BATCH_LIMIT)]
+
+
+class NewLine(Body):
+    """One line for a job's log. ``at`` tells when it was written, in a report sent late; absent means now."""
+
+    text: Annotated[str, AfterValidator(_cut_line)]
+    level: Annotated[LogLevel, Field(strict=False)] | None = None
+    at: Moment | None = None
+
+
+class NewLines(Body):
+    """What a runner appends to a job's log."""
+
+    lines: Annotated[list[NewLine], Field(min_length=1, max_length=LINES_LIMIT)]

@@ -5,7 +5,7 @@ from webapp.core.models.board import AuditEntry, Listening
 from webapp.core.models.chores import Lease, Retention, TimeLimits
 from webapp.core.models.idempotency import IdempotencyKey
 from webapp.core.models.jobs import JOB_FIELDS, CancelStory, JobEvent, JobRun, JobTag
-from webapp.core.models.logs import LogLine, LogTail
+from webapp.core.models.logs import LogLevel, LogLine, LogTail
 from webapp.core.models.people import BrowserSession, LoginFailure, User
 from webapp.core.models.tokens import ApiToken, Scope
 from webapp.core.models.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint
@@ -24,6 +24,7 @@ __all__ = [
     "JobTag",
     "Lease",
     "Listening",
+    "LogLevel",
     "LogLine",
     "LogTail",
     "LoginFailure",

@@ -2,11 +2,21 @@
 
 import uuid
 from datetime import datetime
+from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.core.models.base import Base
+
+
+class LogLevel(StrEnum):
+    """How grave a line is, if its runner says so."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 class LogTail(Base):

@@ -1,0 +1,34 @@
+"""The calls about a job's log: append lines to it, read on in it."""
+
+import uuid
+from typing import Any
+
+from flask import g, request
+
+from webapp.api.authentication import needs
+from webapp.api.blueprint import api
+from webapp.api.body import read_object
+from webapp.api.schemas import LogQuery, lines_json
+from webapp.core import jobs, logs
+from webapp.core.idempotency import Once
+from webapp.core.models import Scope
+from webapp.core.reports import NewLines
+
+
+@api.post("/jobs/<uuid:job_id>/logs")
+@needs(Scope.WRITE)
+def append_lines(job_id: uuid.UUID) -> tuple[dict[str, Any], dict[str, str]]:
+    """Append lines; with an ``Idempotency-Key`` only once."""
+    body = read_object(mend=True)
+    new, once = NewLines.checked(body), Once.named(request.headers.get("Idempotency-Key"), body)
+    appended = logs.append(job_id, new, within=g.bearer.workspace_id, once=once)
+    return {"next_after": appended.next_after}, {"Idempotent-Replayed": "true"} if appended.replayed else {}
+
+
+@api.get("/jobs/<uuid:job_id>/logs")
+@needs(Scope.READ)
+def read_lines(job_id: uuid.UUID) -> dict[str, Any]:
+    """The lines after the one that the caller read last, oldest first."""
+    after = LogQuery.read(request.args).after
+    found = logs.read_after(jobs.get_job_status(job_id, within=g.bearer.workspace_id), after)
+    return {"data": lines_json(found), "next_after": found.lines[-1].seq if found.lines else after}
