@@ -224,7 +224,18 @@
     }
   };
 
-  const settle = () => { showTicks(); drawTimes(); keepFocus(); };
+  // --- a log: its end is followed until the reader scrolls up ------------------------------------------------------
+
+  let following = true;
+  const follow = () => {
+    const lines = $("#log-lines");
+    if (lines && following) lines.scrollTop = lines.scrollHeight;
+  };
+  document.addEventListener("scroll", ({ target }) => {
+    if (target.id === "log-lines") following = target.scrollHeight - target.scrollTop - target.clientHeight < 24;
+  }, true);
+
+  const settle = () => { showTicks(); drawTimes(); keepFocus(); follow(); };
   document.addEventListener("htmx:after:swap", settle);
   document.addEventListener("visibilitychange", drawTimes);
   setInterval(drawTimes, 1000);

@@ -16,7 +16,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 import webapp
-from webapp.core import audit, job_list, jobs
+from webapp.core import audit, job_list, jobs, logs
 from webapp.core.job_list import COUNT_CAP, Count, JobFilter
 from webapp.core.jobs import CancelOutcome
 from webapp.core.lifecycle import JobStatus
@@ -26,6 +26,10 @@ from webapp.dashboard.scope import workspace
 from webapp.dashboard.sign_in import me
 
 PAGE_SIZE = 50
+LOG_LINES = 500
+"""The newest lines of a log, which a page shows,"""
+LOG_SIZE = 256 * 1024
+"""and the most bytes of text among them: an open page fetches them again whenever there is a new one."""
 OUTCOMES = {
     CancelOutcome.CANCELED: "canceled",
     CancelOutcome.ALREADY_CANCELED: "had been canceled before",
@@ -116,13 +120,29 @@ def _etag(*parts: object) -> str:
 @workspace.get("/jobs/<uuid:job_id>")
 def job(job_id: uuid.UUID) -> str:
     found = jobs.get_job_status(job_id, within=g.workspace.id)
-    return render_template("jobs/job.html", back=_list_left(), **_told(found))
+    return render_template("jobs/job.html", back=_list_left(), **_told(found), **_logged(found))
 
 
 @workspace.get("/jobs/<uuid:job_id>/panel")
 def job_panel(job_id: uuid.UUID) -> AnyResponse:
     found = jobs.get_job_status(job_id, within=g.workspace.id)
     return hx.fresh(_job_etag(found), lambda: render_template("jobs/_panel.html", **_told(found)))
+
+
+@workspace.get("/jobs/<uuid:job_id>/log")
+def job_log(job_id: uuid.UUID) -> AnyResponse:
+    found = jobs.get_job_status(job_id, within=g.workspace.id)
+    return hx.fresh(_log_etag(found), lambda: render_template("jobs/_log.html", job=found, **_logged(found)))
+
+
+def _log_etag(found: JobRun) -> str:
+    """It changes with the last line, and once more when no further line is waited for."""
+    return _etag(found.id, logs.last_seq(found), found.awaits_news)
+
+
+def _logged(found: JobRun) -> dict[str, Any]:
+    # The mark first: a line that comes in between is shown now and fetched once more, and never missed.
+    return {"log_etag": _log_etag(found), "log": logs.tail(found, lines=LOG_LINES, size=LOG_SIZE)}
 
 
 def _list_left() -> str:
