@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from flask import Flask
 from tests.conftest import OPERATOR, RUNNER, Cast, Clock, job_in
 from tests.test_races import at_once
 from webapp.core import jobs, liveness, logs
+from webapp.core.database import writing
 from webapp.core.errors import Invalid, NotFound
 from webapp.core.idempotency import KeyReused, Once
 from webapp.core.logs import Appended
@@ -345,6 +347,28 @@ def test_writers_at_once_lose_no_line_and_share_no_number(core: Flask, job: JobR
     assert sorted(answer.next_after for answer in answers if isinstance(answer, Appended)) == list(range(2, 17, 2))
     assert tail_row(job) == (16, 16, 16, 0)
     assert texts(jobs.get_job_status(job.id)) == ["x", "y"] * 8
+
+
+def test_a_job_that_is_deleted_while_lines_arrive_is_gone_or_not_found_and_nobody_waits_in_a_circle(
+    core: Flask, cast: Cast
+) -> None:
+    def arrive(job_id: uuid.UUID) -> bool:
+        with suppress(NotFound):
+            return append_detached(job_id, None, *["x"] * 100).next_after > 0
+        return False
+
+    def delete(job_id: uuid.UUID) -> bool:
+        with writing() as session:
+            session.execute(sa.delete(JobRun).where(JobRun.id == job_id))
+        return True
+
+    for _ in range(20):
+        job = job_in("running", cast.acme)
+        append(job, "x")
+        at_once(core, *[partial(arrive, job.id)] * 2, partial(delete, job.id), partial(arrive, job.id))
+    db.session.commit()
+    for table in (JobRun, LogLine, LogTail):
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(table)) == 0
 
 
 def append_detached(job_id: uuid.UUID, key: str | None, *texts: str) -> Appended:

@@ -91,7 +91,7 @@ def _held(session: Session, job_id: uuid.UUID, within: uuid.UUID | None) -> Row[
 
     Whoever deletes a job holds it first and its log after; so do we, or each would wait for the other.
     """
-    asked = [_job.id, _job.status, _job.created_at, _job.last_seen_at, _job.heartbeat_timeout]
+    asked = [_job.id, _job.created_at, _job.last_seen_at, _job.heartbeat_timeout]
     query = sa.select(*asked).where(_job.id == job_id)
     if within is not None:
         query = query.where(_job.workspace_id == within)
@@ -160,8 +160,6 @@ def _hear(session: Session, job: Row[Any], now: datetime) -> None:
     finds the job changed. Elsewhere nobody judges by ``last_seen_at``, and a runner that writes line by line neither
     writes the job's row each time nor makes every open page draw it anew.
     """
-    if job.status is not JobStatus.RUNNING:
-        return
     if job.heartbeat_timeout is None and job.last_seen_at and job.last_seen_at > now - HEARD_EVERY:
         return
     # As everywhere: never before what the job already tells.
