@@ -37,7 +37,7 @@ def api_calls(app: Flask) -> list[tuple[str, str]]:
     return [
         (method, rule.rule.replace("<uuid:job_id>", UNKNOWN))
         for rule in app.url_map.iter_rules()
-        if rule.rule.startswith("/api/") and rule.endpoint != "api.openapi_document"
+        if rule.rule.startswith("/api/v1/") and rule.endpoint != "api.openapi_document"
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     ]
 
