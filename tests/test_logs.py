@@ -199,6 +199,14 @@ def test_the_bounds_are_ten_thousand_lines_and_four_mebibytes(job: JobRun) -> No
     assert db.session.scalar(sa.select(sa.func.count()).select_from(LogLine)) == lines
 
 
+def test_a_count_that_is_off_holds_nobody_up(job: JobRun) -> None:
+    append(job, "a")
+    with writing() as session:
+        session.execute(sa.update(LogTail).values(size=10 * 1024 * 1024))
+    append(job, "b")
+    assert append(job, "c").next_after == 3
+
+
 @contextmanager
 def statements() -> Iterator[list[str]]:
     """The statements that run inside the block."""

@@ -65,21 +65,9 @@ def append(job_id: uuid.UUID, new: NewLines, *, within: uuid.UUID | None, once: 
         if once and (before := idempotency.earlier(job_id, once)):
             return Appended(before.next_after or 0, replayed=True)
         now = clock.now()
-        next_after = tail.last_seq + len(new.lines)
         rows = [_row(job, line, tail.last_seq + number, now) for number, line in enumerate(new.lines, start=1)]
-        session.execute(sa.insert(_LINES), rows)
-        lines, size = tail.lines + len(rows), tail.size + sum(len(row["text"].encode()) for row in rows)
-        gone = _drop_oldest(session, tail, lines - MAX_LINES, size - MAX_SIZE)
-        session.execute(
-            sa.update(_TAILS)
-            .where(_tail.job_id == job_id)
-            .values(
-                last_seq=next_after,
-                lines=lines - gone.lines,
-                size=size - gone.size,
-                dropped=tail.dropped + gone.lines,
-            )
-        )
+        _store(session, tail, rows)
+        next_after = tail.last_seq + len(rows)
         if once:
             idempotency.keep(session, job_id, once, job_id=job_id, next_after=next_after)
         _hear(session, job, now)
@@ -120,13 +108,23 @@ def _row(job: Row[Any], line: NewLine, seq: int, now: datetime) -> dict[str, Any
     return {"job_id": job.id, "seq": seq, "at": at, "level": line.level, "text": line.text}
 
 
+def _store(session: Session, tail: Row[Any], rows: Sequence[dict[str, Any]]) -> None:
+    """Add lines to a log, let the oldest go that no longer fit, and keep count of all that."""
+    session.execute(sa.insert(_LINES), rows)
+    lines, size = tail.lines + len(rows), tail.size + sum(len(row["text"].encode()) for row in rows)
+    gone = _drop_oldest(session, tail, lines - MAX_LINES, size - MAX_SIZE)
+    counts = {"lines": lines - gone.lines, "size": size - gone.size, "dropped": tail.dropped + gone.lines}
+    last = {"last_seq": tail.last_seq + len(rows)}
+    session.execute(sa.update(_TAILS).where(_tail.job_id == tail.job_id).values(counts | last))
+
+
 class _Gone(NamedTuple):
     lines: int
     size: int
 
 
 def _drop_oldest(session: Session, tail: Row[Any], lines: int, size: int) -> _Gone:
-    """Delete the oldest lines of a log, until so many lines and so many bytes are gone."""
+    """Delete the oldest lines of a log, until so many lines and so many bytes are gone, or all are."""
     gone = _Gone(0, 0)
     while gone.lines < lines or gone.size < size:
         # Kept lines have no gaps: where they begin is known, and need not be looked for among what was deleted before.
@@ -136,7 +134,9 @@ def _drop_oldest(session: Session, tail: Row[Any], lines: int, size: int) -> _Go
             .where(_line.job_id == tail.job_id, _line.seq > first)
             .order_by(_line.seq)
             .limit(_DROP_PAGE)
-        )
+        ).all()
+        if not oldest:
+            break
         for _, weight in oldest:
             gone = _Gone(gone.lines + 1, gone.size + weight)
             if gone.lines >= lines and gone.size >= size:
