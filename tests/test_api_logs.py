@@ -76,22 +76,19 @@ def test_every_fault_is_named_and_nothing_is_appended(runner: Runner, job: dict[
 
 
 def test_what_a_process_may_print_arrives_mended_and_cut(runner: Runner, job: dict[str, Any]) -> None:
-    raw = b'{"lines": [{"text": "a\\u0000b\\udc80c \\ud83d\\ude00"}, {"text": "' + b"x" * 20_000 + b'"}]}'
+    raw = b'{"lines": [{"text": "a\\u0000b \\ud83d\\ude00"}, {"text": "' + b"x" * 20_000 + b'"}]}'
     assert runner.send("POST", f"/jobs/{job['id']}/logs", raw).status_code == 200
     mended, cut = texts(runner, job)
-    assert mended == "a\ufffdb\ufffdc 😀"
+    assert mended == "a\ufffdb 😀"
     assert cut.endswith("x… [cut]")
     assert len(cut.encode()) == 16_384
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b'{"lines": [{"text": "\xff"}]}', b'{"lines": NaN}'])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b'{"lines": [{"text": "\xff"}]}', b'{"lines": NaN}', b'{"lines": [{"text": "\\ud800"}]}']
+)
 def test_what_is_not_json_is_400(runner: Runner, job: dict[str, Any], raw: bytes) -> None:
     assert runner.send("POST", f"/jobs/{job['id']}/logs", raw).status_code == 400
-
-
-@pytest.mark.parametrize("raw", [b'{"\\ud800": 1}', b'{"lines": [{"text": "x", "level": "\\ud800"}]}'])
-def test_a_lone_surrogate_elsewhere_is_a_fault_like_another(runner: Runner, job: dict[str, Any], raw: bytes) -> None:
-    assert runner.send("POST", f"/jobs/{job['id']}/logs", raw).status_code == 422
 
 
 def test_a_level_is_one_of_four_words_or_none(runner: Runner, job: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from webapp.core.reports import NewLines
 @needs(Scope.WRITE)
 def append_lines(job_id: uuid.UUID) -> tuple[dict[str, Any], dict[str, str]]:
     """Append lines; with an ``Idempotency-Key`` only once."""
-    body = read_object(mend=True)
+    body = read_object()
     new, once = NewLines.checked(body), Once.named(request.headers.get("Idempotency-Key"), body)
     appended = logs.append(job_id, new, within=g.bearer.workspace_id, once=once)
     return {"next_after": appended.next_after}, {"Idempotent-Replayed": "true"} if appended.replayed else {}
