@@ -59,9 +59,9 @@ def put(member: Membership, wanted: Limits, *, by: Actor) -> None:
 def remove(member: Membership, type: str | None, *, by: Actor) -> None:
     """Take back the limits of one type (null: of every type); where there are none it changes nothing.
 
-    Raises ``Forbidden`` unless ``member`` may change the settings.
+    Raises as ``put`` does, and ``Invalid``.
     """
-    put(member, Limits(type=type or None), by=by)
+    put(member, Limits.checked({"type": type or None}), by=by)
 
 
 def _delete(key: dict[str, Any]) -> sa.Delete:

@@ -38,6 +38,7 @@ from webapp.extensions import db
 STATUSES = tuple(status for status in JobStatus if status in FINAL)
 """What retention can be set for: a job that is not finished is never deleted."""
 MAX_DAYS = 3650
+A_NUMBER = f"A whole number of days from 1 to {MAX_DAYS}, or nothing."
 BATCH = 500
 """Jobs deleted in one transaction: a few hundredths of a second, after which others write."""
 
@@ -73,7 +74,7 @@ def everywhere() -> Mapping[uuid.UUID, Days]:
 def check(days: Days) -> None:
     """Raises ``Invalid`` with every fault."""
     faults = [
-        Fault((status.value,), f"A whole number of days from 1 to {MAX_DAYS}, or nothing.")
+        Fault((status.value,), A_NUMBER)
         if status in STATUSES
         else Fault((status.value,), "Only finished jobs are deleted.")
         for status, kept in days.items()

@@ -2,9 +2,20 @@
 
 from flask import Flask
 
-from webapp.dashboard import assets, display, headers, home, jobs, scope, settings, sign_in
+from webapp.dashboard import (
+    assets,
+    display,
+    headers,
+    home,
+    jobs,
+    scope,
+    settings,
+    settings_limits,
+    settings_retention,
+    sign_in,
+)
 
-__all__ = ["jobs", "register", "settings"]
+__all__ = ["jobs", "register", "settings", "settings_limits", "settings_retention"]
 
 
 def register(app: Flask) -> None:
