@@ -10,10 +10,10 @@ from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.cli.refusals import NounGroup, database_trouble
-from webapp.core import clock, leases
+from webapp.core import clock, leases, retention, workspaces
 from webapp.core.chores import CHORES, Chore
 
-group = NounGroup("maintain", help="The board's own chores: time-outs and lost jobs.")
+group = NounGroup("maintain", help="The board's own chores: time-outs, lost jobs, retention.")
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 5.0
@@ -23,11 +23,26 @@ BREATH = 0.05
 
 
 @group.command()
-def once() -> None:
+@click.option("--dry-run", is_flag=True, help="Print which jobs are older than their workspace keeps them; do nothing.")
+def once(dry_run: bool) -> None:
     """Do every chore that is due, once, whatever other processes do."""
+    if dry_run:
+        _say_what_would_go()
+        return
     # No lease is asked: a chore is right beside itself, and whoever types this wants it done when it returns.
     for chore in CHORES:
         click.echo(chore.do(lambda: True))
+
+
+def _say_what_would_go() -> None:
+    """A line for each workspace and status of which retention is set: slug, status, days, and jobs that would go."""
+    kept = retention.everywhere()
+    for workspace in workspaces.everything():
+        days = kept.get(workspace.id, {})
+        for status, count in retention.due(workspace.id, days, cap=None).items():
+            click.echo(f"{workspace.slug}\t{status}\tolder than {days[status]} days\t{count.count} jobs would go")
+    if not kept:
+        click.echo("No workspace has set a retention: nothing would go.")
 
 
 @group.command()

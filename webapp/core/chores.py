@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from webapp.core import liveness
+from webapp.core import liveness, retention
 
 GoOn = Callable[[], bool]
 """Whether there is time for another piece. False ends the chore where it stands; the next time takes it up."""
@@ -33,4 +33,11 @@ def _judge_the_silent(go_on: GoOn) -> str:
     return f"Failed {swept.timed_out} timed out and {swept.lost} lost jobs."
 
 
-CHORES = (Chore("liveness", timedelta(seconds=5), _judge_the_silent),)
+def _delete_the_old(go_on: GoOn) -> str:
+    return f"Deleted {retention.sweep(go_on)} jobs that are older than their workspace keeps them."
+
+
+CHORES = (
+    Chore("liveness", timedelta(seconds=5), _judge_the_silent),
+    Chore("retention", timedelta(minutes=15), _delete_the_old),
+)

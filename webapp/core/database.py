@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm import Session
@@ -113,6 +114,18 @@ def one_write() -> Iterator[Connection]:
     db.session.commit()
     with _turn_to_write(), one_read() as connection:
         yield connection
+
+
+def upsert(
+    table: sa.Table, key: dict[str, Any], values: dict[str, Any], *, where: sa.ColumnElement[bool] | None = None
+) -> postgresql.Insert:
+    """One statement that writes a row, or changes the one that is there, in that case only ``where`` this holds.
+
+    ``key`` names the columns of the primary key.
+    """
+    insert: Any = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
+    fresh: postgresql.Insert = insert(table).values(key | values)
+    return fresh.on_conflict_do_update(index_elements=list(key), set_=values, where=where)
 
 
 def leave_mark(statement: sa.Update) -> None:

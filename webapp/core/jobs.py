@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
-from webapp.core import audit, clock, idempotency, judgement
+from webapp.core import audit, clock, idempotency, judgement, limits
 from webapp.core.audit import SYSTEM, Actor
 from webapp.core.database import one_read, one_write, writing
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
@@ -121,7 +121,7 @@ def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor, once: Onc
         with writing() as session:
             if new.parent_id is not None and not _stands_in(session, new.parent_id, workspace_id):
                 raise Invalid([Fault(("parent_id",), "There is no such job in this workspace.")])
-            session.execute(sa.insert(_JOBS), values)
+            values |= _insert(session, values)
             # Jobs are found by tag within a workspace; one without a workspace only carries its list.
             if tags and workspace_id is not None:
                 session.execute(
@@ -136,6 +136,24 @@ def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor, once: Onc
             raise _KeyTaken from None
         raise NotFound("There is no such workspace.") from None
     return _loaded(values)
+
+
+def _insert(session: Session, values: dict[str, Any]) -> dict[str, Any]:
+    """Write a job's row. A limit that the runner left out is its workspace's, which is returned."""
+    left_out = frozenset(name for name in limits.COLUMNS if values[name] is None)
+    given = {name: value for name, value in values.items() if name not in left_out}
+    keys = {"of_workspace": values["workspace_id"], "of_type": values["type"]} if left_out else {}
+    inserted = session.execute(_insert_with_defaults(left_out), given | keys)
+    return dict(inserted.one()._mapping) if left_out else {}
+
+
+@cache
+def _insert_with_defaults(left_out: frozenset[str]) -> sa.Insert:
+    """One statement that asks for the limits that were left out and writes the row; one is kept for each shape."""
+    asked: list[sa.BindParameter[Any]] = [sa.bindparam("of_workspace"), sa.bindparam("of_type")]
+    defaults = {name: limits.default_of(name, *asked) for name in left_out}
+    insert = sa.insert(_JOBS).values(defaults)
+    return insert.returning(*(_job[name] for name in left_out)) if left_out else insert
 
 
 def _stands_in(session: Session, job_id: uuid.UUID, workspace_id: uuid.UUID | None) -> bool:

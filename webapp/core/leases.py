@@ -8,21 +8,17 @@ import os
 import secrets
 import socket
 from datetime import timedelta
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from webapp.core import clock
-from webapp.core.database import one_write
+from webapp.core.database import one_write, upsert
 from webapp.core.models import Base, Lease
-from webapp.extensions import db
 
 LENGTH = timedelta(seconds=20)
 """How long a lease lasts unless its holder renews it: the longest that a chore rests after its process died."""
 
 _LEASES = Base.metadata.tables[Lease.__tablename__]
-_INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 def new_holder() -> str:
@@ -33,19 +29,10 @@ def new_holder() -> str:
 def take(name: str, holder: str) -> bool:
     """Take a lease or renew it, for ``LENGTH`` from now. False while another holds it."""
     now = clock.now()
-    wanted = {"holder": holder, "until": now + LENGTH}
-    statement = (
-        _INSERT[db.engine.dialect.name](_LEASES)
-        .values(name=name, **wanted)
-        .on_conflict_do_update(
-            index_elements=[_LEASES.c.name],
-            set_=wanted,
-            where=sa.or_(_LEASES.c.holder == holder, _LEASES.c.until < now),
-        )
-        .returning(_LEASES.c.name)
-    )
+    mine_or_over = sa.or_(_LEASES.c.holder == holder, _LEASES.c.until < now)
+    statement = upsert(_LEASES, {"name": name}, {"holder": holder, "until": now + LENGTH}, where=mine_or_over)
     with one_write() as connection:
-        return connection.execute(statement).first() is not None
+        return connection.execute(statement.returning(_LEASES.c.name)).first() is not None
 
 
 def let_go(name: str, holder: str) -> None:

@@ -194,6 +194,14 @@ class NewJob(Body):
     runner: RunnerName | None = None
 
 
+class Limits(Body):
+    """What a workspace gives the jobs of a type (null: of every type) whose runner set no limits. Seconds."""
+
+    type: TypeName | None = None
+    heartbeat_timeout: Seconds | None = None
+    max_duration: Seconds | None = None
+
+
 class Report(Body):
     """What a runner says of a job that exists. A field that is null was not sent; nothing at all is a heartbeat.
 

@@ -2,9 +2,21 @@
 
 from flask import Flask
 
-from webapp.dashboard import assets, connect, display, headers, home, jobs, scope, settings, sign_in
+from webapp.dashboard import (
+    assets,
+    connect,
+    display,
+    headers,
+    home,
+    jobs,
+    scope,
+    settings,
+    settings_limits,
+    settings_retention,
+    sign_in,
+)
 
-__all__ = ["connect", "jobs", "register", "settings"]
+__all__ = ["connect", "jobs", "register", "settings", "settings_limits", "settings_retention"]
 
 
 def register(app: Flask) -> None:

@@ -31,6 +31,17 @@ def seconds(count: int) -> str:
     return duration(timedelta(seconds=count))
 
 
+def exact(count: int) -> str:
+    """A number of seconds to the second, and no longer than needed: ``90 d``, ``1 h 30 min``, ``45 s``."""
+    units = {"d": 86400, "h": 3600, "min": 60, "s": 1}
+    words = []
+    for unit, size in units.items():
+        whole, count = divmod(count, size)
+        if whole:
+            words.append(f"{whole} {unit}")
+    return " ".join(words) or "0 s"
+
+
 def iso(moment: datetime) -> str:
     """For machines: ``2026-11-24T14:02:11.123Z``."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -42,7 +53,13 @@ def readable(value: dict[str, Any]) -> str:
 
 
 def register(app: Flask) -> None:
-    app.jinja_env.filters |= {"duration": duration, "seconds": seconds, "iso": iso, "readable": readable}
+    app.jinja_env.filters |= {
+        "duration": duration,
+        "seconds": seconds,
+        "exact": exact,
+        "iso": iso,
+        "readable": readable,
+    }
 
     @app.context_processor
     def switcher() -> dict[str, Any]:

@@ -12,7 +12,11 @@ from webapp.core.errors import Invalid
 from webapp.dashboard.scope import workspace
 from webapp.dashboard.sign_in import me
 
-SECTIONS = (("workspace.general", "General"),)
+SECTIONS = (
+    ("workspace.general", "General"),
+    ("workspace.time_limits", "Time limits"),
+    ("workspace.retained", "Retention"),
+)
 """The sub-navigation: the endpoint of each page of settings, and what it is called."""
 
 

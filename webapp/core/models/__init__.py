@@ -1,6 +1,6 @@
 """The tables. A row answers questions about itself; it never writes, and it does not know its JSON."""
 
-from webapp.core.models.base import Base, new_id
+from webapp.core.models.base import Base, first_id, new_id
 from webapp.core.models.board import AuditEntry, Listening
 from webapp.core.models.chores import Lease, Retention, TimeLimits
 from webapp.core.models.idempotency import IdempotencyKey
@@ -38,5 +38,6 @@ __all__ = [
     "WebhookDelivery",
     "WebhookEndpoint",
     "Workspace",
+    "first_id",
     "new_id",
 ]

@@ -38,10 +38,14 @@ def new_id(at: datetime) -> uuid.UUID:
     ids made within one millisecond still sort. The libraries that make version 7 ids take their own time, or order
     nothing within a millisecond once they are given one; the core's clock must be the only clock.
     """
+    return uuid.UUID(int=first_id(at).int | 0b10 << 62 | secrets.randbits(62))
+
+
+def first_id(at: datetime) -> uuid.UUID:
+    """What no id of something created at that moment or later is below, and every earlier one is."""
     microseconds = int(at.timestamp()) * 1_000_000 + at.microsecond
     milliseconds, rest = divmod(microseconds, 1000)
-    high = milliseconds << 16 | 0x7 << 12 | rest * 4096 // 1000
-    return uuid.UUID(int=high << 64 | 0b10 << 62 | secrets.randbits(62))
+    return uuid.UUID(int=(milliseconds << 16 | 0x7 << 12 | rest * 4096 // 1000) << 64)
 
 
 def one_of(kind: type[StrEnum], name: str) -> sa.Enum:
