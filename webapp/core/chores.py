@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from webapp.core import liveness
+from webapp.core import deliveries, liveness, sending
 
 GoOn = Callable[[], bool]
 """Whether there is time for another piece. False ends the chore where it stands; the next time takes it up."""
@@ -33,4 +33,22 @@ def _judge_the_silent(go_on: GoOn) -> str:
     return f"Failed {swept.timed_out} timed out and {swept.lost} lost jobs."
 
 
-CHORES = (Chore("liveness", timedelta(seconds=5), _judge_the_silent),)
+def _send_webhooks(go_on: GoOn) -> str:
+    sent = sending.send_due(go_on)
+    return f"Sent {sent.attempts} messages to webhooks, {sent.delivered} of them delivered."
+
+
+def _forget_webhooks(go_on: GoOn) -> str:
+    forgotten = 0
+    while page := deliveries.sweep_page():
+        forgotten += page
+        if not go_on():
+            break
+    return f"Forgot {forgotten} old messages to webhooks."
+
+
+CHORES = (
+    Chore("liveness", timedelta(seconds=5), _judge_the_silent),
+    Chore("webhooks", timedelta(seconds=2), _send_webhooks),
+    Chore("old-webhooks", timedelta(hours=1), _forget_webhooks),
+)
