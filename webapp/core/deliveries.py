@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from webapp.core import audit, clock, webhooks
 from webapp.core.audit import Actor
@@ -111,6 +111,9 @@ def _row(
 
 # --- asking ------------------------------------------------------------------------------------------------------
 
+_LIGHT = (defer(WebhookDelivery.body, raiseload=True),)
+"""Bodies may be large, and no list shows them."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -129,8 +132,7 @@ def latest(
         query = query.where(_has_failed())
     if before is not None:
         query = query.where(WebhookDelivery.id < before)
-    query = query.order_by(WebhookDelivery.id.desc()).limit(PAGE + 1).execution_options(populate_existing=True)
-    found = db.session.scalars(query).all()
+    found = db.session.scalars(query.order_by(WebhookDelivery.id.desc()).limit(PAGE + 1).options(*_LIGHT)).all()
     page = found[:PAGE]
     return _with_attempts(page), page[-1].id if len(found) > PAGE else None
 
@@ -145,8 +147,17 @@ def last_of(endpoints: Sequence[WebhookEndpoint]) -> dict[uuid.UUID, Told]:
         .scalar_subquery()
     )
     ids = sa.select(newest).select_from(_ENDPOINTS).where(_endpoint.id.in_([endpoint.id for endpoint in endpoints]))
-    query = sa.select(WebhookDelivery).where(WebhookDelivery.id.in_(ids)).execution_options(populate_existing=True)
+    query = sa.select(WebhookDelivery).where(WebhookDelivery.id.in_(ids)).options(*_LIGHT)
     return {told.delivery.endpoint_id: told for told in _with_attempts(db.session.scalars(query).all())}
+
+
+def body_of(endpoint_id: uuid.UUID, delivery_id: uuid.UUID) -> str:
+    """The text that an endpoint is sent. Raises ``NotFound``."""
+    this = sa.and_(_delivery.endpoint_id == endpoint_id, _delivery.id == delivery_id)
+    body = db.session.scalar(sa.select(_delivery.body).where(this))
+    if body is None:
+        raise NotFound("There is no such message.")
+    return str(body)
 
 
 def _with_attempts(page: Sequence[WebhookDelivery]) -> list[Told]:

@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from webapp.dashboard import assets, connect, display, headers, home, jobs, scope, settings, sign_in
+from webapp.dashboard import assets, connect, display, headers, home, jobs, scope, settings, sign_in, webhooks
 
-__all__ = ["connect", "jobs", "register", "settings"]
+__all__ = ["connect", "jobs", "register", "settings", "webhooks"]
 
 
 def register(app: Flask) -> None:

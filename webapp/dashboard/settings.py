@@ -12,7 +12,7 @@ from webapp.core.errors import Invalid
 from webapp.dashboard.scope import workspace
 from webapp.dashboard.sign_in import me
 
-SECTIONS = (("workspace.general", "General"),)
+SECTIONS = (("workspace.general", "General"), ("workspace.webhooks", "Webhooks"))
 """The sub-navigation: the endpoint of each page of settings, and what it is called."""
 
 
