@@ -110,8 +110,9 @@ class Outbound:
         return Answer(status, text, error, round((time.monotonic() - began) * 1000))
 
     def _post(self, url: str, body: bytes, headers: Mapping[str, str], deadline: "_Deadline") -> tuple[int, str]:
+        parts = urlsplit(url)
         sent = {
-            "Host": urlsplit(url).netloc,
+            "Host": parts.netloc,
             "User-Agent": self.user_agent,
             "Accept": "*/*",
             "Accept-Encoding": "identity",
@@ -119,7 +120,7 @@ class Outbound:
         } | dict(headers)
         line = _Line(deadline, self.allow_private)
         with (
-            httpcore.ConnectionPool(ssl_context=_trust(), network_backend=line) as pool,
+            httpcore.ConnectionPool(_trust() if parts.scheme == "https" else None, network_backend=line) as pool,
             pool.stream("POST", url, headers=list(sent.items()), content=body) as response,
         ):
             return response.status, _beginning(response)

@@ -77,8 +77,10 @@ def webhook(webhook_id: uuid.UUID) -> AnyResponse:
 
 
 def _since(endpoint: WebhookEndpoint) -> datetime:
-    """What somebody most likely means who has mended a receiver: from the first failure on."""
-    since = endpoint.failing_since or clock.now() - timedelta(days=1)
+    """What somebody most likely means who has mended a receiver: from a little before the first failure on."""
+    since = (
+        endpoint.failing_since - timedelta(minutes=15) if endpoint.failing_since else clock.now() - timedelta(days=1)
+    )
     return since.replace(second=0, microsecond=0)
 
 
