@@ -21,6 +21,7 @@ from tests.receiver import Receiver, receiver
 from webapp import create_app
 from webapp.core import deliveries, jobs, sending, webhooks, workspaces
 from webapp.core.audit import SYSTEM
+from webapp.core.chores import CHORES
 from webapp.core.errors import Forbidden, Invalid, NotFound, Refused
 from webapp.core.models import (
     AuditEntry,
@@ -433,6 +434,7 @@ def test_a_ping_is_signed_and_sent_whatever_the_endpoint_listens_to(ada: Members
     assert send().delivered == 1
     told = hooks.heard[0].verified(endpoint.secret)
     assert told["type"] == "ping"
+    assert len(audited("pinged")) == 1
 
 
 def test_an_endpoint_that_hangs_does_not_hold_up_the_others(
@@ -456,6 +458,46 @@ def test_an_endpoint_that_hangs_does_not_hold_up_the_others(
         assert send() == Sent(24, 24)
         # When the last message left for the quick one, the slow one was still busy with its first.
         assert held_up[-1] <= sending.AT_ONCE_FOR_ONE
+
+
+def test_what_comes_due_while_another_endpoint_hangs_is_sent_at_once(
+    app: Flask, ada: Membership, hooks: Receiver, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "LOOK_AGAIN", 0.05)
+    with receiver() as slow:
+        slow.delay = 1
+        webhooks.create(ada, slow.url, ["job.completed"], by=OPERATOR)
+        webhooks.create(ada, hooks.url, ["job.canceled"], by=OPERATOR)
+        job_in("completed", cast.acme)
+        heard: list[int] = []
+
+        def go_on() -> bool:
+            if not heard:
+                job_in("canceled", cast.acme)
+            heard.append(len(hooks.heard))
+            return True
+
+        assert sending.send_due(go_on) == Sent(2, 2)
+        # The last look but one was made while the slow one was still busy.
+        assert heard[-3] == 1
+
+
+def test_a_chore_that_is_told_to_stop_begins_nothing_more_and_keeps_what_came_back(
+    endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast
+) -> None:
+    for _ in range(9):
+        job_in("completed", cast.acme)
+    assert sending.send_due(lambda: False) == Sent(4, 4)
+    assert len(attempts()) == len(hooks.heard) == 4
+
+
+def test_the_chores_send_what_is_due(endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast) -> None:
+    job_in("completed", cast.acme)
+    told = [chore.do(lambda: True) for chore in CHORES if "webhooks" in chore.name]
+    assert told == [
+        "Made 1 attempts to call webhooks, 1 of them answered well.",
+        "Forgot 0 old messages to webhooks.",
+    ]
 
 
 # --- again and again ---------------------------------------------------------------------------------------------

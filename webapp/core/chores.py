@@ -35,7 +35,7 @@ def _judge_the_silent(go_on: GoOn) -> str:
 
 def _send_webhooks(go_on: GoOn) -> str:
     sent = sending.send_due(go_on)
-    return f"Sent {sent.attempts} messages to webhooks, {sent.delivered} of them delivered."
+    return f"Made {sent.attempts} attempts to call webhooks, {sent.delivered} of them answered well."
 
 
 def _forget_webhooks(go_on: GoOn) -> str:

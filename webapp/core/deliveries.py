@@ -205,11 +205,7 @@ def _again(
         )
         count = len(updated.all())
         if count:
-            resource = f"webhook:{endpoint_id}"
-            detail = detail | {"count": count}
-            audit.record(
-                session, "webhook.redelivered", resource, by=by, workspace_id=member.workspace_id, detail=detail
-            )
+            _record(session, member, "redelivered", endpoint_id, by, detail | {"count": count})
     return count
 
 
@@ -221,6 +217,19 @@ def ping(member: Membership, endpoint_id: uuid.UUID, *, by: Actor) -> None:
     with writing() as session:
         _require_enabled(webhooks.locked(session, endpoint_id, member.workspace_id))
         session.execute(sa.insert(_DELIVERIES), [_row(endpoint_id, PING, _body(PING, now, data), now)])
+        _record(session, member, "pinged", endpoint_id, by)
+
+
+def _record(
+    session: Session,
+    member: Membership,
+    verb: str,
+    endpoint_id: uuid.UUID,
+    by: Actor,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    resource = f"webhook:{endpoint_id}"
+    audit.record(session, f"webhook.{verb}", resource, by=by, workspace_id=member.workspace_id, detail=detail)
 
 
 def _require_enabled(endpoint: WebhookEndpoint) -> None:

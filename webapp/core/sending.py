@@ -47,6 +47,8 @@ CLAIM = timedelta(minutes=2)
 AT_ONCE = 16
 AT_ONCE_FOR_ONE = 4
 """POSTs under way in one process: for all endpoints, and for one that answers well; a failing one gets one."""
+LOOK_AGAIN = 1.0
+"""Seconds after which it is looked for what is due, though all that is under way still waits for an answer."""
 GONE = 410
 
 _DELIVERIES = Base.metadata.tables[WebhookDelivery.__tablename__]
@@ -92,7 +94,7 @@ def send_due(go_on: Callable[[], bool]) -> Sent:
             under_way |= {posts.submit(_post, line, claimed): claimed for claimed in claims}
             if not under_way:
                 return Sent(attempts, delivered)
-            for done in wait(under_way, return_when=FIRST_COMPLETED).done:
+            for done in wait(under_way, LOOK_AGAIN, FIRST_COMPLETED).done:
                 answer = done.result()
                 _record(under_way.pop(done), answer)
                 attempts, delivered = attempts + 1, delivered + answer.is_delivered
