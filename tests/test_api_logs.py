@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 
 from tests.conftest import OPERATOR, Cast, Clock, StartServer, job_in
 from tests.runner import Runner
-from webapp.api.schemas import moment
 from webapp.core import jobs, logs
+from webapp.core.record import moment
 
 UNKNOWN = "01a20b7b-650a-7316-8168-f59ca773e1a3"
 """The id of no job."""

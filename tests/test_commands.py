@@ -240,8 +240,8 @@ def test_maintain_once_fails_what_ran_too_long(app: Flask, clock: Clock) -> None
         job_id = jobs.enqueue_job("chore", None, max_duration=10)
         jobs.update_job_status(job_id, status=JobStatus.RUNNING)
     clock.advance(seconds=11)
-    assert told(app, "maintain", "once") == "Failed 1 timed out and 0 lost jobs.\n"
-    assert told(app, "maintain", "once") == "Failed 0 timed out and 0 lost jobs.\n"
+    assert "Failed 1 timed out and 0 lost jobs.\n" in told(app, "maintain", "once")
+    assert "Failed 0 timed out and 0 lost jobs.\n" in told(app, "maintain", "once")
 
 
 def test_the_chores_outlive_a_database_that_is_away_and_say_so_once(

@@ -26,7 +26,13 @@ DATABASE_IN_MEMORY = (
 DATABASE_OF_ANOTHER_KIND = "DATABASE_URL must name a SQLite or a PostgreSQL database."
 HOST_IS = "HOST must be a name or an address like 127.0.0.1 or ::1, without brackets or a port."
 PUBLIC_URL_IS = "PUBLIC_URL must be an address like https://jobs.example.com."
-NUMBERS = {"PORT": (1, 65535), "WORKERS": (1, 1000), "THREADS": (1, 1000), "TRUSTED_PROXIES": (0, 10)}
+NUMBERS = {
+    "PORT": (1, 65535),
+    "WORKERS": (1, 1000),
+    "THREADS": (1, 1000),
+    "TRUSTED_PROXIES": (0, 10),
+    "WEBHOOK_ALLOW_PRIVATE": (0, 1),
+}
 
 
 def given(environ: Mapping[str, str], instance: Path = Path("nowhere")) -> dict[str, Any]:
@@ -51,6 +57,7 @@ def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict
     names = ("HOST", "PORT", "WORKERS", "THREADS", "TRUSTED_PROXIES")
     assert [chosen[name] for name in names] == ["127.0.0.1", 8000, 1, 8, 0]
     assert chosen["SESSION_COOKIE_SECURE"] is False
+    assert chosen["WEBHOOK_ALLOW_PRIVATE"] is False
 
 
 # --- the database ------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from webapp import api, cli, dashboard, errors
 from webapp.config import settings
 from webapp.core.database import prepare_engine
+from webapp.core.outbound import Outbound
 from webapp.extensions import csrf, db, htmx, migrate
 
 __version__ = "0.1.0"
@@ -44,6 +45,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
     migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
     csrf.init_app(app)
     htmx.init_app(app)
+    app.extensions["outbound"] = Outbound(f"Callboard/{__version__}", app.config["WEBHOOK_ALLOW_PRIVATE"])
 
     dashboard.register(app)
     api.register(app)

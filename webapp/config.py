@@ -113,6 +113,7 @@ def settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "WORKERS": _whole_number(environ, "WORKERS", 1, 1, 1000),
         "THREADS": threads,
         "TRUSTED_PROXIES": _whole_number(environ, "TRUSTED_PROXIES", 0, 0, 10),
+        "WEBHOOK_ALLOW_PRIVATE": bool(_whole_number(environ, "WEBHOOK_ALLOW_PRIVATE", 0, 0, 1)),
         "MAX_CONTENT_LENGTH": 1024 * 1024,
         "SESSION_COOKIE_NAME": "callboard",
         "SESSION_COOKIE_SECURE": urlsplit(public_url).scheme == "https",

@@ -1,14 +1,23 @@
 """The extensions, made bare here and bound to the app in ``create_app``."""
 
+from typing import cast
+
+from flask import current_app
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from htmx_flask import Htmx
 
 from webapp.core.models import Base
+from webapp.core.outbound import Outbound
 
 # Objects stay loaded after a commit: a verb commits once, at its end, and hands its result to a door.
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
 migrate = Migrate()
 csrf = CSRFProtect()
 htmx = Htmx()
+
+
+def outbound() -> Outbound:
+    """How this app calls others, by its settings."""
+    return cast(Outbound, current_app.extensions["outbound"])

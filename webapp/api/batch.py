@@ -9,10 +9,10 @@ from webapp.api.authentication import needs
 from webapp.api.blueprint import api
 from webapp.api.body import read_object
 from webapp.api.problems import document
-from webapp.api.schemas import job_json
 from webapp.core import jobs
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
 from webapp.core.models import JobRun, Scope
+from webapp.core.record import job_json
 from webapp.core.reports import Batch, BatchedReport
 
 Answer = JobRun | NotFound | Refused | Invalid

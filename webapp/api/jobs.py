@@ -8,11 +8,12 @@ from flask import Response, g, jsonify, request, url_for
 from webapp.api.authentication import needs
 from webapp.api.blueprint import api
 from webapp.api.body import read_object
-from webapp.api.schemas import ListQuery, event_json, job_json
+from webapp.api.schemas import ListQuery, event_json
 from webapp.core import job_list, jobs
 from webapp.core.idempotency import Once
 from webapp.core.job_list import JobFilter
 from webapp.core.models import JobRun, Scope
+from webapp.core.record import job_json
 from webapp.core.reports import NewJob, Report
 
 LARGE = ("payload", "result")

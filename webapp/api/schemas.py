@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field
@@ -13,26 +12,11 @@ from webapp.core.errors import Fault, Invalid
 from webapp.core.job_list import JobFilter
 from webapp.core.lifecycle import JobStatus
 from webapp.core.logs import Lines
-from webapp.core.models import JOB_FIELDS, JobEvent, JobRun
+from webapp.core.models import JobEvent
+from webapp.core.record import moment
 from webapp.core.reports import Body, Moment, Tag, TypeName
 
 NO_PARAMETER = "There is no such parameter."
-
-
-def moment(at: datetime) -> str:
-    """ISO 8601 in UTC, to the microsecond, with ``Z``."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at.year >= 1000 else f"{at.isoformat()[:-6]}Z"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return moment(value)
-    return str(value) if isinstance(value, uuid.UUID) else value
-
-
-def job_json(job: JobRun, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The record as JSON. ``without`` names the large fields that an answer leaves out."""
-    return {name: _plain(getattr(job, name)) for name in JOB_FIELDS if name not in without}
 
 
 def event_json(number: int, event: JobEvent) -> dict[str, Any]:

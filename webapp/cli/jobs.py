@@ -2,14 +2,13 @@
 
 import json
 import uuid
-from datetime import datetime
 from typing import Any
 
 import click
 
 from webapp.cli.refusals import NounGroup
 from webapp.core import jobs, workspaces
-from webapp.core.models import JOB_FIELDS, JobRun
+from webapp.core.record import job_json
 
 group = NounGroup("jobs", help="Jobs: enqueue, show, cancel.")
 
@@ -46,7 +45,7 @@ def enqueue(type: str, slug: str | None, **fields: Any) -> None:
 @click.argument("id", type=click.UUID)
 def show(id: uuid.UUID) -> None:
     """Print a job as JSON."""
-    click.echo(_as_json(jobs.get_job_status(id)))
+    click.echo(json.dumps(job_json(jobs.get_job_status(id)), ensure_ascii=False, indent=2))
 
 
 @group.command()
@@ -55,11 +54,3 @@ def cancel(id: uuid.UUID) -> None:
     """Cancel a job; its runner hears of it when it next reports."""
     job = jobs.cancel_job(id)
     click.echo(f"The job {job.id} is canceled.")
-
-
-def _as_json(job: JobRun) -> str:
-    return json.dumps({name: getattr(job, name) for name in JOB_FIELDS}, default=_plain, ensure_ascii=False, indent=2)
-
-
-def _plain(value: object) -> str:
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from webapp.core import liveness, retention
+from webapp.core import deliveries, liveness, retention, sending
 
 GoOn = Callable[[], bool]
 """Whether there is time for another piece. False ends the chore where it stands; the next time takes it up."""
@@ -37,7 +37,23 @@ def _delete_the_old(go_on: GoOn) -> str:
     return f"Deleted {retention.sweep(go_on)} jobs that are older than their workspace keeps them."
 
 
+def _send_webhooks(go_on: GoOn) -> str:
+    sent = sending.send_due(go_on)
+    return f"Made {sent.attempts} attempts to call webhooks, {sent.delivered} of them answered well."
+
+
+def _forget_webhooks(go_on: GoOn) -> str:
+    forgotten = 0
+    while page := deliveries.sweep_page():
+        forgotten += page
+        if not go_on():
+            break
+    return f"Forgot {forgotten} old messages to webhooks."
+
+
 CHORES = (
     Chore("liveness", timedelta(seconds=5), _judge_the_silent),
     Chore("retention", timedelta(minutes=15), _delete_the_old),
+    Chore("webhooks", timedelta(seconds=2), _send_webhooks),
+    Chore("old-webhooks", timedelta(hours=1), _forget_webhooks),
 )

@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
-from webapp.core import audit, clock, idempotency, judgement, limits
+from webapp.core import audit, clock, deliveries, idempotency, judgement, limits
 from webapp.core.audit import SYSTEM, Actor
 from webapp.core.database import one_read, one_write, writing
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
@@ -432,7 +432,7 @@ def _conditional_update(statuses: frozenset[JobStatus], fields: frozenset[str], 
 
 
 def _tell(session: Session, told: Sequence[tuple[JobRun, News]], by: Actor) -> None:
-    """Write lines of history, in the transaction of what they tell."""
+    """Write lines of history, in the transaction of what they tell, and put down for whom they are news."""
     if told:
         session.execute(
             sa.insert(_EVENTS),
@@ -449,6 +449,7 @@ def _tell(session: Session, told: Sequence[tuple[JobRun, News]], by: Actor) -> N
                 for job, news in told
             ],
         )
+        deliveries.announce(session, told)
 
 
 def _loaded(found: Mapping[str, Any] | Row[Any]) -> JobRun:

@@ -14,9 +14,10 @@ from webapp.dashboard import (
     settings_limits,
     settings_retention,
     sign_in,
+    webhooks,
 )
 
-__all__ = ["connect", "jobs", "register", "settings", "settings_limits", "settings_retention"]
+__all__ = ["connect", "jobs", "register", "settings", "settings_limits", "settings_retention", "webhooks"]
 
 
 def register(app: Flask) -> None:

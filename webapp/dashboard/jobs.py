@@ -16,7 +16,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 import webapp
-from webapp.core import audit, job_list, jobs, logs
+from webapp.core import audit, job_list, jobs, logs, webhooks
 from webapp.core.job_list import COUNT_CAP, Count, JobFilter
 from webapp.core.jobs import CancelOutcome
 from webapp.core.lifecycle import JobStatus
@@ -80,7 +80,8 @@ def job_list_page() -> str:
     counts = job_list.counts(g.workspace.id, asked.filter)
     etag = _list_etag(asked, counts)
     types = job_list.types(g.workspace.id)
-    return render_template("jobs/list.html", types=types, etag=etag, **_listed(asked, counts))
+    given_up = webhooks.disabled(g.workspace.id) if g.membership.role.can_manage else ()
+    return render_template("jobs/list.html", types=types, etag=etag, given_up=given_up, **_listed(asked, counts))
 
 
 @workspace.get("/jobs/table")

@@ -16,6 +16,7 @@ SECTIONS = (
     ("workspace.general", "General"),
     ("workspace.time_limits", "Time limits"),
     ("workspace.retained", "Retention"),
+    ("workspace.webhooks", "Webhooks"),
 )
 """The sub-navigation: the endpoint of each page of settings, and what it is called."""
 

@@ -8,7 +8,7 @@ from webapp.core.models.jobs import JOB_FIELDS, CancelStory, JobEvent, JobRun, J
 from webapp.core.models.logs import LogLevel, LogLine, LogTail
 from webapp.core.models.people import BrowserSession, LoginFailure, User
 from webapp.core.models.tokens import ApiToken, Scope
-from webapp.core.models.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from webapp.core.models.webhooks import DeliveryState, WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from webapp.core.models.workspaces import Membership, Role, Workspace
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Base",
     "BrowserSession",
     "CancelStory",
+    "DeliveryState",
     "IdempotencyKey",
     "JobEvent",
     "JobRun",
@@ -37,6 +38,7 @@ __all__ = [
     "WebhookAttempt",
     "WebhookDelivery",
     "WebhookEndpoint",
+    "WebhookEvent",
     "Workspace",
     "first_id",
     "new_id",

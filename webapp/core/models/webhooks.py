@@ -2,11 +2,29 @@
 
 import uuid
 from datetime import datetime
+from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.core.models.base import Base
+
+
+class WebhookEvent(StrEnum):
+    """What an endpoint may be told of. ``LOST`` is told instead of ``FAILED`` when the board found a job lost."""
+
+    COMPLETED = "job.completed"
+    FAILED = "job.failed"
+    CANCELED = "job.canceled"
+    LOST = "job.lost"
+
+
+class DeliveryState(StrEnum):
+    """How far a message has come. One that failed is not tried again unless somebody asks for it."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    FAILED = "failed"
 
 
 class WebhookEndpoint(Base):
@@ -34,7 +52,7 @@ class WebhookDelivery(Base):
     """One message to one endpoint, written in the transaction that changed the job, and sent by the chores.
 
     ``body`` is the text that is signed and sent, the same at every attempt. ``due_at`` is when to try next; null when
-    it was delivered or given up.
+    it was delivered or given up. ``attempts`` counts from the beginning again when somebody has it sent again.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -57,6 +75,12 @@ class WebhookDelivery(Base):
     attempts: Mapped[int]
     due_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
+
+    @property
+    def state(self) -> DeliveryState:
+        if self.due_at is not None:
+            return DeliveryState.WAITING
+        return DeliveryState.DELIVERED if self.delivered_at is not None else DeliveryState.FAILED
 
 
 class WebhookAttempt(Base):

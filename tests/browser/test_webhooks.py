@@ -1,0 +1,117 @@
+"""The pages of webhooks in a browser: axe finds nothing, no page is too wide, and scripts are not needed."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.test_accessibility import assert_clean, engine_name, themed
+from tests.conftest import OPERATOR, PASSWORD, Cast, dispose, job_in
+from tests.receiver import Receiver, receiver
+from tests.test_webhooks import EVERYTHING, make_app
+from webapp.core import sending, webhooks, workspaces
+
+__all__ = ["engine_name", "themed"]
+
+LONG = "/hooks/" + "a-token-without-end" * 20
+
+
+@pytest.fixture
+def app(url: str) -> Iterator[Flask]:
+    app = make_app(url)
+    yield app
+    dispose(app)
+
+
+@pytest.fixture
+def hooks() -> Iterator[Receiver]:
+    with receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def failing(app: Flask, cast: Cast, hooks: Receiver) -> uuid.UUID:
+    """An endpoint with a message delivered, and one that waits after an answer of one long word."""
+    with app.app_context():
+        ada = workspaces.membership("acme", cast.ada.id)
+        endpoint = webhooks.create(ada, f"http://127.0.0.1:{hooks.port}{LONG}", EVERYTHING, by=OPERATOR)
+        job_in("completed", cast.acme)
+        sending.send_due(lambda: True)
+        hooks.status, hooks.answer = 500, b"x" * 3000
+        job_in("lost", cast.acme)
+        sending.send_due(lambda: True)
+    return endpoint.id
+
+
+@pytest.fixture
+def disabled(app: Flask, failing: uuid.UUID, hooks: Receiver, cast: Cast) -> uuid.UUID:
+    """The same endpoint after it said that it is gone."""
+    hooks.status = 410
+    with app.app_context():
+        job_in("canceled", cast.acme)
+        sending.send_due(lambda: True)
+    return failing
+
+
+def unfold(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('details:not(.menu)').forEach((one) => one.open = true)")
+
+
+def test_the_list_empty_and_with_a_fault(themed: Page) -> None:
+    themed.goto("/w/acme/settings/webhooks")
+    assert_clean(themed)
+    themed.fill("#url", "http://10.0.0.1/")
+    for box in themed.locator("[name=events]").all():
+        box.uncheck()
+    themed.get_by_role("button", name="Create the webhook").click()
+    expect(themed.locator("#url-wrong")).to_contain_text("private network")
+    expect(themed.locator("#events-wrong")).to_be_visible()
+    assert_clean(themed)
+
+
+def test_a_webhook_and_its_messages(themed: Page, failing: uuid.UUID) -> None:
+    for address in ("", f"/{failing}", f"/{failing}/delete"):
+        themed.goto(f"/w/acme/settings/webhooks{address}")
+        unfold(themed)
+        assert_clean(themed)
+
+
+def test_a_disabled_webhook_and_the_notice_of_it(themed: Page, disabled: uuid.UUID) -> None:
+    for address in ("/w/acme/jobs", f"/w/acme/settings/webhooks/{disabled}"):
+        themed.goto(address)
+        expect(themed.locator(".notice")).to_be_visible()
+        assert_clean(themed)
+
+
+@pytest.mark.parametrize("width", [360, 800, 1280])
+def test_long_words_do_not_push_a_page_of_webhooks_out_of_the_window(
+    page: Page, disabled: uuid.UUID, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 740})
+    settings = "/w/acme/settings/webhooks"
+    for address in ("/w/acme/jobs", settings, f"{settings}/{disabled}", f"{settings}/{disabled}/delete"):
+        page.goto(address)
+        unfold(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+
+
+def test_without_scripts_a_webhook_is_made_tried_and_deleted(
+    address: str, browser: Browser, cast: Cast, hooks: Receiver
+) -> None:
+    with browser.new_context(base_url=address, java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto("/login")
+        page.fill("#email", "ada@example.com")
+        page.fill("#password", PASSWORD)
+        page.click("button.primary")
+        page.goto("/w/acme/settings/webhooks")
+        page.fill("#url", "https://hooks.example.com/in")
+        page.get_by_role("button", name="Create the webhook").click()
+        expect(page.locator(".flash")).to_contain_text("The webhook is there.")
+        page.get_by_role("button", name="Send a test message").click()
+        expect(page.locator(".hooks")).to_contain_text("ping")
+        page.get_by_role("link", name="Delete this webhook").click()
+        page.get_by_role("button", name="Delete the webhook").click()
+        expect(page.locator(".flash")).to_contain_text("deleted")

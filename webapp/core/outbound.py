@@ -1,0 +1,237 @@
+"""One POST to an address that somebody typed in: never into the board's own network, never for longer than agreed.
+
+Whoever may set a webhook could otherwise reach through the board what only the board can reach. A name is looked up
+here, once, at the moment of connecting; every address it has must be public, and the connection goes to an address
+that was checked, so that a name which changes its mind gains nothing. Redirects are not followed, proxies of the
+environment are not asked. httpcore is the lower half of httpx: it does nothing of the kind by itself.
+"""
+
+import re
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+
+TIME_OUT = 10.0
+"""Seconds for one POST in all: looking up the name, connecting, sending, and the answer's first lines."""
+ANSWER_LIMIT = 2048
+"""Bytes that are kept of an answer."""
+_PIECE = 16 * 1024
+"""Bytes sent between two looks at the clock."""
+
+# Each carries an IPv4 address in some of its bits, which whoever translates it would reach.
+_NAT64 = IPv6Network("64:ff9b::/96")
+_IPV4_COMPATIBLE = IPv6Network("::/96")
+# What the library, in some version of Python that we run on, takes for public.
+_NEVER_PUBLIC = tuple(map(IPv6Network, ("64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16", "fec0::/10")))
+_RELAYS = IPv4Address("192.88.99.0"), IPv4Address("192.88.99.255")
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address belongs to the open internet, and so does any IPv4 address that it carries inside."""
+    if isinstance(address, IPv6Address):
+        inner = _carried(address)
+        if inner is not None:
+            return is_public(inner)
+        if any(address in network for network in _NEVER_PUBLIC):
+            return False
+    elif _RELAYS[0] <= address <= _RELAYS[1]:
+        return False
+    special = address.is_multicast or address.is_reserved or address.is_unspecified or address.is_link_local
+    return address.is_global and not (special or address.is_private or address.is_loopback)
+
+
+def _carried(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address inside a mapped, compatible, NAT64 or 6to4 address."""
+    if address in _NAT64 or address in _IPV4_COMPATIBLE:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour
+
+
+class NotPublic(Exception):
+    """The address leads into a network that is not open to everybody."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a POST came to: a status and the beginning of the answer, or an error; ``duration`` is milliseconds."""
+
+    status: int | None
+    text: str | None
+    error: str | None
+    duration: int
+
+    @property
+    def is_delivered(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass(frozen=True)
+class Outbound:
+    """How this board calls others: under which name, and whether also inside its own network."""
+
+    user_agent: str
+    allow_private: bool
+
+    def allows(self, host: str) -> bool:
+        """Whether a host may be called as far as its text alone tells; a name is only known when it is called."""
+        try:
+            return self.allow_private or is_public(ip_address(host))
+        except ValueError:
+            return host.lower().rstrip(".") != "localhost" or self.allow_private
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send ``body`` once. Whatever goes wrong on the way is told in the answer, never raised."""
+        began = time.monotonic()
+        status = text = error = None
+        try:
+            status, text = self._post(url, body, headers, _Deadline(began + TIME_OUT))
+        except NotPublic:
+            error = "The address leads into a network that is not public. The administrator may allow that."
+        except httpcore.TimeoutException:
+            error = f"No answer within {TIME_OUT:.0f} s."
+        except socket.gaierror:
+            error = "There is no such host."
+        except (httpcore.ConnectError, OSError) as failure:
+            error = f"No connection: {_reason(failure)}."
+        except (httpcore.NetworkError, httpcore.ProtocolError) as failure:
+            error = f"The connection broke off: {_reason(failure)}."
+        except Exception as failure:
+            # An address that no check foresaw must not stop the messages to all the others.
+            error = f"It could not be sent: {_reason(failure)}."
+        return Answer(status, text, error, round((time.monotonic() - began) * 1000))
+
+    def _post(self, url: str, body: bytes, headers: Mapping[str, str], deadline: "_Deadline") -> tuple[int, str]:
+        parts = urlsplit(url)
+        sent = {
+            "Host": parts.netloc,
+            "User-Agent": self.user_agent,
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        } | dict(headers)
+        line = _Line(deadline, self.allow_private)
+        with (
+            httpcore.ConnectionPool(_trust() if parts.scheme == "https" else None, network_backend=line) as pool,
+            pool.stream("POST", url, headers=list(sent.items()), content=body) as response,
+        ):
+            return response.status, _beginning(response)
+
+
+def _reason(failure: Exception) -> str:
+    text = re.sub(r"^\[[^]]*\] ", "", str(failure).strip()).rstrip(".") or type(failure).__name__
+    return text.replace("\0", "\ufffd")[:300]
+
+
+def _beginning(response: httpcore.Response) -> str:
+    """The first bytes of an answer as text. Its status stands, whatever becomes of the rest."""
+    kept = b""
+    with suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
+        for piece in response.iter_stream():
+            kept += piece
+            if len(kept) >= ANSWER_LIMIT:
+                break
+    return kept[:ANSWER_LIMIT].decode(errors="replace").replace("\0", "\ufffd")
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """The authorities of the system and of Mozilla; reading them takes longer than a POST."""
+    return httpcore.default_ssl_context()
+
+
+# --- the line: checked addresses, and one deadline for everything ------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Deadline:
+    """The end of a POST's time, on the monotonic clock."""
+
+    at: float
+
+    @property
+    def left(self) -> float:
+        """Seconds that remain. Raises ``ConnectTimeout`` when there are none."""
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise httpcore.ConnectTimeout
+        return left
+
+
+def addresses_of(host: str, port: int) -> Sequence[str]:
+    """Every address of a host, as numbers. Raises ``gaierror``. How long it takes, the system's resolver decides."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class _Line(httpcore.NetworkBackend):
+    """Connects to checked addresses only."""
+
+    def __init__(self, deadline: _Deadline, allow_private: bool) -> None:
+        self._deadline = deadline
+        self._allow_private = allow_private
+        self._plain = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        addresses = addresses_of(host, port)
+        if not self._allow_private and not all(is_public(ip_address(address)) for address in addresses):
+            raise NotPublic
+        for position, address in enumerate(addresses, 1):
+            # An address that does not answer must leave time for the next.
+            share = self._deadline.left / (len(addresses) - position + 1)
+            try:
+                return _TimedStream(self._plain.connect_tcp(address, port, timeout=share), self._deadline)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if position == len(addresses):
+                    raise
+        raise socket.gaierror
+
+    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        raise NotPublic
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A stream of which every step ends by the deadline: a peer that drips byte after byte gains no time."""
+
+    def __init__(self, inner: httpcore.NetworkStream, deadline: _Deadline) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._deadline.left)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), _PIECE):
+            self._inner.write(buffer[start : start + _PIECE], self._deadline.left)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        try:
+            inner = self._inner.start_tls(ssl_context, server_hostname, self._deadline.left)
+        except BaseException:
+            # Nobody else knows of it yet.
+            self._inner.close()
+            raise
+        return _TimedStream(inner, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
