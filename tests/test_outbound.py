@@ -254,6 +254,7 @@ def test_an_answer_without_end_is_read_only_as_far_as_it_is_kept() -> None:
     with talking(talk) as port:
         answer = FREE.post(f"http://127.0.0.1:{port}/", b"{}", {})
     assert (answer.status, answer.text) == (200, "x" * outbound.ANSWER_LIMIT)
+    assert answer.duration < 5000
 
 
 @pytest.mark.parametrize("said", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 999999 no\r\n\r\n"])

@@ -76,35 +76,42 @@ def kept(app: Flask, cast: Cast) -> list[WebhookEndpoint]:
 # --- who may -----------------------------------------------------------------------------------------------------
 
 
-def addresses(endpoint: WebhookEndpoint) -> list[tuple[str, str]]:
-    here, message = page_of(endpoint), f"{page_of(endpoint)}/deliveries/{uuid.uuid4()}"
+@pytest.fixture
+def addresses(app: Flask, endpoint: WebhookEndpoint, job_ends: Callable[[str], uuid.UUID]) -> list[tuple[str, str]]:
+    """The method and the address of every page and form, of a webhook and a message that exist."""
+    job_ends("completed")
+    with app.app_context():
+        [sent] = outbox()
+    here, message = page_of(endpoint), f"{page_of(endpoint)}/deliveries/{sent.id}"
     pages = [PAGES, here, f"{here}/delete", f"{message}/body"]
     forms = [PAGES, here, *(f"{here}/{act}" for act in ("enable", "ping", "again", "delete")), f"{message}/again"]
     return [("GET", page) for page in pages] + [("POST", form) for form in forms]
 
 
 def test_a_member_is_refused_on_every_page_and_form_and_learns_nothing(
-    app: Flask, client: FlaskClient, cast: Cast, endpoint: WebhookEndpoint
+    app: Flask, client: FlaskClient, cast: Cast, endpoint: WebhookEndpoint, addresses: list[tuple[str, str]]
 ) -> None:
     sign_in(client, "ben@example.com")
-    for method, address in addresses(endpoint):
+    for method, address in addresses:
         answer = client.get(address) if method == "GET" else post(client, address)
         assert answer.status_code == 403, (method, address)
         assert endpoint.secret not in answer.text
     assert [one.id for one in kept(app, cast)] == [endpoint.id]
 
 
-def test_a_stranger_finds_nothing_at_any_address(client: FlaskClient, cast: Cast, endpoint: WebhookEndpoint) -> None:
+def test_a_stranger_finds_nothing_at_any_address(
+    app: Flask, client: FlaskClient, cast: Cast, addresses: list[tuple[str, str]]
+) -> None:
     sign_in(client, "cleo@example.com")
     token = csrf_token(client.get("/w/other/jobs").text)
-    for method, address in addresses(endpoint):
-        answer = client.open(address, method=method, data={"csrf_token": token})
-        assert answer.status_code == 404, (method, address)
-    elsewhere = addresses(endpoint)[1:2] + addresses(endpoint)[5:]
-    for method, address in elsewhere:
-        answer = client.open(address.replace("acme", "other"), method=method, data={"csrf_token": token})
-        assert answer.status_code in (404, 422), (method, address)
-        assert endpoint.secret not in answer.text
+    form = {"csrf_token": token, "url": "https://evil.example", "events": ["job.lost"], "since": "2026-01-01T00:00"}
+    for method, address in addresses:
+        assert client.open(address, method=method, data=form).status_code == 404, (method, address)
+        if address != PAGES:
+            through_hers = address.replace("acme", "other")
+            assert client.open(through_hers, method=method, data=form).status_code == 404, (method, through_hers)
+    [untouched] = kept(app, cast)
+    assert untouched.url != form["url"]
 
 
 @pytest.mark.parametrize("act", ["", "/enable", "/ping", "/again", "/delete"])

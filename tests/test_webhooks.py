@@ -22,7 +22,10 @@ from webapp import create_app
 from webapp.core import deliveries, jobs, sending, webhooks, workspaces
 from webapp.core.audit import SYSTEM
 from webapp.core.chores import CHORES
+from webapp.core.database import writing
 from webapp.core.errors import Forbidden, Invalid, NotFound, Refused
+from webapp.core.judgement import News
+from webapp.core.lifecycle import EventKind, JobStatus
 from webapp.core.models import (
     AuditEntry,
     DeliveryState,
@@ -362,6 +365,20 @@ def test_deleting_a_webhook_at_the_moment_a_job_ends_harms_neither(
     assert outbox() == []
 
 
+def test_what_is_told_of_two_workspaces_reaches_each_its_own(ada: Membership, cast: Cast) -> None:
+    cleo = workspaces.membership("other", cast.cleo.id)
+    ours = webhooks.create(ada, "https://one.example", EVERYTHING, by=OPERATOR)
+    theirs = webhooks.create(cleo, "https://two.example", EVERYTHING, by=OPERATOR)
+    ends = [job_in("running", workspace) for workspace in (cast.acme, cast.other)]
+    told = [(job, News(EventKind.MOVED, job.created_at, to=JobStatus.COMPLETED)) for job in ends]
+    with writing() as session:
+        deliveries.announce(session, told)
+    assert {(message.endpoint_id, message.job_id) for message in outbox()} == {
+        (ours.id, ends[0].id),
+        (theirs.id, ends[1].id),
+    }
+
+
 # --- what is sent ------------------------------------------------------------------------------------------------
 
 
@@ -437,27 +454,40 @@ def test_a_ping_is_signed_and_sent_whatever_the_endpoint_listens_to(ada: Members
     assert len(audited("pinged")) == 1
 
 
-def test_an_endpoint_that_hangs_does_not_hold_up_the_others(
-    ada: Membership, hooks: Receiver, cast: Cast, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(("failing", "first"), [(False, sending.AT_ONCE_FOR_ONE), (True, 1)])
+def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_one_has_one(
+    failing: bool,
+    first: int,
+    ada: Membership,
+    hooks: Receiver,
+    cast: Cast,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    called: list[str] = []
+    post = Outbound.post
+
+    def watched(self: Outbound, url: str, *rest: Any) -> Any:
+        called.append(url)
+        return post(self, url, *rest)
+
     with receiver() as slow:
-        slow.delay = 0.5
-        webhooks.create(ada, slow.url, EVERYTHING, by=OPERATOR)
-        webhooks.create(ada, hooks.url, EVERYTHING, by=OPERATOR)
-        for _ in range(12):
+        busy = webhooks.create(ada, slow.url, ["job.completed"], by=OPERATOR)
+        webhooks.create(ada, hooks.url, ["job.canceled"], by=OPERATOR)
+        if failing:
+            slow.status = 500
+            deliveries.ping(ada, busy.id, by=OPERATOR)
+            send()
+            slow.status = 200
+        for _ in range(sending.AT_ONCE + 2):
             job_in("completed", cast.acme)
-        held_up: list[int] = []
-        post = Outbound.post
-
-        def watched(self: Outbound, url: str, *rest: Any) -> Any:
-            if url == hooks.url:
-                held_up.append(len(slow.heard))
-            return post(self, url, *rest)
-
+        job_in("canceled", cast.acme)
+        slow.delay = 0.2
         monkeypatch.setattr(Outbound, "post", watched)
-        assert send() == Sent(24, 24)
-        # When the last message left for the quick one, the slow one was still busy with its first.
-        assert held_up[-1] <= sending.AT_ONCE_FOR_ONE
+        assert send() == Sent(sending.AT_ONCE + 3, sending.AT_ONCE + 3)
+    assert called.index(hooks.url) <= first
+    assert called[:first] == [slow.url] * first or failing
 
 
 def test_what_comes_due_while_another_endpoint_hangs_is_sent_at_once(

@@ -107,8 +107,16 @@ def send_due(go_on: Callable[[], bool]) -> Sent:
 def _claim_some(under_way: Sequence[_Claimed]) -> list[_Claimed]:
     """As many due attempts as may be begun now, each claimed."""
     busy = Counter(claimed.endpoint_id for claimed in under_way)
+    claims: list[_Claimed] = []
+    while more := _claim_page(AT_ONCE - len(under_way) - len(claims), busy):
+        claims += more
+    return claims
+
+
+def _claim_page(limit: int, busy: Counter[uuid.UUID]) -> list[_Claimed]:
+    """Claim some of the longest due. ``busy`` counts what is under way for each endpoint, and here grows with it."""
     claims = []
-    for row in _due(AT_ONCE - len(under_way), busy):
+    for row in _due(limit, busy):
         room = 1 if row.failing_since else AT_ONCE_FOR_ONE
         if busy[row.endpoint_id] < room and (claimed := _claim(row)):
             busy[row.endpoint_id] += 1
@@ -117,27 +125,21 @@ def _claim_some(under_way: Sequence[_Claimed]) -> list[_Claimed]:
 
 
 def _due(limit: int, busy: Counter[uuid.UUID]) -> Sequence[Any]:
-    """What is due, the longest first; nothing of an endpoint that has as much under way as it may."""
+    """What is due, the longest first; nothing of an endpoint that has as much under way as it may.
+
+    So one endpoint with a long queue, or one that hangs, does not hide the others.
+    """
     if limit <= 0:
         return ()
     full = sa.or_(
         _endpoint.id.in_([endpoint_id for endpoint_id, count in busy.items() if count >= AT_ONCE_FOR_ONE]),
         sa.and_(_endpoint.id.in_(list(busy)), _endpoint.failing_since.is_not(None)),
     )
-    rank = sa.func.row_number().over(partition_by=_delivery.endpoint_id, order_by=(_delivery.due_at, _delivery.id))
-    due = (
-        sa.select(_delivery.id, rank.label("rank"))
-        .join(_ENDPOINTS, _endpoint.id == _delivery.endpoint_id)
-        .where(_delivery.due_at <= clock.now(), _endpoint.disabled_at.is_(None), sa.not_(full))
-        .subquery()
-    )
     columns = (_delivery.id, _delivery.endpoint_id, _delivery.attempts, _delivery.due_at, _delivery.body)
     query = (
         sa.select(*columns, _endpoint.url, _endpoint.secret, _endpoint.failing_since)
-        .join(due, due.c.id == _delivery.id)
         .join(_ENDPOINTS, _endpoint.id == _delivery.endpoint_id)
-        # One endpoint with a long queue must not hide the others.
-        .where(due.c.rank <= AT_ONCE_FOR_ONE)
+        .where(_delivery.due_at <= clock.now(), _endpoint.disabled_at.is_(None), sa.not_(full))
         .order_by(_delivery.due_at, _delivery.id)
         .limit(limit)
     )
@@ -148,7 +150,7 @@ def _due(limit: int, busy: Counter[uuid.UUID]) -> Sequence[Any]:
 def _claim(row: sa.Row[Any]) -> _Claimed | None:
     """Take an attempt for ourselves. Null when another process has taken it since it was read."""
     now = clock.now()
-    unchanged = sa.and_(_delivery.id == row.id, _delivery.due_at == row.due_at, _delivery.attempts == row.attempts)
+    unchanged = sa.and_(_delivery.id == row.id, _delivery.due_at == row.due_at)
     statement = sa.update(_DELIVERIES).where(unchanged).values(due_at=now + CLAIM, attempts=row.attempts + 1)
     with one_write() as connection:
         if connection.execute(statement.returning(_delivery.id)).first() is None:
