@@ -278,3 +278,16 @@ def test_an_address_that_no_check_foresaw_is_an_error_and_no_exception() -> None
     answer = FREE.post("gopher://127.0.0.1/", b"{}", {})
     assert answer.error is not None
     assert answer.error.startswith("It could not be sent: ")
+
+
+def test_a_line_whose_time_ran_out_before_tls_is_closed() -> None:
+    closed: list[str] = []
+
+    class Open(httpcore.NetworkStream):
+        def close(self) -> None:
+            closed.append("closed")
+
+    line = outbound._TimedStream(Open(), outbound._Deadline(time.monotonic() - 1))
+    with pytest.raises(httpcore.ConnectTimeout):
+        line.start_tls(ssl.create_default_context(), "hooks.example.com")
+    assert closed == ["closed"]

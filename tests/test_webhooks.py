@@ -462,7 +462,6 @@ def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_
     ada: Membership,
     hooks: Receiver,
     cast: Cast,
-    clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     called: list[str] = []
@@ -486,8 +485,8 @@ def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_
         slow.delay = 0.2
         monkeypatch.setattr(Outbound, "post", watched)
         assert send() == Sent(sending.AT_ONCE + 3, sending.AT_ONCE + 3)
-    assert called.index(hooks.url) <= first
-    assert called[:first] == [slow.url] * first or failing
+    # Threads begin in no fixed order, but the next of the slow ones only after an answer.
+    assert hooks.url in called[: first + 1]
 
 
 def test_what_comes_due_while_another_endpoint_hangs_is_sent_at_once(
