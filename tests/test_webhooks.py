@@ -454,7 +454,6 @@ def test_a_ping_is_signed_and_sent_whatever_the_endpoint_listens_to(ada: Members
     assert len(audited("pinged")) == 1
 
 
-@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize(("failing", "first"), [(False, sending.AT_ONCE_FOR_ONE), (True, 1)])
 def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_one_has_one(
     failing: bool,
@@ -462,6 +461,7 @@ def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_
     ada: Membership,
     hooks: Receiver,
     cast: Cast,
+    clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     called: list[str] = []
@@ -481,6 +481,8 @@ def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_
             slow.status = 200
         for _ in range(sending.AT_ONCE + 2):
             job_in("completed", cast.acme)
+        # The last in the queue.
+        clock.advance(seconds=1)
         job_in("canceled", cast.acme)
         slow.delay = 0.2
         monkeypatch.setattr(Outbound, "post", watched)
