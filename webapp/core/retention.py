@@ -98,9 +98,8 @@ def put(member: Membership, days: Days, *, by: Actor) -> None:
             return
         session.execute(sa.delete(_RETENTIONS).where(mine, _RETENTIONS.c.status.not_in(list(days))))
         for status, kept in days.items():
-            session.execute(
-                upsert(_RETENTIONS, {"workspace_id": member.workspace_id, "status": status}, {"days": kept})
-            )
+            key = {"workspace_id": member.workspace_id, "status": status}
+            session.execute(upsert(_RETENTIONS, key, {"days": kept}))
         audit.record(
             session,
             "retention.set" if days else "retention.removed",
