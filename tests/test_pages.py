@@ -266,7 +266,7 @@ def test_the_story_of_a_cancel_is_told_in_words(ben: FlaskClient, app: Flask, ca
     post(ben, f"{address}/cancel")
     page = ben.get(address).text
     assert "by Ben." in page
-    assert "The runner has not heard of it yet" in page
+    assert "Runner not heard from since" in page
     with app.app_context():
         jobs.update_job_status(job_id, status="canceled", by=RUNNER)
     assert "Runner stopped" in ben.get(address).text

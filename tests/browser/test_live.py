@@ -73,7 +73,7 @@ def test_a_cancel_reaches_the_runner_and_the_page_tells_that_it_stopped(page: Pa
     page.goto(f"/w/acme/jobs/{job_id}")
     page.click(f"#cancel-{job_id}")
     page.click("#confirm-yes")
-    expect(page.locator("#story")).to_contain_text("The runner has not heard of it yet", timeout=SOON)
+    expect(page.locator("#story")).to_contain_text("Runner not heard from since", timeout=SOON)
     refused = runner.patch(f"/jobs/{job_id}", json={"progress": 41})
     assert (refused.status_code, refused.json()["code"]) == (409, "job_canceled")
     expect(page.locator("#story")).to_contain_text("Runner heard", timeout=SOON)
