@@ -62,7 +62,7 @@ def record(job: JobRun) -> dict[str, Any]:
 # --- append and read ---------------------------------------------------------------------------------------------
 
 
-def test_lines_are_numbered_from_one_and_read_in_the_order_in_which_they_came(job: JobRun, clock: Clock) -> None:
+def test_lines_are_numbered_from_one_and_read_in_the_order_in_which_they_came(clock: Clock, job: JobRun) -> None:
     assert append(job, "one", "two", level="info") == (2, False)
     assert append(job, "three") == (3, False)
     found = logs.read_after(job, 0)
