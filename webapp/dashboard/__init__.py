@@ -8,6 +8,7 @@ from webapp.dashboard import (
     display,
     headers,
     home,
+    job_list,
     jobs,
     scope,
     settings,
@@ -17,7 +18,7 @@ from webapp.dashboard import (
     webhooks,
 )
 
-__all__ = ["connect", "jobs", "register", "settings", "settings_limits", "settings_retention", "webhooks"]
+__all__ = ["connect", "job_list", "jobs", "register", "settings", "settings_limits", "settings_retention", "webhooks"]
 
 
 def register(app: Flask) -> None:

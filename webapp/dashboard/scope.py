@@ -3,11 +3,13 @@
 Views of this blueprint never see the slug. They find ``g.workspace`` and ``g.membership``, or are not reached.
 """
 
+import hashlib
 from typing import Any
 
 from flask import Blueprint, g, redirect, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+import webapp
 from webapp.core import accounts, workspaces
 from webapp.core.errors import NotFound
 from webapp.dashboard import hx, sign_in
@@ -42,3 +44,9 @@ def admit() -> AnyResponse | None:
 @workspace.get("")
 def front() -> AnyResponse:
     return redirect(url_for(".job_list"), code=303)
+
+
+def etag_of(*parts: object) -> str:
+    """The mark of a fragment that shows ``parts`` to this person, in this workspace and this release."""
+    whole = repr((webapp.__version__, g.membership.role, g.workspace.name, *parts))
+    return hashlib.sha256(whole.encode()).hexdigest()[:24]
