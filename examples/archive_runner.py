@@ -66,7 +66,7 @@ def archive(job_id: str, folder: Path) -> dict[str, Any]:
                     tar.addfile(tar.gettarinfo(path, str(path.relative_to(folder.parent))), file)
         size = target.tell()
     result = {"files": len(files), "bytes_in": total, "bytes_out": size, "ratio": round(size / max(total, 1), 2)}
-    summary = f"{folder.name}: {len(files)} files, {total / 1e6:.1f} MB made {size / 1e6:.1f} MB"
+    summary = f"{folder.name}: {len(files)} files, {total / 1e3:,.0f} kB made {size / 1e3:,.0f} kB"
     return {"status": "completed", "result": result, "message": summary}
 
 
