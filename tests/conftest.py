@@ -28,7 +28,7 @@ from webapp.core import accounts, jobs, tokens, workspaces
 from webapp.core import clock as core_clock
 from webapp.core.audit import SYSTEM, Actor
 from webapp.core.lifecycle import FailureReason
-from webapp.core.models import JobRun, Role, User, Workspace
+from webapp.core.models import Base, JobRun, Role, User, Workspace
 from webapp.extensions import db
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,10 +71,10 @@ class PostgresServer:
         with engine.connect() as connection:
             connection.exec_driver_sql(statement)
 
-    def create(self, template: str = "template0") -> str:
+    def create(self) -> str:
         """A new database; its address."""
         name = f"callboard_test_{uuid.uuid4().hex[:12]}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
         return self.url.set(database=name).render_as_string(hide_password=False)
 
     def drop(self, url: str) -> None:
@@ -107,14 +107,24 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
-    """The name of a migrated database with nothing in it."""
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of a migrated database that the tests of this process use one after another."""
     url = postgres_server.create()
     try:
         _migrate(url)
-        yield str(sa.make_url(url).database)
+        yield url
     finally:
         postgres_server.drop(url)
+
+
+def _empty(url: str) -> None:
+    """Leave no row in any table, and nobody connected who might write one. Ten times faster than a new database."""
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    here = "datname = current_database() AND pid <> pg_backend_pid()"
+    deletes = "; ".join(f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables))
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {here}")
+        connection.exec_driver_sql(deletes)
 
 
 @pytest.fixture(scope="session")
@@ -154,10 +164,9 @@ def url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Ite
         path = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "callboard.db")
         yield f"sqlite:///{path}"
         return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.create(request.getfixturevalue("postgres_template"))
+    url = request.getfixturevalue("postgres_url")
     yield url
-    server.drop(url)
+    _empty(url)
 
 
 # --- the app -----------------------------------------------------------------------------------------------------
