@@ -74,6 +74,18 @@ def test_pages_without_jobs(themed: Page, path: str) -> None:
     assert_clean(themed)
 
 
+def test_the_pages_of_tokens(themed: Page, token: str) -> None:
+    themed.goto("/w/acme/settings/tokens")
+    assert_clean(themed)
+    themed.click("text=Revoke")
+    assert_clean(themed)
+    themed.goto("/w/acme/settings/tokens")
+    themed.fill("#name", "the nightly import")
+    themed.click("button.primary")
+    expect(themed.locator("#token")).to_be_visible()
+    assert_clean(themed)
+
+
 def test_the_login_and_its_refusal(themed: Page) -> None:
     themed.context.clear_cookies()
     themed.goto("/login")

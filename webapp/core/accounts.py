@@ -18,12 +18,14 @@ from webapp.core.audit import Actor
 from webapp.core.database import leave_mark, writing
 from webapp.core.errors import CoreError, Fault, Invalid, NotFound, Refused
 from webapp.core.models import BrowserSession, LoginFailure, User, new_id
+from webapp.core.naming import faults_of_name
 from webapp.core.secret import hashed
 from webapp.extensions import db
 
 SESSION_LIFE = timedelta(days=14)
 """A session ends this long after it began, whatever happens in it."""
 MARK_SEEN_EVERY = timedelta(minutes=1)
+NAME_LIMIT = 200
 PASSWORD_LENGTH = (10, 1000)
 """Characters. The upper bound is there so that nobody makes the board hash a megabyte."""
 FAILURE_WINDOW = timedelta(minutes=10)
@@ -83,8 +85,7 @@ def create(email: str, name: str, password: str, *, by: Actor) -> User:
         email = _normalized(validate_email(email, check_deliverability=False, test_environment=True).normalized)
     except EmailNotValidError:
         faults.append(Fault(("email",), "An e-mail address like ana@example.com."))
-    if not 1 <= len(name.strip()) <= 200:
-        faults.append(Fault(("name",), "A name of 1 to 200 characters."))
+    faults += faults_of_name(name, NAME_LIMIT)
     if faults:
         raise Invalid(faults)
     at = clock.now()

@@ -12,16 +12,16 @@ from webapp.core.audit import Actor
 from webapp.core.database import writing
 from webapp.core.errors import Fault, Forbidden, Invalid, NotFound, Refused
 from webapp.core.models import Membership, Role, User, Workspace, new_id
+from webapp.core.naming import faults_of_name
 from webapp.extensions import db
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
 NAME_LIMIT = 100
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def create(name: str, slug: str, *, owner: User, by: Actor) -> Workspace:
     """A new workspace with its owner. Raises ``Invalid``, and ``Refused`` (``slug_taken``)."""
-    faults = _faults_of_name(name)
+    faults = faults_of_name(name, NAME_LIMIT)
     if not SLUG.fullmatch(slug):
         faults.append(Fault(("slug",), "1 to 50 small letters, digits and hyphens, no hyphen at either end."))
     if faults:
@@ -45,7 +45,7 @@ def rename(member: Membership, name: str, *, by: Actor) -> None:
     Raises ``Forbidden`` unless ``member`` may change its settings, and ``Invalid``.
     """
     require_manager(member)
-    if faults := _faults_of_name(name):
+    if faults := faults_of_name(name, NAME_LIMIT):
         raise Invalid(faults)
     wanted, former = name.strip(), member.workspace.name
     if wanted == former:
@@ -66,12 +66,6 @@ def require_manager(member: Membership) -> None:
     """Let only the owner and admins go on. Raises ``Forbidden``."""
     if not member.role.can_manage:
         raise Forbidden(f"Only the owner and the admins of {member.workspace.name} may see and change its settings.")
-
-
-def _faults_of_name(name: str) -> list[Fault]:
-    if not 1 <= len(name.strip()) <= NAME_LIMIT or _CONTROL.search(name.strip()):
-        return [Fault(("name",), f"A name of 1 to {NAME_LIMIT} characters, in one line.")]
-    return []
 
 
 def by_slug(slug: str) -> Workspace:

@@ -15,10 +15,21 @@ from webapp.dashboard import (
     settings_limits,
     settings_retention,
     sign_in,
+    tokens,
     webhooks,
 )
 
-__all__ = ["connect", "job_list", "jobs", "register", "settings", "settings_limits", "settings_retention", "webhooks"]
+__all__ = [
+    "connect",
+    "job_list",
+    "jobs",
+    "register",
+    "settings",
+    "settings_limits",
+    "settings_retention",
+    "tokens",
+    "webhooks",
+]
 
 
 def register(app: Flask) -> None:

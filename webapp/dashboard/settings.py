@@ -14,6 +14,7 @@ from webapp.dashboard.sign_in import me
 
 SECTIONS = (
     ("workspace.general", "General"),
+    ("workspace.tokens", "Tokens"),
     ("workspace.time_limits", "Time limits"),
     ("workspace.retained", "Retention"),
     ("workspace.webhooks", "Webhooks"),
