@@ -86,6 +86,14 @@ def test_the_pages_of_tokens(themed: Page, token: str) -> None:
     assert_clean(themed)
 
 
+@pytest.mark.parametrize("then", ["", "Make Ben the owner", "Remove Ben"])
+def test_the_pages_of_members(themed: Page, then: str) -> None:
+    themed.goto("/w/acme/settings/members")
+    if then:
+        themed.get_by_label(then).click()
+    assert_clean(themed)
+
+
 def test_the_login_and_its_refusal(themed: Page) -> None:
     themed.context.clear_cookies()
     themed.goto("/login")

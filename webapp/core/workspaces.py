@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from webapp.core import audit, clock
 from webapp.core.audit import Actor
@@ -133,22 +134,39 @@ def transfer(workspace: Workspace, to: User, *, by: Actor) -> None:
 
     Raises ``NotFound``, and ``Refused`` (``deactivated``): a workspace must not end up with nobody who can sign in.
     """
-    here = Membership.workspace_id == workspace.id
     with writing() as session:
-        # One transfer at a time: a second one, to somebody else, must see the owner whom the first one made.
-        session.execute(sa.select(Workspace.id).where(Workspace.id == workspace.id).with_for_update(key_share=True))
-        heir = session.scalar(
-            sa.select(Membership)
-            .where(here, Membership.user_id == to.id)
-            .with_for_update(of=Membership)
-            .execution_options(populate_existing=True)
-        )
+        lock_members(session, workspace.id)
+        heir = member_in(session, workspace.id, to.id)
         if heir is None:
             raise NotFound(f"{to.email} is not a member of {workspace.slug}; add them first.")
-        if heir.role is Role.OWNER:
-            return
-        if heir.user.deactivated_at is not None:
-            raise Refused("deactivated", f"The account {to.email} is deactivated and cannot own a workspace.")
-        session.execute(sa.update(Membership).where(here, Membership.role == Role.OWNER).values(role=Role.ADMIN))
-        session.execute(sa.update(Membership).where(here, Membership.user_id == to.id).values(role=Role.OWNER))
-        audit.record(session, "workspace.transferred", to.ref, by=by, workspace_id=workspace.id)
+        hand_over(session, heir, by=by)
+
+
+def lock_members(session: Session, workspace_id: uuid.UUID) -> None:
+    """Let nobody else change who is in a workspace, and in which role, until this transaction ends.
+
+    Each change judges the roles as the change before it left them, so that of two at once one is refused.
+    """
+    session.execute(sa.select(Workspace.id).where(Workspace.id == workspace_id).with_for_update(key_share=True))
+
+
+def member_in(session: Session, workspace_id: uuid.UUID, user_id: uuid.UUID) -> Membership | None:
+    """A membership as it stands in this transaction, which locks it; null where there is none."""
+    return session.scalar(
+        sa.select(Membership)
+        .where(Membership.workspace_id == workspace_id, Membership.user_id == user_id)
+        .with_for_update(of=Membership)
+        .execution_options(populate_existing=True)
+    )
+
+
+def hand_over(session: Session, heir: Membership, *, by: Actor) -> None:
+    """``transfer`` within a transaction that has locked the members."""
+    if heir.role is Role.OWNER:
+        return
+    if heir.user.deactivated_at is not None:
+        raise Refused("deactivated", f"The account {heir.user.email} is deactivated and cannot own a workspace.")
+    here = Membership.workspace_id == heir.workspace_id
+    session.execute(sa.update(Membership).where(here, Membership.role == Role.OWNER).values(role=Role.ADMIN))
+    session.execute(sa.update(Membership).where(here, Membership.user_id == heir.user_id).values(role=Role.OWNER))
+    audit.record(session, "workspace.transferred", heir.user.ref, by=by, workspace_id=heir.workspace_id)

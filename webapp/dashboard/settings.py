@@ -1,5 +1,6 @@
 """The settings of a workspace, for its owner and admins: one page for each thing, side by side in ``SECTIONS``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, flash, g, redirect, render_template, request, url_for
@@ -14,6 +15,7 @@ from webapp.dashboard.sign_in import me
 
 SECTIONS = (
     ("workspace.general", "General"),
+    ("workspace.members", "Members"),
     ("workspace.tokens", "Tokens"),
     ("workspace.time_limits", "Time limits"),
     ("workspace.retained", "Retention"),
@@ -22,11 +24,23 @@ SECTIONS = (
 """The sub-navigation: the endpoint of each page of settings, and what it is called."""
 
 
+OPEN_TO_MEMBERS = "/w/<slug>/settings/members"
+"""What every member may see; who may do what there, the core judges act by act."""
+
+
 @workspace.before_request
 def managers_only() -> None:
     """Close every page under /settings, those of other modules too, to who may change nothing there."""
-    if str(request.url_rule).startswith("/w/<slug>/settings"):
+    rule = str(request.url_rule)
+    if rule.startswith("/w/<slug>/settings") and not rule.startswith(OPEN_TO_MEMBERS):
         workspaces.require_manager(g.membership)
+
+
+def sections() -> Sequence[tuple[str, str]]:
+    """Those of the ``SECTIONS`` that the person here may open."""
+    if g.membership.role.can_manage:
+        return SECTIONS
+    return [section for section in SECTIONS if section[0] == "workspace.members"]
 
 
 @workspace.get("/settings")
@@ -36,7 +50,7 @@ def settings() -> AnyResponse:
 
 def settings_page(template: str, *, status: int = 200, **told: Any) -> Response:
     """One page of the settings, with the sub-navigation that ``settings/layout.html`` draws."""
-    return Response(render_template(template, sections=SECTIONS, **told), status)
+    return Response(render_template(template, sections=sections(), **told), status)
 
 
 def saved(text: str, endpoint: str, **values: Any) -> AnyResponse:

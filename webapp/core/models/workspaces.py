@@ -60,3 +60,29 @@ class Membership(Base):
 
     workspace: Mapped[Workspace] = relationship(lazy="joined", innerjoin=True)
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+    # The table of roles: what this member may do to another of the same workspace. Buttons and verbs read it alike.
+
+    def may_remove(self, other: "Membership") -> bool:
+        """Whether to put the other out; nobody removes themselves, they leave."""
+        if other.user_id == self.user_id or other.role is Role.OWNER:
+            return False
+        return self.role is Role.OWNER or (self.role is Role.ADMIN and other.role is Role.MEMBER)
+
+    def may_make_admin(self, other: "Membership") -> bool:
+        return self.role.can_manage and other.role is Role.MEMBER
+
+    def may_make_member(self, other: "Membership") -> bool:
+        return self.role is Role.OWNER and other.role is Role.ADMIN
+
+    def may_transfer_to(self, other: "Membership") -> bool:
+        return self.role is Role.OWNER and other.role is not Role.OWNER
+
+    @property
+    def may_leave(self) -> bool:
+        return self.role is not Role.OWNER
+
+    @property
+    def may_delete(self) -> bool:
+        """Whether to delete the workspace."""
+        return self.role is Role.OWNER
