@@ -1,6 +1,7 @@
 """Nobody is shut out: axe finds nothing to complain of, on any page, in both themes, whatever the page is doing."""
 
 import uuid
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -91,6 +92,22 @@ def test_the_pages_of_members(themed: Page, then: str) -> None:
     themed.goto("/w/acme/settings/members")
     if then:
         themed.get_by_label(then).click()
+    assert_clean(themed)
+
+
+def test_an_invitation_from_both_ends(themed: Page) -> None:
+    themed.goto("/w/acme/settings/members")
+    themed.fill("#email", "dora@example.com")
+    themed.click("button.primary")
+    link = themed.locator("#link").inner_text()
+    assert_clean(themed)
+    themed.goto("/w/acme/settings/members")
+    assert_clean(themed)
+    path = urlsplit(link).path
+    themed.goto(path)
+    assert_clean(themed)
+    themed.context.clear_cookies()
+    themed.goto(path)
     assert_clean(themed)
 
 

@@ -78,26 +78,48 @@ def _password_faults(password: str) -> list[Fault]:
     return [Fault(("password",), f"A password of {shortest} to {longest} characters.")]
 
 
+def checked_address(email: str) -> str | None:
+    """An e-mail address as accounts keep it; null for what is none."""
+    try:
+        return _normalized(validate_email(email, check_deliverability=False, test_environment=True).normalized)
+    except EmailNotValidError:
+        return None
+
+
 def create(email: str, name: str, password: str, *, by: Actor) -> User:
     """A new account. Raises ``Invalid``, and ``Refused`` (``email_taken``)."""
-    faults = _password_faults(password)
-    try:
-        email = _normalized(validate_email(email, check_deliverability=False, test_environment=True).normalized)
-    except EmailNotValidError:
-        faults.append(Fault(("email",), "An e-mail address like ana@example.com."))
-    faults += faults_of_name(name, NAME_LIMIT)
-    if faults:
-        raise Invalid(faults)
-    at = clock.now()
-    user = User(id=new_id(at), email=email, name=name.strip(), password_hash=_hash(password), created_at=at)
+    user = prepare(email, name, password)
     try:
         with writing() as session:
-            session.add(user)
-            session.flush()
-            audit.record(session, "user.created", user.ref, by=by, workspace_id=None)
+            add(session, user, by=by)
     except IntegrityError:
-        raise Refused("email_taken", f"There is already an account for {email}.") from None
+        raise Refused("email_taken", f"There is already an account for {user.email}.") from None
     return user
+
+
+def prepare(email: str, name: str, password: str) -> User:
+    """An account that is not stored yet: the hash takes its time outside any transaction. Raises ``Invalid``."""
+    faults = _password_faults(password)
+    address = checked_address(email)
+    if address is None:
+        faults.append(Fault(("email",), "An e-mail address like ana@example.com."))
+    faults += faults_of_name(name, NAME_LIMIT)
+    if faults or address is None:
+        raise Invalid(faults)
+    at = clock.now()
+    return User(id=new_id(at), email=address, name=name.strip(), password_hash=_hash(password), created_at=at)
+
+
+def add(session: Session, user: User, *, by: Actor) -> None:
+    """Store a prepared account, within a transaction. Raises ``IntegrityError`` if its address has one already."""
+    session.add(user)
+    session.flush()
+    audit.record(session, "user.created", user.ref, by=by, workspace_id=None)
+
+
+def has_account(email: str) -> bool:
+    """Whether there is an account of that address, be it closed."""
+    return db.session.scalar(sa.select(User.id).where(User.email == _normalized(email))) is not None
 
 
 def by_email(email: str) -> User:

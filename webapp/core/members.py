@@ -10,11 +10,11 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.core import audit
+from webapp.core import audit, clock
 from webapp.core.audit import Actor
 from webapp.core.database import writing
 from webapp.core.errors import Fault, Forbidden, Invalid, NotFound, Refused
-from webapp.core.models import Membership, Role
+from webapp.core.models import Invitation, Membership, Role
 from webapp.core.workspaces import hand_over, lock_members, member_in
 from webapp.extensions import db
 
@@ -35,11 +35,13 @@ def change_role(member: Membership, user_id: uuid.UUID, role: Role, *, by: Actor
     if role is Role.OWNER:
         raise Invalid([Fault(("role",), "A workspace has one owner; transfer the ownership instead.")])
     with writing() as session:
-        me, other = _meet(session, member, user_id)
+        me, other = meet(session, member, user_id)
         if other.role is role and me.role.can_manage:
             return other
         check_role(me, other, role)
         former, other.role = other.role, role
+        if role is Role.MEMBER:
+            _revoke_invitations_by(session, other)
         detail = {"from": former.value, "to": role.value}
         audit.record(session, "member.role_changed", other.user.ref, by=by, workspace_id=me.workspace_id, detail=detail)
     return other
@@ -55,7 +57,7 @@ def check_role(me: Membership, other: Membership, role: Role) -> None:
 def remove(member: Membership, user_id: uuid.UUID, *, by: Actor) -> Membership:
     """Put a member out: from now on the workspace is unknown to them. Raises ``NotFound`` and ``Forbidden``."""
     with writing() as session:
-        me, other = _meet(session, member, user_id)
+        me, other = meet(session, member, user_id)
         check_removal(me, other)
         _go(session, other, "member.removed", by=by)
     return other
@@ -70,7 +72,7 @@ def check_removal(me: Membership, other: Membership) -> None:
 def leave(member: Membership, *, by: Actor) -> None:
     """Go out of a workspace. Raises ``Forbidden`` for the owner, who transfers the ownership first."""
     with writing() as session:
-        me, _ = _meet(session, member, member.user_id)
+        me, _ = meet(session, member, member.user_id)
         check_leave(me)
         _go(session, me, "member.left", by=by)
 
@@ -87,7 +89,7 @@ def transfer(member: Membership, user_id: uuid.UUID, *, by: Actor) -> Membership
     Raises ``NotFound``, ``Forbidden`` unless ``member`` is the owner, and ``Refused`` (``deactivated``).
     """
     with writing() as session:
-        me, other = _meet(session, member, user_id)
+        me, other = meet(session, member, user_id)
         check_transfer(me, other)
         hand_over(session, other, by=by)
     return other
@@ -106,7 +108,7 @@ def a(role: Role) -> str:
     return f"an {role}" if role in (Role.OWNER, Role.ADMIN) else f"a {role}"
 
 
-def _meet(session: Session, member: Membership, user_id: uuid.UUID) -> tuple[Membership, Membership]:
+def meet(session: Session, member: Membership, user_id: uuid.UUID) -> tuple[Membership, Membership]:
     """Who asks and whom it is about, as they stand now. Raises ``NotFound`` if either is no member any more."""
     workspace_id, mine = member.workspace_id, member.user_id
     lock_members(session, workspace_id)
@@ -128,5 +130,20 @@ def _go(session: Session, member: Membership, action: str, *, by: Actor) -> None
         .where(Membership.workspace_id == member.workspace_id, Membership.user_id == member.user_id)
         .execution_options(synchronize_session=False)
     )
+    _revoke_invitations_by(session, member)
     detail = {"role": member.role.value}
     audit.record(session, action, member.user.ref, by=by, workspace_id=member.workspace_id, detail=detail)
+
+
+def _revoke_invitations_by(session: Session, member: Membership) -> None:
+    """Close what a member opened who may invite no longer: a link in their hands must not lead back in."""
+    session.execute(
+        sa.update(Invitation)
+        .where(
+            Invitation.workspace_id == member.workspace_id,
+            Invitation.created_by == member.user.ref,
+            Invitation.accepted_at.is_(None),
+            Invitation.revoked_at.is_(None),
+        )
+        .values(revoked_at=clock.now())
+    )

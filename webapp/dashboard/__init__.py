@@ -8,6 +8,7 @@ from webapp.dashboard import (
     display,
     headers,
     home,
+    invitations,
     job_list,
     jobs,
     members,
@@ -22,6 +23,7 @@ from webapp.dashboard import (
 
 __all__ = [
     "connect",
+    "invitations",
     "job_list",
     "jobs",
     "members",
@@ -41,4 +43,5 @@ def register(app: Flask) -> None:
     headers.register(app)
     app.register_blueprint(sign_in.pages)
     app.register_blueprint(home.pages)
+    app.register_blueprint(invitations.pages)
     app.register_blueprint(scope.workspace)

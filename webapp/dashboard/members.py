@@ -3,10 +3,13 @@
 import uuid
 
 from flask import Response, flash, g, redirect, request, url_for
+from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
+from wtforms import EmailField, RadioField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
+from webapp.core import audit, invitations, workspaces
 from webapp.core import members as people
-from webapp.core import workspaces
 from webapp.core.errors import Fault, Invalid
 from webapp.core.models import Role
 from webapp.dashboard.scope import workspace
@@ -14,13 +17,29 @@ from webapp.dashboard.settings import saved, settings_page
 from webapp.dashboard.sign_in import me
 
 
+class InvitationForm(FlaskForm):  # type: ignore[misc]
+    email = EmailField("E-mail")
+    role = RadioField(
+        "As",
+        choices=[
+            SelectChoice(Role.MEMBER.value, "member: sees jobs and cancels them"),
+            SelectChoice(Role.ADMIN.value, "admin: may also change the settings"),
+        ],
+        default=Role.MEMBER.value,
+    )
+
+
 @workspace.get("/settings/members", endpoint="members")
 def member_list() -> AnyResponse:
-    return member_page()
+    return member_page(InvitationForm())
 
 
-def member_page(status: int = 200) -> Response:
-    return settings_page("settings/members.html", status=status, members=workspaces.members(g.workspace.id))
+def member_page(form: InvitationForm, status: int = 200) -> Response:
+    """Who is there; and for those who may invite, whom they invited, and the form."""
+    invited = invitations.of_workspace(g.workspace.id) if g.membership.role.can_manage else []
+    told = {"members": workspaces.members(g.workspace.id), "form": form, "invited": invited}
+    names = audit.names(invitation.created_by for invitation in invited)
+    return settings_page("settings/members.html", status=status, names=names, **told)
 
 
 @workspace.post("/settings/members/<uuid:user_id>/role")

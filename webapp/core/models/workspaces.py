@@ -86,3 +86,24 @@ class Membership(Base):
     def may_delete(self) -> bool:
         """Whether to delete the workspace."""
         return self.role is Role.OWNER
+
+
+class Invitation(Base):
+    """A link that lets the person of one address in, once, for some days; of its secret only the SHA-256 is stored."""
+
+    __tablename__ = "invitations"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    secret_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    workspace_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("workspaces.id", ondelete="CASCADE"), index=True)
+    email: Mapped[str] = mapped_column(sa.String(254))
+    role: Mapped[Role] = mapped_column(
+        sa.Enum(Role, native_enum=False, length=10, values_callable=lambda roles: [role.value for role in roles])
+    )
+    created_by: Mapped[str] = mapped_column(sa.String(60))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    accepted_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    workspace: Mapped[Workspace] = relationship(lazy="joined", innerjoin=True)
