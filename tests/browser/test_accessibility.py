@@ -87,6 +87,11 @@ def test_the_pages_of_tokens(themed: Page, token: str) -> None:
     assert_clean(themed)
 
 
+def test_the_audit_log(themed: Page) -> None:
+    themed.goto("/w/acme/settings/audit")
+    assert_clean(themed)
+
+
 @pytest.mark.parametrize("then", ["", "Make Ben the owner", "Remove Ben"])
 def test_the_pages_of_members(themed: Page, then: str) -> None:
     themed.goto("/w/acme/settings/members")

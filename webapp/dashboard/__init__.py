@@ -4,6 +4,7 @@ from flask import Flask
 
 from webapp.dashboard import (
     assets,
+    audit_log,
     connect,
     display,
     headers,
@@ -22,6 +23,7 @@ from webapp.dashboard import (
 )
 
 __all__ = [
+    "audit_log",
     "connect",
     "invitations",
     "job_list",

@@ -20,6 +20,7 @@ SECTIONS = (
     ("workspace.time_limits", "Time limits"),
     ("workspace.retained", "Retention"),
     ("workspace.webhooks", "Webhooks"),
+    ("workspace.audit_log", "Audit log"),
 )
 """The sub-navigation: the endpoint of each page of settings, and what it is called."""
 
