@@ -68,7 +68,16 @@ def test_a_job_in_every_state(themed: Page, app: Flask, cast: Cast, state: str) 
 
 
 @pytest.mark.parametrize(
-    "path", ["/?all", "/w/acme/jobs", "/w/acme/jobs?status=failed", "/w/nobody/jobs", "/w/acme/connect", "/api/docs"]
+    "path",
+    [
+        "/?all",
+        "/w/acme/jobs",
+        "/w/acme/jobs?status=failed",
+        "/w/nobody/jobs",
+        "/w/acme/connect",
+        "/api/docs",
+        "/profile",
+    ],
 )
 def test_pages_without_jobs(themed: Page, path: str) -> None:
     themed.goto(path)

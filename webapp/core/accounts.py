@@ -261,6 +261,63 @@ def sign_out(signed_in: BrowserSession) -> None:
         session.execute(sa.delete(BrowserSession).where(BrowserSession.id == signed_in.id))
 
 
+def sessions_of(user: User) -> Sequence[BrowserSession]:
+    """Where a person is signed in, whoever was here last first."""
+    return db.session.scalars(
+        sa.select(BrowserSession)
+        .where(BrowserSession.user_id == user.id, BrowserSession.expires_at > clock.now())
+        .order_by(BrowserSession.last_seen_at.desc(), BrowserSession.id.desc())
+    ).all()
+
+
+def end_session(user: User, session_id: uuid.UUID, *, by: Actor) -> None:
+    """Sign a person out in one of their browsers. Raises ``NotFound`` when that session has ended, or is not theirs."""
+    with writing() as session:
+        mine = BrowserSession.id == session_id, BrowserSession.user_id == user.id
+        ended = session.execute(sa.delete(BrowserSession).where(*mine).returning(BrowserSession.address)).first()
+        if ended is None:
+            raise NotFound("This session has ended already.")
+        detail = {"address": ended.address}
+        audit.record(session, "user.session_ended", user.ref, by=by, workspace_id=None, detail=detail)
+
+
+def end_every_session(user: User, *, by: Actor) -> None:
+    """Sign a person out everywhere, here too."""
+    with writing() as session:
+        session.execute(sa.delete(BrowserSession).where(BrowserSession.user_id == user.id))
+        audit.record(session, "user.signed_out_everywhere", user.ref, by=by, workspace_id=None)
+
+
+def change_password(signed_in: BrowserSession, present: str, password: str, *, by: Actor) -> None:
+    """Give one's own account a new password; every session but this one ends.
+
+    Raises ``Invalid``, also where ``present`` is not the present one, and ``TooManyAttempts``: a browser that was left
+    open is no place to guess passwords either.
+    """
+    user, address = signed_in.user, (by.address or "unknown")[: audit.ADDRESS_LIMIT]
+    if faults := _password_faults(password):
+        raise Invalid(faults)
+    _brake(user.email, address)
+    former = user.password_hash
+    db.session.commit()
+    if not _matches(former, present[: PASSWORD_LENGTH[1] + 1]):
+        _note_failure(user.email, address)
+        raise _not_the_present_one()
+    password_hash = _hash(password)
+    mine = BrowserSession.user_id == user.id
+    with writing() as session:
+        unchanged = User.id == user.id, User.password_hash == former
+        change = sa.update(User).where(*unchanged).values(password_hash=password_hash).returning(User.id)
+        if session.execute(change).first() is None:
+            raise _not_the_present_one()
+        session.execute(sa.delete(BrowserSession).where(mine, BrowserSession.id != signed_in.id))
+        audit.record(session, "user.password_changed", user.ref, by=by, workspace_id=None)
+
+
+def _not_the_present_one() -> Invalid:
+    return Invalid([Fault(("present",), "That is not your present password.")])
+
+
 def remember_workspace(user: User, workspace_id: uuid.UUID) -> None:
     """Remember where a person works, so that ``/`` leads there."""
     if user.last_workspace_id != workspace_id:

@@ -13,6 +13,7 @@ from webapp.dashboard import (
     job_list,
     jobs,
     members,
+    profile,
     scope,
     settings,
     settings_limits,
@@ -45,5 +46,6 @@ def register(app: Flask) -> None:
     headers.register(app)
     app.register_blueprint(sign_in.pages)
     app.register_blueprint(home.pages)
+    app.register_blueprint(profile.pages)
     app.register_blueprint(invitations.pages)
     app.register_blueprint(scope.workspace)
