@@ -1,4 +1,4 @@
-"""invitations."""
+"""invitations, and the mark of a deleted workspace."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,7 +34,12 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("invitations", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_invitations_workspace_id"), ["workspace_id"], unique=False)
+    with op.batch_alter_table("workspaces", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("deleted_at", UtcDateTime(), nullable=True))
 
 
 def downgrade() -> None:
+    # Where the mark is gone, a workspace that waits for its end would be one without an owner.
+    op.execute("DELETE FROM workspaces WHERE deleted_at IS NOT NULL")
+    op.drop_column("workspaces", "deleted_at")
     op.drop_table("invitations")

@@ -1,6 +1,8 @@
 """Workspaces and their members. Loading is the permission: whoever is no member finds nothing."""
 
 import re
+import secrets
+import unicodedata
 import uuid
 from collections.abc import Sequence
 
@@ -40,6 +42,14 @@ def create(name: str, slug: str, *, owner: User, by: Actor) -> Workspace:
     return workspace
 
 
+def free_slug(name: str) -> str:
+    """A slug like a name that nobody has: ``night-shift``, or with some letters behind it where that one is taken."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "workspace"
+    taken = db.session.scalar(sa.select(Workspace.id).where(Workspace.slug == slug)) is not None
+    return f"{slug}-{secrets.token_hex(3)}" if taken else slug
+
+
 def rename(member: Membership, name: str, *, by: Actor) -> None:
     """Give a workspace another name; its slug, which is in every address, stays. The name it has changes nothing.
 
@@ -71,7 +81,7 @@ def require_manager(member: Membership) -> None:
 
 def by_slug(slug: str) -> Workspace:
     """A workspace, whoever asks: for the command line alone. Raises ``NotFound``."""
-    workspace = db.session.scalar(sa.select(Workspace).where(Workspace.slug == slug))
+    workspace = db.session.scalar(sa.select(Workspace).where(Workspace.slug == slug, Workspace.deleted_at.is_(None)))
     if workspace is None:
         raise NotFound(f"There is no workspace with the slug {slug}.")
     return workspace
@@ -79,7 +89,7 @@ def by_slug(slug: str) -> Workspace:
 
 def everything() -> Sequence[Workspace]:
     """All workspaces, by slug: for the command line alone."""
-    return db.session.scalars(sa.select(Workspace).order_by(Workspace.slug)).all()
+    return db.session.scalars(sa.select(Workspace).where(Workspace.deleted_at.is_(None)).order_by(Workspace.slug)).all()
 
 
 def membership(slug: str, user_id: uuid.UUID) -> Membership:

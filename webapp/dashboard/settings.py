@@ -8,7 +8,7 @@ from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import StringField
 
-from webapp.core import workspaces
+from webapp.core import deletion, workspaces
 from webapp.core.errors import Invalid
 from webapp.dashboard.scope import workspace
 from webapp.dashboard.sign_in import me
@@ -88,3 +88,24 @@ def rename() -> AnyResponse:
         show_faults(form, refusal)
         return settings_page("settings/general.html", status=422, form=form)
     return saved("The name is saved.", ".general")
+
+
+# --- deleting ----------------------------------------------------------------------------------------------------
+
+
+@workspace.get("/settings/general/delete")
+def confirm_deletion() -> AnyResponse:
+    deletion.check(g.membership)
+    return settings_page("settings/workspace_delete.html", form=GeneralForm(formdata=None))
+
+
+@workspace.post("/settings/general/delete")
+def delete_workspace() -> AnyResponse:
+    form = GeneralForm()
+    try:
+        deletion.delete(g.membership, form.name.data or "", by=me())
+    except Invalid as refusal:
+        show_faults(form, refusal)
+        return settings_page("settings/workspace_delete.html", status=422, form=form)
+    flash(f"The workspace {g.workspace.name} is deleted.")
+    return redirect(url_for("home.home", all=""), code=303)

@@ -23,7 +23,10 @@ class Role(StrEnum):
 
 
 class Workspace(Base):
-    """The wall between teams: members, tokens, jobs and settings of one workspace are unknown to every other."""
+    """The wall between teams: members, tokens, jobs and settings of one workspace are unknown to every other.
+
+    ``deleted_at`` is when its owner deleted it: nobody enters any more, and the chores delete what is left in it.
+    """
 
     __tablename__ = "workspaces"
 
@@ -31,6 +34,7 @@ class Workspace(Base):
     name: Mapped[str] = mapped_column(sa.String(100))
     slug: Mapped[str] = mapped_column(sa.String(50), unique=True)
     created_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
 
 
 class Membership(Base):
