@@ -76,7 +76,8 @@ def test_the_owner_and_an_admin_come_from_the_board_to_every_page_of_the_setting
     assert f'href="{SETTINGS}"' in client.get("/w/acme/jobs").text
     first = client.get(SETTINGS, follow_redirects=True)
     assert first.request.path == f"{SETTINGS}/general"
-    links = re.findall(rf'<a href="({SETTINGS}/[^"]+)"', first.text)
+    sections = first.text.partition('<nav class="sections"')[2].partition("</nav>")[0]
+    links = re.findall(rf'<a href="({SETTINGS}/[^"]+)"', sections)
     assert links[0] == f"{SETTINGS}/general"
     for address in links:
         page = client.get(address)
