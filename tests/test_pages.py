@@ -322,7 +322,7 @@ def test_the_reference_tells_every_call_and_shape_of_the_document_to_anybody(cli
 
 def test_the_first_calls_of_a_runner_name_this_board_and_this_workspace(ben: FlaskClient) -> None:
     page = ben.get("/w/acme/connect").text
-    assert "tokens create --workspace acme" in page
+    assert "Ask the owner or an admin of Acme for a token" in page
     assert "API=http://127.0.0.1:8000/api/v1" in page
     assert 'href="/api/docs"' in page
 

@@ -1,6 +1,7 @@
 """Nobody is shut out: axe finds nothing to complain of, on any page, in both themes, whatever the page is doing."""
 
 import uuid
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -67,9 +68,59 @@ def test_a_job_in_every_state(themed: Page, app: Flask, cast: Cast, state: str) 
 
 
 @pytest.mark.parametrize(
-    "path", ["/?all", "/w/acme/jobs", "/w/acme/jobs?status=failed", "/w/nobody/jobs", "/w/acme/connect", "/api/docs"]
+    "path",
+    [
+        "/?all",
+        "/w/acme/jobs",
+        "/w/acme/jobs?status=failed",
+        "/w/nobody/jobs",
+        "/w/acme/connect",
+        "/api/docs",
+        "/profile",
+    ],
 )
 def test_pages_without_jobs(themed: Page, path: str) -> None:
+    themed.goto(path)
+    assert_clean(themed)
+
+
+def test_the_pages_of_tokens(themed: Page, token: str) -> None:
+    themed.goto("/w/acme/settings/tokens")
+    assert_clean(themed)
+    themed.click("text=Revoke")
+    assert_clean(themed)
+    themed.goto("/w/acme/settings/tokens")
+    themed.fill("#name", "the nightly import")
+    themed.click("button.primary")
+    expect(themed.locator("#token")).to_be_visible()
+    assert_clean(themed)
+
+
+def test_the_audit_log(themed: Page) -> None:
+    themed.goto("/w/acme/settings/audit")
+    assert_clean(themed)
+
+
+@pytest.mark.parametrize("then", ["", "Make Ben the owner", "Remove Ben"])
+def test_the_pages_of_members(themed: Page, then: str) -> None:
+    themed.goto("/w/acme/settings/members")
+    if then:
+        themed.get_by_label(then).click()
+    assert_clean(themed)
+
+
+def test_an_invitation_from_both_ends(themed: Page) -> None:
+    themed.goto("/w/acme/settings/members")
+    themed.fill("#email", "dora@example.com")
+    themed.click("button.primary")
+    link = themed.locator("#link").inner_text()
+    assert_clean(themed)
+    themed.goto("/w/acme/settings/members")
+    assert_clean(themed)
+    path = urlsplit(link).path
+    themed.goto(path)
+    assert_clean(themed)
+    themed.context.clear_cookies()
     themed.goto(path)
     assert_clean(themed)
 

@@ -5,7 +5,7 @@ import click
 from webapp.cli.refusals import NounGroup
 from webapp.core import clock, tokens, workspaces
 from webapp.core.audit import SYSTEM
-from webapp.core.models import ApiToken, Scope
+from webapp.core.models import ApiToken, Scope, Standing
 
 group = NounGroup("tokens", help="API tokens: what runners show to be let in.")
 
@@ -38,10 +38,9 @@ def list_(slug: str) -> None:
 
 
 def _standing(token: ApiToken) -> str:
-    if token.revoked_at is not None:
-        return "revoked"
-    if token.expires_at is not None and token.expires_at <= clock.now():
-        return "expired"
+    standing = token.standing(clock.now())
+    if standing is not Standing.GOOD:
+        return standing.value
     return f"last used {token.last_used_at:%Y-%m-%d %H:%M} UTC" if token.last_used_at else "never used"
 
 

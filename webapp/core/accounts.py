@@ -18,12 +18,14 @@ from webapp.core.audit import Actor
 from webapp.core.database import leave_mark, writing
 from webapp.core.errors import CoreError, Fault, Invalid, NotFound, Refused
 from webapp.core.models import BrowserSession, LoginFailure, User, new_id
+from webapp.core.naming import faults_of_name
 from webapp.core.secret import hashed
 from webapp.extensions import db
 
 SESSION_LIFE = timedelta(days=14)
 """A session ends this long after it began, whatever happens in it."""
 MARK_SEEN_EVERY = timedelta(minutes=1)
+NAME_LIMIT = 200
 PASSWORD_LENGTH = (10, 1000)
 """Characters. The upper bound is there so that nobody makes the board hash a megabyte."""
 FAILURE_WINDOW = timedelta(minutes=10)
@@ -76,27 +78,48 @@ def _password_faults(password: str) -> list[Fault]:
     return [Fault(("password",), f"A password of {shortest} to {longest} characters.")]
 
 
+def checked_address(email: str) -> str | None:
+    """An e-mail address as accounts keep it; null for what is none."""
+    try:
+        return _normalized(validate_email(email, check_deliverability=False, test_environment=True).normalized)
+    except EmailNotValidError:
+        return None
+
+
 def create(email: str, name: str, password: str, *, by: Actor) -> User:
     """A new account. Raises ``Invalid``, and ``Refused`` (``email_taken``)."""
-    faults = _password_faults(password)
-    try:
-        email = _normalized(validate_email(email, check_deliverability=False, test_environment=True).normalized)
-    except EmailNotValidError:
-        faults.append(Fault(("email",), "An e-mail address like ana@example.com."))
-    if not 1 <= len(name.strip()) <= 200:
-        faults.append(Fault(("name",), "A name of 1 to 200 characters."))
-    if faults:
-        raise Invalid(faults)
-    at = clock.now()
-    user = User(id=new_id(at), email=email, name=name.strip(), password_hash=_hash(password), created_at=at)
+    user = prepare(email, name, password)
     try:
         with writing() as session:
-            session.add(user)
-            session.flush()
-            audit.record(session, "user.created", user.ref, by=by, workspace_id=None)
+            add(session, user, by=by)
     except IntegrityError:
-        raise Refused("email_taken", f"There is already an account for {email}.") from None
+        raise Refused("email_taken", f"There is already an account for {user.email}.") from None
     return user
+
+
+def prepare(email: str, name: str, password: str) -> User:
+    """An account that is not stored yet: the hash takes its time outside any transaction. Raises ``Invalid``."""
+    faults = _password_faults(password)
+    address = checked_address(email)
+    if address is None:
+        faults.append(Fault(("email",), "An e-mail address like ana@example.com."))
+    faults += faults_of_name(name, NAME_LIMIT)
+    if faults or address is None:
+        raise Invalid(faults)
+    at = clock.now()
+    return User(id=new_id(at), email=address, name=name.strip(), password_hash=_hash(password), created_at=at)
+
+
+def add(session: Session, user: User, *, by: Actor) -> None:
+    """Store a prepared account, within a transaction. Raises ``IntegrityError`` if its address has one already."""
+    session.add(user)
+    session.flush()
+    audit.record(session, "user.created", user.ref, by=by, workspace_id=None)
+
+
+def has_account(email: str) -> bool:
+    """Whether there is an account of that address, be it closed."""
+    return db.session.scalar(sa.select(User.id).where(User.email == _normalized(email))) is not None
 
 
 def by_email(email: str) -> User:
@@ -236,6 +259,63 @@ def sign_out(signed_in: BrowserSession) -> None:
     """End a session for good: a copy of its cookie is worth nothing from now on."""
     with writing() as session:
         session.execute(sa.delete(BrowserSession).where(BrowserSession.id == signed_in.id))
+
+
+def sessions_of(user: User) -> Sequence[BrowserSession]:
+    """Where a person is signed in, whoever was here last first."""
+    return db.session.scalars(
+        sa.select(BrowserSession)
+        .where(BrowserSession.user_id == user.id, BrowserSession.expires_at > clock.now())
+        .order_by(BrowserSession.last_seen_at.desc(), BrowserSession.id.desc())
+    ).all()
+
+
+def end_session(user: User, session_id: uuid.UUID, *, by: Actor) -> None:
+    """Sign a person out in one of their browsers. Raises ``NotFound`` when that session has ended, or is not theirs."""
+    with writing() as session:
+        mine = BrowserSession.id == session_id, BrowserSession.user_id == user.id
+        ended = session.execute(sa.delete(BrowserSession).where(*mine).returning(BrowserSession.address)).first()
+        if ended is None:
+            raise NotFound("This session has ended already.")
+        detail = {"address": ended.address}
+        audit.record(session, "user.session_ended", user.ref, by=by, workspace_id=None, detail=detail)
+
+
+def end_every_session(user: User, *, by: Actor) -> None:
+    """Sign a person out everywhere, here too."""
+    with writing() as session:
+        session.execute(sa.delete(BrowserSession).where(BrowserSession.user_id == user.id))
+        audit.record(session, "user.signed_out_everywhere", user.ref, by=by, workspace_id=None)
+
+
+def change_password(signed_in: BrowserSession, present: str, password: str, *, by: Actor) -> None:
+    """Give one's own account a new password; every session but this one ends.
+
+    Raises ``Invalid``, also where ``present`` is not the present one, and ``TooManyAttempts``: a browser that was left
+    open is no place to guess passwords either.
+    """
+    user, address = signed_in.user, (by.address or "unknown")[: audit.ADDRESS_LIMIT]
+    if faults := _password_faults(password):
+        raise Invalid(faults)
+    _brake(user.email, address)
+    former = user.password_hash
+    db.session.commit()
+    if not _matches(former, present[: PASSWORD_LENGTH[1] + 1]):
+        _note_failure(user.email, address)
+        raise _not_the_present_one()
+    password_hash = _hash(password)
+    mine = BrowserSession.user_id == user.id
+    with writing() as session:
+        unchanged = User.id == user.id, User.password_hash == former
+        change = sa.update(User).where(*unchanged).values(password_hash=password_hash).returning(User.id)
+        if session.execute(change).first() is None:
+            raise _not_the_present_one()
+        session.execute(sa.delete(BrowserSession).where(mine, BrowserSession.id != signed_in.id))
+        audit.record(session, "user.password_changed", user.ref, by=by, workspace_id=None)
+
+
+def _not_the_present_one() -> Invalid:
+    return Invalid([Fault(("present",), "That is not your present password.")])
 
 
 def remember_workspace(user: User, workspace_id: uuid.UUID) -> None:

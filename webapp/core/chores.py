@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from webapp.core import deliveries, liveness, retention, sending
+from webapp.core import deletion, deliveries, liveness, retention, sending
 
 GoOn = Callable[[], bool]
 """Whether there is time for another piece. False ends the chore where it stands; the next time takes it up."""
@@ -51,9 +51,14 @@ def _forget_webhooks(go_on: GoOn) -> str:
     return f"Forgot {forgotten} old messages to webhooks."
 
 
+def _clear_away(go_on: GoOn) -> str:
+    return f"Cleared away {deletion.sweep(go_on)} deleted workspaces."
+
+
 CHORES = (
     Chore("liveness", timedelta(seconds=5), _judge_the_silent),
     Chore("retention", timedelta(minutes=15), _delete_the_old),
     Chore("webhooks", timedelta(seconds=2), _send_webhooks),
     Chore("old-webhooks", timedelta(hours=1), _forget_webhooks),
+    Chore("deleted-workspaces", timedelta(minutes=1), _clear_away),
 )

@@ -185,11 +185,12 @@ def _delete(batch: Sequence[uuid.UUID], old: Sequence[sa.ColumnElement[bool]]) -
         still = sa.select(_job.id).where(_job.id.in_(batch), *old).order_by(_job.id)
         ids = session.scalars(still.with_for_update(skip_locked=True)).all()
         if ids:
-            _delete_all_of(session, ids)
+            delete_jobs(session, ids)
         return len(ids)
 
 
-def _delete_all_of(session: Session, ids: Sequence[uuid.UUID]) -> None:
+def delete_jobs(session: Session, ids: Sequence[uuid.UUID]) -> None:
+    """Delete jobs with all that is theirs, within a transaction that has locked them."""
     for job_id in _PIECES:
         session.execute(sa.delete(job_id.table).where(job_id.in_(ids)))
     # A child that stays has changed: whoever holds its former version must see that.

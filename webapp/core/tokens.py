@@ -13,8 +13,10 @@ from webapp.core import audit, clock
 from webapp.core.audit import Actor
 from webapp.core.database import leave_mark, one_read, writing
 from webapp.core.errors import Fault, Invalid, NotFound
-from webapp.core.models import ApiToken, Base, Scope, new_id
+from webapp.core.models import ApiToken, Base, Membership, Scope, new_id
+from webapp.core.naming import faults_of_name
 from webapp.core.secret import hashed
+from webapp.core.workspaces import require_manager
 from webapp.extensions import db
 
 RUNNER_SCOPES = (Scope.READ, Scope.WRITE)
@@ -48,9 +50,7 @@ def create(
     by: Actor,
 ) -> tuple[ApiToken, str]:
     """A new token and its full text, which is never to be had again. Raises ``Invalid``."""
-    faults = []
-    if not 1 <= len(name.strip()) <= NAME_LIMIT:
-        faults.append(Fault(("name",), f"A name of 1 to {NAME_LIMIT} characters."))
+    faults = faults_of_name(name, NAME_LIMIT)
     if not scopes or not set(scopes) <= set(Scope):
         faults.append(Fault(("scopes",), f"One or more of {', '.join(Scope)}."))
     if expires_at is not None and expires_at <= clock.now():
@@ -76,6 +76,21 @@ def create(
             session, "token.created", token.ref, by=by, workspace_id=workspace_id, detail={"scopes": token.scopes}
         )
     return token, f"cb_{public_id}_{secret}"
+
+
+def issue(
+    member: Membership, name: str, *, scopes: Collection[str], expires_at: datetime | None = None, by: Actor
+) -> tuple[ApiToken, str]:
+    """``create``, as a member asks for it. Raises ``Forbidden`` unless that is the owner or an admin."""
+    require_manager(member)
+    return create(member.workspace_id, name, scopes=scopes, expires_at=expires_at, by=by)
+
+
+def withdraw(member: Membership, token_id: uuid.UUID, *, by: Actor) -> ApiToken:
+    """``revoke``, as a member asks for it. Raises ``NotFound``; ``Forbidden`` unless that is the owner or an admin."""
+    require_manager(member)
+    token = one(token_id, within=member.workspace_id)
+    return revoke(token.public_id, within=member.workspace_id, by=by)
 
 
 def find(text: str) -> Bearer | None:
@@ -113,6 +128,14 @@ def of_workspace(workspace_id: uuid.UUID) -> Sequence[ApiToken]:
     return db.session.scalars(
         sa.select(ApiToken).where(ApiToken.workspace_id == workspace_id).order_by(ApiToken.id.desc())
     ).all()
+
+
+def one(token_id: uuid.UUID, *, within: uuid.UUID) -> ApiToken:
+    """A token of a workspace. Raises ``NotFound``."""
+    token = db.session.scalar(sa.select(ApiToken).where(ApiToken.id == token_id, ApiToken.workspace_id == within))
+    if token is None:
+        raise NotFound("There is no such token.")
+    return token
 
 
 def revoke(public_id: str, *, within: uuid.UUID | None = None, by: Actor) -> ApiToken:

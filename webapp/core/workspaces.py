@@ -1,27 +1,30 @@
 """Workspaces and their members. Loading is the permission: whoever is no member finds nothing."""
 
 import re
+import secrets
+import unicodedata
 import uuid
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from webapp.core import audit, clock
 from webapp.core.audit import Actor
 from webapp.core.database import writing
 from webapp.core.errors import Fault, Forbidden, Invalid, NotFound, Refused
 from webapp.core.models import Membership, Role, User, Workspace, new_id
+from webapp.core.naming import faults_of_name
 from webapp.extensions import db
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
 NAME_LIMIT = 100
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def create(name: str, slug: str, *, owner: User, by: Actor) -> Workspace:
     """A new workspace with its owner. Raises ``Invalid``, and ``Refused`` (``slug_taken``)."""
-    faults = _faults_of_name(name)
+    faults = faults_of_name(name, NAME_LIMIT)
     if not SLUG.fullmatch(slug):
         faults.append(Fault(("slug",), "1 to 50 small letters, digits and hyphens, no hyphen at either end."))
     if faults:
@@ -39,13 +42,21 @@ def create(name: str, slug: str, *, owner: User, by: Actor) -> Workspace:
     return workspace
 
 
+def free_slug(name: str) -> str:
+    """A slug like a name that nobody has: ``night-shift``, or with some letters behind it where that one is taken."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "workspace"
+    taken = db.session.scalar(sa.select(Workspace.id).where(Workspace.slug == slug)) is not None
+    return f"{slug}-{secrets.token_hex(3)}" if taken else slug
+
+
 def rename(member: Membership, name: str, *, by: Actor) -> None:
     """Give a workspace another name; its slug, which is in every address, stays. The name it has changes nothing.
 
     Raises ``Forbidden`` unless ``member`` may change its settings, and ``Invalid``.
     """
     require_manager(member)
-    if faults := _faults_of_name(name):
+    if faults := faults_of_name(name, NAME_LIMIT):
         raise Invalid(faults)
     wanted, former = name.strip(), member.workspace.name
     if wanted == former:
@@ -68,15 +79,9 @@ def require_manager(member: Membership) -> None:
         raise Forbidden(f"Only the owner and the admins of {member.workspace.name} may see and change its settings.")
 
 
-def _faults_of_name(name: str) -> list[Fault]:
-    if not 1 <= len(name.strip()) <= NAME_LIMIT or _CONTROL.search(name.strip()):
-        return [Fault(("name",), f"A name of 1 to {NAME_LIMIT} characters, in one line.")]
-    return []
-
-
 def by_slug(slug: str) -> Workspace:
     """A workspace, whoever asks: for the command line alone. Raises ``NotFound``."""
-    workspace = db.session.scalar(sa.select(Workspace).where(Workspace.slug == slug))
+    workspace = db.session.scalar(sa.select(Workspace).where(Workspace.slug == slug, Workspace.deleted_at.is_(None)))
     if workspace is None:
         raise NotFound(f"There is no workspace with the slug {slug}.")
     return workspace
@@ -84,7 +89,7 @@ def by_slug(slug: str) -> Workspace:
 
 def everything() -> Sequence[Workspace]:
     """All workspaces, by slug: for the command line alone."""
-    return db.session.scalars(sa.select(Workspace).order_by(Workspace.slug)).all()
+    return db.session.scalars(sa.select(Workspace).where(Workspace.deleted_at.is_(None)).order_by(Workspace.slug)).all()
 
 
 def membership(slug: str, user_id: uuid.UUID) -> Membership:
@@ -139,22 +144,39 @@ def transfer(workspace: Workspace, to: User, *, by: Actor) -> None:
 
     Raises ``NotFound``, and ``Refused`` (``deactivated``): a workspace must not end up with nobody who can sign in.
     """
-    here = Membership.workspace_id == workspace.id
     with writing() as session:
-        # One transfer at a time: a second one, to somebody else, must see the owner whom the first one made.
-        session.execute(sa.select(Workspace.id).where(Workspace.id == workspace.id).with_for_update(key_share=True))
-        heir = session.scalar(
-            sa.select(Membership)
-            .where(here, Membership.user_id == to.id)
-            .with_for_update(of=Membership)
-            .execution_options(populate_existing=True)
-        )
+        lock_members(session, workspace.id)
+        heir = member_in(session, workspace.id, to.id)
         if heir is None:
             raise NotFound(f"{to.email} is not a member of {workspace.slug}; add them first.")
-        if heir.role is Role.OWNER:
-            return
-        if heir.user.deactivated_at is not None:
-            raise Refused("deactivated", f"The account {to.email} is deactivated and cannot own a workspace.")
-        session.execute(sa.update(Membership).where(here, Membership.role == Role.OWNER).values(role=Role.ADMIN))
-        session.execute(sa.update(Membership).where(here, Membership.user_id == to.id).values(role=Role.OWNER))
-        audit.record(session, "workspace.transferred", to.ref, by=by, workspace_id=workspace.id)
+        hand_over(session, heir, by=by)
+
+
+def lock_members(session: Session, workspace_id: uuid.UUID) -> None:
+    """Let nobody else change who is in a workspace, and in which role, until this transaction ends.
+
+    Each change judges the roles as the change before it left them, so that of two at once one is refused.
+    """
+    session.execute(sa.select(Workspace.id).where(Workspace.id == workspace_id).with_for_update(key_share=True))
+
+
+def member_in(session: Session, workspace_id: uuid.UUID, user_id: uuid.UUID) -> Membership | None:
+    """A membership as it stands in this transaction, which locks it; null where there is none."""
+    return session.scalar(
+        sa.select(Membership)
+        .where(Membership.workspace_id == workspace_id, Membership.user_id == user_id)
+        .with_for_update(of=Membership)
+        .execution_options(populate_existing=True)
+    )
+
+
+def hand_over(session: Session, heir: Membership, *, by: Actor) -> None:
+    """``transfer`` within a transaction that has locked the members."""
+    if heir.role is Role.OWNER:
+        return
+    if heir.user.deactivated_at is not None:
+        raise Refused("deactivated", f"The account {heir.user.email} is deactivated and cannot own a workspace.")
+    here = Membership.workspace_id == heir.workspace_id
+    session.execute(sa.update(Membership).where(here, Membership.role == Role.OWNER).values(role=Role.ADMIN))
+    session.execute(sa.update(Membership).where(here, Membership.user_id == heir.user_id).values(role=Role.OWNER))
+    audit.record(session, "workspace.transferred", heir.user.ref, by=by, workspace_id=heir.workspace_id)

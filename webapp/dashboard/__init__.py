@@ -4,21 +4,39 @@ from flask import Flask
 
 from webapp.dashboard import (
     assets,
+    audit_log,
     connect,
     display,
     headers,
     home,
+    invitations,
     job_list,
     jobs,
+    members,
+    profile,
     scope,
     settings,
     settings_limits,
     settings_retention,
     sign_in,
+    tokens,
     webhooks,
 )
 
-__all__ = ["connect", "job_list", "jobs", "register", "settings", "settings_limits", "settings_retention", "webhooks"]
+__all__ = [
+    "audit_log",
+    "connect",
+    "invitations",
+    "job_list",
+    "jobs",
+    "members",
+    "register",
+    "settings",
+    "settings_limits",
+    "settings_retention",
+    "tokens",
+    "webhooks",
+]
 
 
 def register(app: Flask) -> None:
@@ -28,4 +46,6 @@ def register(app: Flask) -> None:
     headers.register(app)
     app.register_blueprint(sign_in.pages)
     app.register_blueprint(home.pages)
+    app.register_blueprint(profile.pages)
+    app.register_blueprint(invitations.pages)
     app.register_blueprint(scope.workspace)

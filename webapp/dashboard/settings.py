@@ -1,5 +1,6 @@
 """The settings of a workspace, for its owner and admins: one page for each thing, side by side in ``SECTIONS``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, flash, g, redirect, render_template, request, url_for
@@ -7,25 +8,40 @@ from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import StringField
 
-from webapp.core import workspaces
+from webapp.core import deletion, workspaces
 from webapp.core.errors import Invalid
 from webapp.dashboard.scope import workspace
 from webapp.dashboard.sign_in import me
 
 SECTIONS = (
     ("workspace.general", "General"),
+    ("workspace.members", "Members"),
+    ("workspace.tokens", "Tokens"),
     ("workspace.time_limits", "Time limits"),
     ("workspace.retained", "Retention"),
     ("workspace.webhooks", "Webhooks"),
+    ("workspace.audit_log", "Audit log"),
 )
 """The sub-navigation: the endpoint of each page of settings, and what it is called."""
+
+
+OPEN_TO_MEMBERS = "/w/<slug>/settings/members"
+"""What every member may see; who may do what there, the core judges act by act."""
 
 
 @workspace.before_request
 def managers_only() -> None:
     """Close every page under /settings, those of other modules too, to who may change nothing there."""
-    if str(request.url_rule).startswith("/w/<slug>/settings"):
+    rule = str(request.url_rule)
+    if rule.startswith("/w/<slug>/settings") and not rule.startswith(OPEN_TO_MEMBERS):
         workspaces.require_manager(g.membership)
+
+
+def sections() -> Sequence[tuple[str, str]]:
+    """Those of the ``SECTIONS`` that the person here may open."""
+    if g.membership.role.can_manage:
+        return SECTIONS
+    return [section for section in SECTIONS if section[0] == "workspace.members"]
 
 
 @workspace.get("/settings")
@@ -35,7 +51,7 @@ def settings() -> AnyResponse:
 
 def settings_page(template: str, *, status: int = 200, **told: Any) -> Response:
     """One page of the settings, with the sub-navigation that ``settings/layout.html`` draws."""
-    return Response(render_template(template, sections=SECTIONS, **told), status)
+    return Response(render_template(template, sections=sections(), **told), status)
 
 
 def saved(text: str, endpoint: str, **values: Any) -> AnyResponse:
@@ -72,3 +88,24 @@ def rename() -> AnyResponse:
         show_faults(form, refusal)
         return settings_page("settings/general.html", status=422, form=form)
     return saved("The name is saved.", ".general")
+
+
+# --- deleting ----------------------------------------------------------------------------------------------------
+
+
+@workspace.get("/settings/general/delete")
+def confirm_deletion() -> AnyResponse:
+    deletion.check(g.membership)
+    return settings_page("settings/workspace_delete.html", form=GeneralForm(formdata=None))
+
+
+@workspace.post("/settings/general/delete")
+def delete_workspace() -> AnyResponse:
+    form = GeneralForm()
+    try:
+        deletion.delete(g.membership, form.name.data or "", by=me())
+    except Invalid as refusal:
+        show_faults(form, refusal)
+        return settings_page("settings/workspace_delete.html", status=422, form=form)
+    flash(f"The workspace {g.workspace.name} is deleted.")
+    return redirect(url_for("home.home", all=""), code=303)

@@ -74,22 +74,23 @@ def log_in() -> AnyResponse:
     if not form.validate_on_submit():
         return _again(form, "Fill in your e-mail address and your password.", 422)
     try:
-        _, secret = accounts.sign_in(
-            form.email.data or "",
-            form.password.data or "",
-            address=request.remote_addr or "unknown",
-            user_agent=request.user_agent.string,
-        )
+        begin(form.email.data or "", form.password.data or "")
     except WrongPassword as error:
         return _again(form, str(error), 422)
     except TooManyAttempts as error:
         answer = _again(form, str(error), 429)
         answer.headers["Retry-After"] = str(error.retry_after)
         return answer
+    return redirect(_safe(request.args.get("next")), code=303)
+
+
+def begin(email: str, password: str) -> None:
+    """Sign this browser in; whoever was signed in with it is signed out. Raises what ``accounts.sign_in`` raises."""
+    address = request.remote_addr or "unknown"
+    _, secret = accounts.sign_in(email, password, address=address, user_agent=request.user_agent.string)
     _leave()
     session["secret"] = secret
     session.permanent = True
-    return redirect(_safe(request.args.get("next")), code=303)
 
 
 def _again(form: LoginForm, problem: str, status: int) -> Response:

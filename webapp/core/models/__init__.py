@@ -7,9 +7,9 @@ from webapp.core.models.idempotency import IdempotencyKey
 from webapp.core.models.jobs import JOB_FIELDS, CancelStory, JobEvent, JobRun, JobTag
 from webapp.core.models.logs import LogLevel, LogLine, LogTail
 from webapp.core.models.people import BrowserSession, LoginFailure, User
-from webapp.core.models.tokens import ApiToken, Scope
+from webapp.core.models.tokens import ApiToken, Scope, Standing
 from webapp.core.models.webhooks import DeliveryState, WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent
-from webapp.core.models.workspaces import Membership, Role, Workspace
+from webapp.core.models.workspaces import Invitation, Membership, Role, Workspace
 
 __all__ = [
     "JOB_FIELDS",
@@ -20,6 +20,7 @@ __all__ = [
     "CancelStory",
     "DeliveryState",
     "IdempotencyKey",
+    "Invitation",
     "JobEvent",
     "JobRun",
     "JobTag",
@@ -33,6 +34,7 @@ __all__ = [
     "Retention",
     "Role",
     "Scope",
+    "Standing",
     "TimeLimits",
     "User",
     "WebhookAttempt",

@@ -18,6 +18,14 @@ class Scope(StrEnum):
     CANCEL = "jobs:cancel"
 
 
+class Standing(StrEnum):
+    """Whether the door opens to a token."""
+
+    GOOD = "good"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
 class ApiToken(Base):
     """A key to one workspace, ``cb_<public id>_<secret>``; of the secret only its SHA-256 is stored."""
 
@@ -39,3 +47,9 @@ class ApiToken(Base):
     def ref(self) -> str:
         """How records name this token: ``token:<id>``."""
         return f"token:{self.id}"
+
+    def standing(self, at: datetime) -> Standing:
+        """How the token stands at that moment."""
+        if self.revoked_at is not None:
+            return Standing.REVOKED
+        return Standing.EXPIRED if self.expires_at is not None and self.expires_at <= at else Standing.GOOD

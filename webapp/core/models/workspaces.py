@@ -23,7 +23,10 @@ class Role(StrEnum):
 
 
 class Workspace(Base):
-    """The wall between teams: members, tokens, jobs and settings of one workspace are unknown to every other."""
+    """The wall between teams: members, tokens, jobs and settings of one workspace are unknown to every other.
+
+    ``deleted_at`` is when its owner deleted it: nobody enters any more, and the chores delete what is left in it.
+    """
 
     __tablename__ = "workspaces"
 
@@ -31,6 +34,7 @@ class Workspace(Base):
     name: Mapped[str] = mapped_column(sa.String(100))
     slug: Mapped[str] = mapped_column(sa.String(50), unique=True)
     created_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
 
 
 class Membership(Base):
@@ -60,3 +64,50 @@ class Membership(Base):
 
     workspace: Mapped[Workspace] = relationship(lazy="joined", innerjoin=True)
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+    # The table of roles: what this member may do to another of the same workspace. Buttons and verbs read it alike.
+
+    def may_remove(self, other: "Membership") -> bool:
+        """Whether to put the other out; nobody removes themselves, they leave."""
+        if other.user_id == self.user_id or other.role is Role.OWNER:
+            return False
+        return self.role is Role.OWNER or (self.role is Role.ADMIN and other.role is Role.MEMBER)
+
+    def may_make_admin(self, other: "Membership") -> bool:
+        return self.role.can_manage and other.role is Role.MEMBER
+
+    def may_make_member(self, other: "Membership") -> bool:
+        return self.role is Role.OWNER and other.role is Role.ADMIN
+
+    def may_transfer_to(self, other: "Membership") -> bool:
+        return self.role is Role.OWNER and other.role is not Role.OWNER
+
+    @property
+    def may_leave(self) -> bool:
+        return self.role is not Role.OWNER
+
+    @property
+    def may_delete(self) -> bool:
+        """Whether to delete the workspace."""
+        return self.role is Role.OWNER
+
+
+class Invitation(Base):
+    """A link that lets the person of one address in, once, for some days; of its secret only the SHA-256 is stored."""
+
+    __tablename__ = "invitations"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    secret_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    workspace_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("workspaces.id", ondelete="CASCADE"), index=True)
+    email: Mapped[str] = mapped_column(sa.String(254))
+    role: Mapped[Role] = mapped_column(
+        sa.Enum(Role, native_enum=False, length=10, values_callable=lambda roles: [role.value for role in roles])
+    )
+    created_by: Mapped[str] = mapped_column(sa.String(60))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    accepted_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    workspace: Mapped[Workspace] = relationship(lazy="joined", innerjoin=True)

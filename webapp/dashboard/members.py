@@ -1,0 +1,94 @@
+"""The members of a workspace, among its settings: every member may see them; what else one may do, one's role says."""
+
+import uuid
+
+from flask import Response, flash, g, redirect, request, url_for
+from flask_wtf import FlaskForm
+from werkzeug.wrappers import Response as AnyResponse
+from wtforms import EmailField, RadioField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+
+from webapp.core import audit, invitations, workspaces
+from webapp.core import members as people
+from webapp.core.errors import Fault, Invalid
+from webapp.core.models import Role
+from webapp.dashboard.scope import workspace
+from webapp.dashboard.settings import saved, settings_page
+from webapp.dashboard.sign_in import me
+
+
+class InvitationForm(FlaskForm):  # type: ignore[misc]
+    email = EmailField("E-mail")
+    role = RadioField(
+        "As",
+        choices=[
+            SelectChoice(Role.MEMBER.value, "member: sees jobs and cancels them"),
+            SelectChoice(Role.ADMIN.value, "admin: may also change the settings"),
+        ],
+        default=Role.MEMBER.value,
+    )
+
+
+@workspace.get("/settings/members", endpoint="members")
+def member_list() -> AnyResponse:
+    return member_page(InvitationForm())
+
+
+def member_page(form: InvitationForm, status: int = 200) -> Response:
+    """Who is there; and for those who may invite, whom they invited, and the form."""
+    invited = invitations.of_workspace(g.workspace.id) if g.membership.role.can_manage else []
+    told = {"members": workspaces.members(g.workspace.id), "form": form, "invited": invited}
+    names = audit.names(invitation.created_by for invitation in invited)
+    return settings_page("settings/members.html", status=status, names=names, **told)
+
+
+@workspace.post("/settings/members/<uuid:user_id>/role")
+def change_role(user_id: uuid.UUID) -> AnyResponse:
+    member = people.change_role(g.membership, user_id, _role(), by=me())
+    return saved(f"{member.user.name} is {people.a(member.role)} now.", ".members")
+
+
+def _role() -> Role:
+    try:
+        return Role(request.form.get("role", ""))
+    except ValueError:
+        raise Invalid([Fault(("role",), "Choose admin or member.")]) from None
+
+
+@workspace.get("/settings/members/<uuid:user_id>/remove")
+def confirm_removal(user_id: uuid.UUID) -> AnyResponse:
+    other = people.one(user_id, within=g.workspace.id)
+    people.check_removal(g.membership, other)
+    return settings_page("settings/member_remove.html", other=other)
+
+
+@workspace.post("/settings/members/<uuid:user_id>/remove")
+def remove_member(user_id: uuid.UUID) -> AnyResponse:
+    gone = people.remove(g.membership, user_id, by=me())
+    return saved(f"{gone.user.name} is no longer in {g.workspace.name}.", ".members")
+
+
+@workspace.get("/settings/members/<uuid:user_id>/transfer")
+def confirm_transfer(user_id: uuid.UUID) -> AnyResponse:
+    other = people.one(user_id, within=g.workspace.id)
+    people.check_transfer(g.membership, other)
+    return settings_page("settings/member_transfer.html", other=other)
+
+
+@workspace.post("/settings/members/<uuid:user_id>/transfer")
+def transfer(user_id: uuid.UUID) -> AnyResponse:
+    owner = people.transfer(g.membership, user_id, by=me())
+    return saved(f"{owner.user.name} owns {g.workspace.name} now; you are an admin.", ".members")
+
+
+@workspace.get("/settings/members/leave")
+def confirm_leave() -> AnyResponse:
+    people.check_leave(g.membership)
+    return settings_page("settings/member_leave.html")
+
+
+@workspace.post("/settings/members/leave")
+def leave() -> AnyResponse:
+    people.leave(g.membership, by=me())
+    flash(f"You left {g.workspace.name}.")
+    return redirect(url_for("home.home", all=""), code=303)
