@@ -90,7 +90,7 @@
   document.addEventListener("change", ({ target }) => {
     if (target.matches('input[name="job"][form="bulk"]')) target.checked ? ticked.add(target.value) : ticked.delete(target.value);
     else if (target.id === "sel-all") for (const box of boxes()) target.checked ? ticked.add(box.value) : ticked.delete(box.value);
-    else if (target.closest("#filters")) return byKeyboard ? target.form.classList.add("changed") : target.form.requestSubmit();
+    else if (target.matches("#filters > select")) return byKeyboard ? target.form.classList.add("changed") : target.form.requestSubmit();
     else return;
     showTicks();
   });
@@ -101,6 +101,10 @@
   document.addEventListener("pointerdown", () => (byKeyboard = false), true);
   // Back shows the page as it was sent; its filters must not keep what was chosen on the way out.
   addEventListener("pageshow", () => $("#filters")?.reset());
+  // What is empty does not belong in an address.
+  $("#filters")?.addEventListener("formdata", ({ formData }) => {
+    for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
+  });
 
   // --- asking before a cancel --------------------------------------------------------------------------------------
 
