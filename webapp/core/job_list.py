@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import load_only
 
-from webapp.core.lifecycle import JobStatus
+from webapp.core.lifecycle import JobStatus, predecessors
 from webapp.core.models import JobRun, JobTag, first_id
 from webapp.extensions import db
 
@@ -26,6 +26,8 @@ COUNT_CAP = 10_000
 TYPES_SHOWN = 200
 SEARCHED = 10_000
 """A text is looked for in the errors of so many failed jobs, the newest ones."""
+
+_FIRST_ID, _LAST_ID = uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)
 
 _ROW = [
     getattr(JobRun, column.key)
@@ -189,7 +191,8 @@ def each_page(workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int) -> Iter
     page = one_page(workspace_id, wanted, limit=limit, with_error=True)
     while True:
         yield page.jobs
-        db.session.expunge_all()
+        for job in page.jobs:
+            db.session.expunge(job)
         db.session.commit()
         if page.next_cursor is None:
             return
@@ -198,10 +201,31 @@ def each_page(workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int) -> Iter
         )
 
 
-def ids(workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int) -> Sequence[uuid.UUID]:
-    """The ids of the first ``limit`` matching jobs."""
+def ids(
+    workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int, up_to: uuid.UUID | None = None
+) -> Sequence[uuid.UUID]:
+    """The ids of the first ``limit`` matching jobs; with ``up_to`` of none that is newer."""
     query = sa.select(JobRun.id).where(*_matching(workspace_id, wanted))
+    if up_to is not None:
+        query = query.where(JobRun.id <= up_to)
     return db.session.scalars(_behind(query, wanted, None, None).limit(limit)).all()
+
+
+def some(workspace_id: uuid.UUID, job_ids: Sequence[uuid.UUID]) -> Sequence[JobRun]:
+    """Those of the given jobs that are this workspace's, newest first."""
+    query = sa.select(JobRun).where(JobRun.workspace_id == workspace_id, JobRun.id.in_(job_ids))
+    return db.session.scalars(query.options(load_only(*_ROW, raiseload=True)).order_by(JobRun.id.desc())).all()
+
+
+def cancelable(wanted: JobFilter) -> JobFilter:
+    """Of what matches, what a cancel would move; newest first."""
+    statuses = [status for status in JobStatus if status in predecessors(JobStatus.CANCELED)]
+    if wanted.statuses:
+        statuses = [status for status in statuses if status in wanted.statuses]
+    # An empty tuple would mean every status: what has finished alone matches nothing that can be canceled.
+    nothing = not statuses or wanted.only_failed
+    ids = (_LAST_ID, _FIRST_ID) if nothing else wanted.ids
+    return replace(wanted, statuses=tuple(statuses), ids=ids, error_text=None, longest_first=False)
 
 
 def types(workspace_id: uuid.UUID) -> Sequence[str]:
@@ -256,7 +280,6 @@ class Search:
                 return replace(wanted, error_text=self.text)
 
 
-_FIRST_ID, _LAST_ID = uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)
 _ID_START = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-?|[0-9a-f]{8}-[0-9a-f-]{5,27}|[0-9a-f]{13,32}")
 
 

@@ -8,6 +8,8 @@ from webapp.dashboard import (
     display,
     headers,
     home,
+    job_bulk,
+    job_export,
     job_list,
     jobs,
     scope,
@@ -18,7 +20,18 @@ from webapp.dashboard import (
     webhooks,
 )
 
-__all__ = ["connect", "job_list", "jobs", "register", "settings", "settings_limits", "settings_retention", "webhooks"]
+__all__ = [
+    "connect",
+    "job_bulk",
+    "job_export",
+    "job_list",
+    "jobs",
+    "register",
+    "settings",
+    "settings_limits",
+    "settings_retention",
+    "webhooks",
+]
 
 
 def register(app: Flask) -> None:

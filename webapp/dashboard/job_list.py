@@ -1,4 +1,4 @@
-"""The job list: the whole page, its fragment that polls, and what is done to several jobs at once.
+"""The job list: what its address asks for, the whole page, and its fragment that polls.
 
 The page includes the template of its fragment and is fed by the same function, so first paint and refresh cannot drift.
 """
@@ -14,13 +14,11 @@ from flask import current_app, g, redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.core import audit, job_list, jobs, tokens, webhooks, workspaces
+from webapp.core import audit, job_list, tokens, webhooks, workspaces
 from webapp.core.job_list import COUNT_CAP, Count, JobFilter, JobPage, Search, SearchKind
-from webapp.core.jobs import CancelOutcome
 from webapp.core.lifecycle import JobStatus
 from webapp.dashboard import hx
 from webapp.dashboard.scope import etag_of, workspace
-from webapp.dashboard.sign_in import me
 
 PAGE_SIZE = 50
 TEXT_LIMIT = 200
@@ -35,12 +33,6 @@ NARROWING = {
     "failed_since": "failed since",
 }
 """What leaves fewer jobs, and how it is called on the page."""
-OUTCOMES = {
-    CancelOutcome.CANCELED: "canceled",
-    CancelOutcome.ALREADY_CANCELED: "had been canceled before",
-    CancelOutcome.FINISHED: "had finished",
-    CancelOutcome.NOT_FOUND: "not found",
-}
 
 
 @dataclass(frozen=True)
@@ -187,6 +179,7 @@ def _listed(asked: Asked, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
         "total": Count(min(total, COUNT_CAP), total > COUNT_CAP or any(count.capped for count in counts.values())),
         "names": _names(asked, page),
         "narrowing": NARROWING,
+        "live": sum(counts[status].count for status in job_list.cancelable(asked.filter).statuses),
         "public_url": current_app.config["PUBLIC_URL"],
     }
 
@@ -207,17 +200,10 @@ def _list_etag(asked: Asked, counts: Mapping[JobStatus, Count]) -> str:
 
 def list_left() -> str:
     """The list as it was filtered when the person left it for this address."""
-    left, plain = hx.path_of(request.referrer) or "", url_for(".job_list")
+    return list_at(request.referrer)
+
+
+def list_at(address: str | None) -> str:
+    """The list as an address has it filtered; the whole one if that is no address of this list."""
+    left, plain = hx.path_of(address) or "", url_for(".job_list")
     return left if left.partition("?")[0] == plain else plain
-
-
-# --- several at once ---------------------------------------------------------------------------------------------
-
-
-@workspace.post("/jobs/cancel")
-def cancel_ticked() -> AnyResponse:
-    ticked = request.form.getlist("job", type=uuid.UUID)
-    outcomes = jobs.cancel_jobs(ticked[:PAGE_SIZE], within=g.workspace.id, by=me())
-    counted = [(outcomes[outcome], words) for outcome, words in OUTCOMES.items()]
-    text = ", ".join(f"{count} {words}" for count, words in counted if count) or "Nothing was ticked"
-    return hx.done(text, list_left())
