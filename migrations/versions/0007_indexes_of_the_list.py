@@ -1,4 +1,4 @@
-"""indexes of the list: who created a job, when it failed, since when it runs."""
+"""indexes of the list: counts of a type, who created a job, when it failed, since when it runs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,6 +13,14 @@ def upgrade() -> None:
     with op.batch_alter_table("job_runs", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_job_runs_workspace_id_created_by_id"), ["workspace_id", "created_by", "id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_job_runs_workspace_id_created_by_status"),
+            ["workspace_id", "created_by", "status"],
+            unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_job_runs_workspace_id_type_status"), ["workspace_id", "type", "status"], unique=False
         )
         batch_op.create_index(
             "ix_job_runs_failed",
@@ -34,4 +42,6 @@ def downgrade() -> None:
     with op.batch_alter_table("job_runs", schema=None) as batch_op:
         batch_op.drop_index("ix_job_runs_running")
         batch_op.drop_index("ix_job_runs_failed")
+        batch_op.drop_index(batch_op.f("ix_job_runs_workspace_id_type_status"))
+        batch_op.drop_index(batch_op.f("ix_job_runs_workspace_id_created_by_status"))
         batch_op.drop_index(batch_op.f("ix_job_runs_workspace_id_created_by_id"))

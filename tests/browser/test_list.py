@@ -90,9 +90,11 @@ def test_a_poll_leaves_focus_scroll_ticks_and_an_open_menu_alone(page: Page, app
     page.keyboard.press("x")
     page.evaluate("scrollTo(0, 300)")
     before = page.evaluate(f"document.getElementById('job-{ids[20]}').getBoundingClientRect().top")
+    page.evaluate(f"getSelection().selectAllChildren(document.querySelector('#job-{ids[20]} .c-id'))")
     newest = made(app, cast)
     expect(page.locator(f"#job-{newest}")).to_be_attached(timeout=SOON)
     assert (focused(page), ticked(page)) == (f"link-{ids[38]}", [str(ids[38])])
+    assert page.evaluate("getSelection().toString()") == str(ids[20])[-8:]
     after = page.evaluate(f"document.getElementById('job-{ids[20]}').getBoundingClientRect().top")
     assert abs(after - before) <= 40
     page.click("#more summary")

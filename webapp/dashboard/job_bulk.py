@@ -16,7 +16,7 @@ from webapp.core.jobs import CancelOutcome
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
 from webapp.dashboard import hx
-from webapp.dashboard.job_list import NARROWING, PAGE_SIZE, Asked, list_at, list_left
+from webapp.dashboard.job_list import NARROWING, PAGE_SIZE, Asked, list_at, list_left, names_for
 from webapp.dashboard.scope import workspace
 from webapp.dashboard.sign_in import me
 
@@ -76,6 +76,7 @@ def _confirmation(
         capped=capped,
         named=first[:NAMED],
         asked=asked,
+        names=names_for(asked or Asked(), first[:NAMED]),
         ticked=ticked,
         back=url_for(".job_list", **asked.but()) if asked else list_left(),
     )

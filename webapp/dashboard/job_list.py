@@ -4,7 +4,7 @@ The page includes the template of its fragment and is fed by the same function, 
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,8 +15,9 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.core import audit, job_list, tokens, webhooks, workspaces
-from webapp.core.job_list import COUNT_CAP, Count, JobFilter, JobPage, Search, SearchKind
+from webapp.core.job_list import COUNT_CAP, Count, JobFilter, Search, SearchKind
 from webapp.core.lifecycle import JobStatus
+from webapp.core.models import JobRun
 from webapp.dashboard import hx
 from webapp.dashboard.scope import etag_of, workspace
 
@@ -177,16 +178,16 @@ def _listed(asked: Asked, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
         "page": page,
         "counts": counts,
         "total": Count(min(total, COUNT_CAP), total > COUNT_CAP or any(count.capped for count in counts.values())),
-        "names": _names(asked, page),
+        "names": names_for(asked, page.jobs),
         "narrowing": NARROWING,
         "live": sum(counts[status].count for status in job_list.cancelable(asked.filter).statuses),
         "public_url": current_app.config["PUBLIC_URL"],
     }
 
 
-def _names(asked: Asked, page: JobPage) -> Mapping[str, str]:
+def names_for(asked: Asked, shown: Sequence[JobRun]) -> Mapping[str, str]:
     """The names of who is told of. An address may name anybody; only who belongs to this workspace has a name here."""
-    names = audit.names(job.created_by for job in page.jobs)
+    names = audit.names(job.created_by for job in shown)
     if asked.created_by and asked.created_by not in names:
         names = {**names, asked.created_by: _makers().get(asked.created_by, "somebody who is not here")}
     return names

@@ -36,6 +36,9 @@ class JobRun(Base):
         sa.Index(None, "workspace_id", "status", "id"),
         sa.Index(None, "workspace_id", "type", "id"),
         sa.Index(None, "workspace_id", "created_by", "id"),
+        # For the counts on the tabs: without these, each count of a rare type or maker reads all jobs of a status.
+        sa.Index(None, "workspace_id", "type", "status"),
+        sa.Index(None, "workspace_id", "created_by", "status"),
         # Each of these is touched when a job starts or fails, and never by its progress.
         sa.Index(
             "ix_job_runs_failed",
