@@ -2,6 +2,8 @@
 
 import re
 import uuid
+from collections import Counter
+from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +12,9 @@ from flask.testing import FlaskClient
 
 from tests.conftest import OPERATOR, RUNNER, Cast, job_in, sign_in
 from tests.test_pages import HTMX, post
+from tests.test_races import at_once, final_moves
 from webapp.core import jobs
+from webapp.core.errors import Refused
 from webapp.core.jobs import CancelOutcome
 from webapp.core.models import AuditEntry
 from webapp.extensions import db
@@ -58,6 +62,27 @@ def test_each_of_many_batches_is_judged_audited_and_told(
         if moved:
             assert (job.status, job.canceled_by, job.check_at) == ("canceled", OPERATOR.ref, None)
             assert jobs.history(job)[-1].from_status == state
+
+
+def test_a_cancel_of_many_against_completions_has_one_winner_for_each_job(core: Flask, cast: Cast) -> None:
+    for _ in range(5):
+        ids = [job_in("running", cast.acme).id for _ in range(12)]
+
+        def complete_all(ids: list[uuid.UUID] = ids) -> int:
+            completed = 0
+            for job_id in reversed(ids):
+                with suppress(Refused):
+                    jobs.update_job_status(job_id, status="completed", by=RUNNER)
+                    completed += 1
+            return completed
+
+        def cancel_all(ids: list[uuid.UUID] = ids) -> int:
+            return jobs.cancel_jobs(ids, within=cast.acme.id, by=OPERATOR)[CancelOutcome.CANCELED]
+
+        canceled, completed = at_once(core, cancel_all, complete_all)
+        statuses = Counter(jobs.get_job_status(job_id).status.value for job_id in ids)
+        assert (statuses["canceled"], statuses["completed"]) == (canceled, completed)
+        assert all(len(final_moves(jobs.get_job_status(job_id))) == 1 for job_id in ids)
 
 
 def test_without_scripts_the_ticked_jobs_are_named_before_anything_happens(
