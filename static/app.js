@@ -90,7 +90,7 @@
   document.addEventListener("change", ({ target }) => {
     if (target.matches('input[name="job"][form="bulk"]')) target.checked ? ticked.add(target.value) : ticked.delete(target.value);
     else if (target.id === "sel-all") for (const box of boxes()) target.checked ? ticked.add(box.value) : ticked.delete(box.value);
-    else if (target.closest("#filters")) return byKeyboard ? target.form.classList.add("changed") : target.form.requestSubmit();
+    else if (target.matches("#filters > select")) return byKeyboard ? target.form.classList.add("changed") : target.form.requestSubmit();
     else return;
     showTicks();
   });
@@ -101,6 +101,10 @@
   document.addEventListener("pointerdown", () => (byKeyboard = false), true);
   // Back shows the page as it was sent; its filters must not keep what was chosen on the way out.
   addEventListener("pageshow", () => $("#filters")?.reset());
+  // What is empty does not belong in an address.
+  $("#filters")?.addEventListener("formdata", ({ formData }) => {
+    for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
+  });
 
   // --- asking before a cancel --------------------------------------------------------------------------------------
 
@@ -172,6 +176,42 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") for (const menu of $$("details.menu[open]")) { menu.open = false; $("summary", menu).focus(); }
   });
+
+  // --- keys: a letter does what a pointer does, but never while somebody types --------------------------------------
+
+  const rowOf = (id) => document.getElementById(id)?.closest("tr");
+  let lastRow = null; // the row that the keys are at, though the focus has wandered off
+  const hereRow = () => document.activeElement?.closest?.("#rows tr") ?? rowOf(lastRow);
+  document.addEventListener("focusin", ({ target }) => {
+    const row = target.closest?.("#rows tr");
+    if (row) lastRow = $("[id^=link-]", row)?.id;
+  });
+  const step = (by) => {
+    const rows = $$("#rows tr"), at = rows.indexOf(hereRow());
+    const next = at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + by));
+    const link = rows[next] && $("[id^=link-]", rows[next]);
+    link?.focus();
+    link?.scrollIntoView({ block: "nearest" });
+  };
+  const keys = {
+    "/": () => { const box = $("#q"); box?.focus(); box?.select(); },
+    j: () => step(1),
+    k: () => step(-1),
+    x: () => { const row = hereRow(); if (row) $('input[name="job"]', row)?.click(); },
+    c: () => {
+      if ($("#bulk") && ticked.size) return $("#bulk").requestSubmit();
+      $(".c-do .cancel", hereRow() ?? document.createElement("tr"))?.click() ?? $(".job-head .cancel")?.click();
+    },
+    "?": () => $("#keys")?.showModal(),
+  };
+  const types = (element) => element?.matches?.("textarea, select, [contenteditable], input:not([type=checkbox])");
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (types(document.activeElement) || $("dialog[open]") || !Object.hasOwn(keys, event.key)) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+  $("#show-keys")?.addEventListener("click", keys["?"]);
 
   // --- what changes with the clock alone ---------------------------------------------------------------------------
 

@@ -297,9 +297,9 @@ def test_a_cancel_that_comes_too_late_says_so(ben: FlaskClient, app: Flask, cast
 
 def test_ticked_jobs_are_canceled_and_the_answer_counts_them(ben: FlaskClient, app: Flask, cast: Cast) -> None:
     ids = [made(app, cast), made(app, cast, "pending"), made(app, cast, "failed")]
-    answer = post(ben, "/w/acme/jobs/cancel", {"job": [str(job_id) for job_id in ids] + ["nonsense"]})
+    answer = post(ben, "/w/acme/jobs/cancel", {"job": [str(job_id) for job_id in ids] + ["nonsense"], "sure": "1"})
     assert "2 canceled, 1 had finished" in ben.get(answer.location).text
-    again = post(ben, "/w/acme/jobs/cancel", {"job": str(ids[0])})
+    again = post(ben, "/w/acme/jobs/cancel", {"job": str(ids[0]), "sure": "1"})
     assert "1 had been canceled before" in ben.get(again.location).text
 
 

@@ -134,3 +134,19 @@ def test_the_login_and_its_refusal(themed: Page) -> None:
     themed.click("button.primary")
     expect(themed.locator("#problem")).to_be_visible()
     assert_clean(themed)
+
+
+def test_the_list_filtered_its_menu_its_keys_and_the_page_that_asks(themed: Page, app: Flask, cast: Cast) -> None:
+    job_of("running", app, cast)
+    job_of("failed", app, cast)
+    query = "q=generate-report&tag=none&created_by=system&created_after=2026-01-01T00:00&failed_since=2026-01-02T00:00"
+    for address in (f"?{query}", "?status=running&sort=longest", "?q=boom", "/cancel", "/cancel?status=failed"):
+        themed.goto(f"/w/acme/jobs{address}")
+        assert_clean(themed)
+    themed.goto("/w/acme/jobs")
+    themed.click("#more summary")
+    assert_clean(themed)
+    themed.click("h1")
+    themed.keyboard.press("?")
+    expect(themed.locator("#keys")).to_be_visible()
+    assert_clean(themed)

@@ -4,21 +4,30 @@ Pages follow each other by key, newest first, so that page 1,000 costs what page
 result or error: they may be large, and no list shows them.
 """
 
+import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import load_only
 
-from webapp.core.lifecycle import JobStatus
-from webapp.core.models import JobRun, JobTag
+from webapp.core.lifecycle import JobStatus, predecessors
+from webapp.core.models import JobRun, JobTag, first_id
 from webapp.extensions import db
+
+_Query = TypeVar("_Query", bound="sa.Select[*tuple[Any, ...]]")
 
 COUNT_CAP = 10_000
 """Counting stops here, so that a tab costs the same at a million jobs."""
 TYPES_SHOWN = 200
+SEARCHED = 10_000
+"""A text is looked for in the errors of so many failed jobs, the newest ones."""
+
+_FIRST_ID, _LAST_ID = uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)
 
 _ROW = [
     getattr(JobRun, column.key)
@@ -29,21 +38,45 @@ _ROW = [
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs of a workspace are meant. An empty filter means all; the bounds of time are exclusive."""
+    """Which jobs of a workspace are meant. An empty filter means all; the bounds of creation are exclusive.
+
+    ``failed_since`` means those that failed at that moment or later. ``ids`` are the first and the last id of a range.
+    ``error_text`` is looked for, whatever its case, in the errors of the newest ``SEARCHED`` failed jobs that all else
+    leaves: far dearer than the rest. ``longest_first`` orders running jobs by their start instead of newest first.
+    """
 
     statuses: tuple[JobStatus, ...] = ()
     type: str | None = None
     tag: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    created_by: str | None = None
+    failed_since: datetime | None = None
+    ids: tuple[uuid.UUID, uuid.UUID] | None = None
+    also_tag: str | None = None
+    error_text: str | None = None
+    longest_first: bool = False
+
+    @property
+    def by_start(self) -> bool:
+        """Whether the jobs are ordered by their start: only what runs has one to go by."""
+        return self.longest_first and self.statuses == (JobStatus.RUNNING,)
+
+    @property
+    def only_failed(self) -> bool:
+        return self.failed_since is not None or self.error_text is not None
 
 
 @dataclass(frozen=True)
 class JobPage:
-    """One page of jobs, newest first, and the key at which the next one begins; null at the end."""
+    """One page of jobs and the key at which the next one begins; null at the end.
+
+    ``next_started`` belongs to the key where jobs are ordered by their start.
+    """
 
     jobs: Sequence[JobRun]
     next_cursor: uuid.UUID | None
+    next_started: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -54,20 +87,50 @@ class Count:
     capped: bool
 
 
+def _is(status: JobStatus) -> sa.ColumnElement[bool]:
+    """A status said in the statement itself: only so does an index over one status serve it."""
+    return JobRun.status == sa.bindparam(None, status, JobRun.status.type, unique=True, literal_execute=True)
+
+
 def _matching(workspace_id: uuid.UUID, wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
     conditions = [JobRun.workspace_id == workspace_id]
-    if wanted.statuses:
+    if wanted.by_start:
+        conditions += [_is(JobStatus.RUNNING), JobRun.started_at.is_not(None)]
+    elif wanted.statuses:
         conditions.append(JobRun.status.in_(wanted.statuses))
     if wanted.type is not None:
         conditions.append(JobRun.type == wanted.type)
-    if wanted.tag is not None:
-        tagged = sa.select(JobTag.job_id).where(JobTag.workspace_id == workspace_id, JobTag.tag == wanted.tag)
+    for tag in filter(None, (wanted.tag, wanted.also_tag)):
+        tagged = sa.select(JobTag.job_id).where(JobTag.workspace_id == workspace_id, JobTag.tag == tag)
         conditions.append(JobRun.id.in_(tagged))
+    if wanted.created_by is not None:
+        conditions.append(JobRun.created_by == wanted.created_by)
+    # Ids sort by creation: a bound on them lets the index skip what lies outside.
     if wanted.created_after is not None:
-        conditions.append(JobRun.created_at > wanted.created_after)
+        conditions += [JobRun.created_at > wanted.created_after, JobRun.id >= first_id(wanted.created_after)]
     if wanted.created_before is not None:
-        conditions.append(JobRun.created_at < wanted.created_before)
+        conditions += [JobRun.created_at < wanted.created_before, JobRun.id < first_id(wanted.created_before)]
+    if wanted.ids is not None:
+        conditions.append(JobRun.id.between(*wanted.ids))
+    if wanted.failed_since is not None:
+        conditions += [_is(JobStatus.FAILED), JobRun.completed_at >= wanted.failed_since]
+    if wanted.error_text is not None:
+        newest = sa.select(JobRun.id).where(*conditions, _is(JobStatus.FAILED))
+        newest = newest.order_by(JobRun.id.desc()).limit(SEARCHED)
+        found = JobRun.error.icontains(wanted.error_text, autoescape=True)
+        conditions = [JobRun.workspace_id == workspace_id, JobRun.id.in_(newest), found]
     return conditions
+
+
+def _behind(query: _Query, wanted: JobFilter, cursor: uuid.UUID | None, started: datetime | None) -> _Query:
+    """The query in its order, from behind a key on."""
+    if wanted.by_start:
+        if cursor is not None and started is not None:
+            query = query.where(sa.tuple_(JobRun.started_at, JobRun.id) > sa.tuple_(started, cursor))
+        return query.order_by(JobRun.started_at, JobRun.id)
+    if cursor is not None:
+        query = query.where(JobRun.id < cursor)
+    return query.order_by(JobRun.id.desc())
 
 
 def one_page(
@@ -76,46 +139,93 @@ def one_page(
     *,
     limit: int,
     cursor: uuid.UUID | None = None,
+    started: datetime | None = None,
     with_error: bool = False,
 ) -> JobPage:
-    """The ``limit`` newest matching jobs, or those older than ``cursor``. A job that is gone breaks no cursor.
+    """The first ``limit`` matching jobs, or those behind ``cursor``. A job that is gone breaks no cursor.
+
+    ``started`` is the other half of the cursor where jobs are ordered by their start.
 
     ``with_error`` loads the errors too, for runners; the board's own list does without.
     """
     row = [*_ROW, JobRun.error] if with_error else _ROW
     query = sa.select(JobRun).where(*_matching(workspace_id, wanted)).options(load_only(*row, raiseload=True))
-    if cursor is not None:
-        query = query.where(JobRun.id < cursor)
-    query = query.order_by(JobRun.id.desc()).limit(limit + 1).execution_options(populate_existing=True)
+    query = _behind(query, wanted, cursor, started).limit(limit + 1).execution_options(populate_existing=True)
     jobs = db.session.scalars(query).all()
-    more = len(jobs) > limit
-    return JobPage(jobs[:limit], jobs[limit - 1].id if more else None)
+    if len(jobs) <= limit:
+        return JobPage(jobs, None)
+    last = jobs[limit - 1]
+    return JobPage(jobs[:limit], last.id, last.started_at if wanted.by_start else None)
 
 
 def versions(
-    workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int, cursor: uuid.UUID | None = None
+    workspace_id: uuid.UUID,
+    wanted: JobFilter,
+    *,
+    limit: int,
+    cursor: uuid.UUID | None = None,
+    started: datetime | None = None,
 ) -> Sequence[tuple[uuid.UUID, int]]:
     """The ids and versions of a page and of the job after it: equal pairs mean an equal page, far cheaper."""
     query = sa.select(JobRun.id, JobRun.version).where(*_matching(workspace_id, wanted))
-    if cursor is not None:
-        query = query.where(JobRun.id < cursor)
-    rows = db.session.execute(query.order_by(JobRun.id.desc()).limit(limit + 1))
+    rows = db.session.execute(_behind(query, wanted, cursor, started).limit(limit + 1))
     return [(row.id, row.version) for row in rows]
 
 
 def counts(workspace_id: uuid.UUID, wanted: JobFilter) -> Mapping[JobStatus, Count]:
     """How many jobs of each status match, whatever statuses the filter names; counting stops at ``COUNT_CAP``."""
     conditions = _matching(workspace_id, replace(wanted, statuses=()))
+    asked = [JobStatus.FAILED] if wanted.only_failed else list(JobStatus)
     found = [
         sa.select(sa.func.count())
         .select_from(sa.select(JobRun.id).where(*conditions, JobRun.status == status).limit(COUNT_CAP + 1).subquery())
         .scalar_subquery()
-        for status in JobStatus
+        for status in asked
     ]
-    row = db.session.execute(sa.select(*found)).one()
-    return {
-        status: Count(min(count, COUNT_CAP), count > COUNT_CAP) for status, count in zip(JobStatus, row, strict=True)
-    }
+    row = dict(zip(asked, db.session.execute(sa.select(*found)).one(), strict=True))
+    return {status: Count(min(row.get(status, 0), COUNT_CAP), row.get(status, 0) > COUNT_CAP) for status in JobStatus}
+
+
+def each_page(workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int) -> Iterator[Sequence[JobRun]]:
+    """All matching jobs with their errors, page by page, each read by itself: in the memory of one page."""
+    page = one_page(workspace_id, wanted, limit=limit, with_error=True)
+    while True:
+        yield page.jobs
+        for job in page.jobs:
+            db.session.expunge(job)
+        db.session.commit()
+        if page.next_cursor is None:
+            return
+        page = one_page(
+            workspace_id, wanted, limit=limit, cursor=page.next_cursor, started=page.next_started, with_error=True
+        )
+
+
+def ids(
+    workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int, up_to: uuid.UUID | None = None
+) -> Sequence[uuid.UUID]:
+    """The ids of the first ``limit`` matching jobs; with ``up_to`` of none that is newer."""
+    query = sa.select(JobRun.id).where(*_matching(workspace_id, wanted))
+    if up_to is not None:
+        query = query.where(JobRun.id <= up_to)
+    return db.session.scalars(_behind(query, wanted, None, None).limit(limit)).all()
+
+
+def some(workspace_id: uuid.UUID, job_ids: Sequence[uuid.UUID]) -> Sequence[JobRun]:
+    """Those of the given jobs that are this workspace's, newest first."""
+    query = sa.select(JobRun).where(JobRun.workspace_id == workspace_id, JobRun.id.in_(job_ids))
+    return db.session.scalars(query.options(load_only(*_ROW, raiseload=True)).order_by(JobRun.id.desc())).all()
+
+
+def cancelable(wanted: JobFilter) -> JobFilter:
+    """Of what matches, what a cancel would move; newest first."""
+    statuses = [status for status in JobStatus if status in predecessors(JobStatus.CANCELED)]
+    if wanted.statuses:
+        statuses = [status for status in statuses if status in wanted.statuses]
+    # An empty tuple would mean every status: what has finished alone matches nothing that can be canceled.
+    nothing = not statuses or wanted.only_failed
+    ids = (_LAST_ID, _FIRST_ID) if nothing else wanted.ids
+    return replace(wanted, statuses=tuple(statuses), ids=ids, error_text=None, longest_first=False)
 
 
 def types(workspace_id: uuid.UUID) -> Sequence[str]:
@@ -131,3 +241,59 @@ def types(workspace_id: uuid.UUID) -> Sequence[str]:
         sa.select(following, found.c.n + 1).where(found.c.type.is_not(None), found.c.n < TYPES_SHOWN)
     )
     return db.session.scalars(sa.select(found.c.type).where(found.c.type.is_not(None)).order_by(found.c.n)).all()
+
+
+# --- the search box ----------------------------------------------------------------------------------------------
+
+
+class SearchKind(StrEnum):
+    """What a word in the search box was understood as."""
+
+    ID = "id"
+    ID_START = "id_start"
+    TYPE = "type"
+    TAG = "tag"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Search:
+    """What was searched for, and as what."""
+
+    kind: SearchKind
+    text: str
+
+    def narrow(self, wanted: JobFilter) -> JobFilter:
+        """The filter with the search in it: both must hold."""
+        match self.kind:
+            case SearchKind.ID | SearchKind.ID_START:
+                digits = self.text.replace("-", "")
+                first, last = (uuid.UUID(digits.ljust(32, end)) for end in "0f")
+                return replace(wanted, ids=(first, last))
+            case SearchKind.TYPE:
+                # No job has two types: then no id is in the range, which ends before it begins.
+                clash = wanted.type not in (None, self.text)
+                return replace(wanted, type=self.text, ids=(_LAST_ID, _FIRST_ID) if clash else None)
+            case SearchKind.TAG:
+                return replace(wanted, also_tag=self.text)
+            case SearchKind.ERROR:
+                return replace(wanted, error_text=self.text)
+
+
+_ID_START = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-?|[0-9a-f]{8}-[0-9a-f-]{5,27}|[0-9a-f]{13,32}")
+
+
+def understand(workspace_id: uuid.UUID, text: str) -> Search:
+    """What a text in the search box means: an id or 13 and more characters of its start, a type or a tag that this
+    workspace has, else a text in the errors. ``error:`` before it asks for the last in any case.
+    """
+    said, _, rest = text.partition(":")
+    if said.lower() == "error" and rest.strip():
+        return Search(SearchKind.ERROR, rest.strip())
+    lowered = text.lower()
+    if len(lowered) >= 13 and _ID_START.fullmatch(lowered) and len(digits := lowered.replace("-", "")) <= 32:
+        return Search(SearchKind.ID if len(digits) == 32 else SearchKind.ID_START, lowered)
+    is_type = sa.exists().where(JobRun.workspace_id == workspace_id, JobRun.type == text)
+    is_tag = sa.exists().where(JobTag.workspace_id == workspace_id, JobTag.tag == text)
+    found = db.session.execute(sa.select(is_type.label("type"), is_tag.label("tag"))).one()
+    return Search(SearchKind.TYPE if found.type else SearchKind.TAG if found.tag else SearchKind.ERROR, text)

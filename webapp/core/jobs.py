@@ -298,7 +298,11 @@ def cancel_job(job_id: uuid.UUID, *, within: uuid.UUID | None = None, by: Actor 
 
     Raises ``NotFound``, and ``Refused`` (``job_finished``) when the job has completed or failed.
     """
-    return _cancel(job_id, within, by)[0]
+
+    def judge(job: JobRun) -> Judgement:
+        return judgement.of_cancel(job, by=by.ref, read=clock.now())
+
+    return _judged(job_id, judge, within=within, by=by, act="job.canceled")
 
 
 class CancelOutcome(StrEnum):
@@ -310,32 +314,48 @@ class CancelOutcome(StrEnum):
     NOT_FOUND = "not_found"
 
 
+CANCEL_BATCH = 500
+"""Jobs canceled in one transaction, after which others write."""
+
+
 def cancel_jobs(job_ids: Iterable[uuid.UUID], *, within: uuid.UUID, by: Actor) -> Counter[CancelOutcome]:
-    """Cancel several jobs, each by itself, and count what became of them."""
-    return Counter(_outcome(job_id, within, by) for job_id in dict.fromkeys(job_ids))
+    """Cancel several jobs, each judged alone, and count what became of them.
+
+    A batch is one transaction with its rows locked in the order of their ids, as in ``update_several``: what another
+    writer changed before is judged as it then stands, and no other comes between.
+    """
+    wanted = list(dict.fromkeys(job_ids))
+    outcomes: Counter[CancelOutcome] = Counter()
+    for start in range(0, len(wanted), CANCEL_BATCH):
+        outcomes.update(_cancel_batch(wanted[start : start + CANCEL_BATCH], within, by))
+    return outcomes
 
 
-def _outcome(job_id: uuid.UUID, within: uuid.UUID, by: Actor) -> CancelOutcome:
-    try:
-        _, moved = _cancel(job_id, within, by)
-    except Refused:
-        return CancelOutcome.FINISHED
-    except NotFound:
+def _cancel_batch(job_ids: Sequence[uuid.UUID], within: uuid.UUID, by: Actor) -> list[CancelOutcome]:
+    canceled, told, outcomes = [], [], []
+    with writing() as session:
+        stand = _locked(session, job_ids, within)
+        read = clock.now()
+        for job_id in job_ids:
+            job = stand.get(job_id)
+            judged = judgement.of_cancel(job, by=by.ref, read=read) if job else None
+            outcomes.append(_outcome(judged))
+            if job and judged and judged.changes:
+                job = judgement.after(job, judged.changes | {"version": job.version + 1})
+                canceled.append(job)
+                told += [(job, news) for news in judged.news]
+                audit.record(session, "job.canceled", f"job:{job_id}", by=by, workspace_id=within)
+        _write_several(session, canceled, ("status", "updated_at", "canceled_at", "canceled_by", "check_at"))
+        _tell(session, told, by)
+    return outcomes
+
+
+def _outcome(judged: Judgement | None) -> CancelOutcome:
+    if judged is None:
         return CancelOutcome.NOT_FOUND
-    return CancelOutcome.CANCELED if moved else CancelOutcome.ALREADY_CANCELED
-
-
-def _cancel(job_id: uuid.UUID, within: uuid.UUID | None, by: Actor) -> tuple[JobRun, bool]:
-    """The canceled job, and whether this call canceled it."""
-    moved = False
-
-    def judge(job: JobRun) -> Judgement:
-        nonlocal moved
-        judged = judgement.of_cancel(job, by=by.ref, read=clock.now())
-        moved = bool(judged.changes)
-        return judged
-
-    return _judged(job_id, judge, within=within, by=by, act="job.canceled"), moved
+    if judged.refusal:
+        return CancelOutcome.FINISHED
+    return CancelOutcome.CANCELED if judged.changes else CancelOutcome.ALREADY_CANCELED
 
 
 # --- what the board itself judges --------------------------------------------------------------------------------

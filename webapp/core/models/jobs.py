@@ -35,6 +35,26 @@ class JobRun(Base):
         sa.Index(None, "workspace_id", "id"),
         sa.Index(None, "workspace_id", "status", "id"),
         sa.Index(None, "workspace_id", "type", "id"),
+        sa.Index(None, "workspace_id", "created_by", "id"),
+        # For the counts on the tabs: without these, each count of a rare type or maker reads all jobs of a status.
+        sa.Index(None, "workspace_id", "type", "status"),
+        sa.Index(None, "workspace_id", "created_by", "status"),
+        # Each of these is touched when a job starts or fails, and never by its progress.
+        sa.Index(
+            "ix_job_runs_failed",
+            "workspace_id",
+            "completed_at",
+            postgresql_where=sa.text("status = 'failed'"),
+            sqlite_where=sa.text("status = 'failed'"),
+        ),
+        sa.Index(
+            "ix_job_runs_running",
+            "workspace_id",
+            "started_at",
+            "id",
+            postgresql_where=sa.text("status = 'running'"),
+            sqlite_where=sa.text("status = 'running'"),
+        ),
         sa.Index(
             "ix_job_runs_check_at",
             "check_at",

@@ -1,0 +1,99 @@
+"""What is done to many jobs at once: cancel what is ticked, or all that match; asked before, and told of after.
+
+With scripts the list itself asks before it cancels what is ticked; without them, and for all that match, a page does.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from flask import g, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from webapp.core import job_list, jobs
+from webapp.core.job_list import Count
+from webapp.core.jobs import CancelOutcome
+from webapp.core.lifecycle import JobStatus
+from webapp.core.models import JobRun
+from webapp.dashboard import hx
+from webapp.dashboard.job_list import NARROWING, PAGE_SIZE, Asked, list_at, list_left, names_for
+from webapp.dashboard.scope import workspace
+from webapp.dashboard.sign_in import me
+
+AT_ONCE = 10_000
+"""Jobs that one act may cancel; of more that match, the newest."""
+NAMED = 8
+OUTCOMES = {
+    CancelOutcome.CANCELED: "canceled",
+    CancelOutcome.ALREADY_CANCELED: "had been canceled before",
+    CancelOutcome.FINISHED: "had finished",
+    CancelOutcome.NOT_FOUND: "not found",
+}
+
+
+@workspace.get("/jobs/cancel")
+def confirm_matching() -> str:
+    """What a cancel of all that match would hit: how many of what, and the first of them by name."""
+    asked = Asked.by(request.args)
+    wanted = job_list.cancelable(asked.filter)
+    counts = job_list.counts(g.workspace.id, wanted)
+    first = job_list.one_page(g.workspace.id, wanted, limit=NAMED).jobs
+    return _confirmation({status: counts[status] for status in wanted.statuses}, first, asked=asked)
+
+
+@workspace.post("/jobs/cancel")
+def cancel_several() -> AnyResponse | str:
+    if "all" in request.form:
+        return _cancel_matching(Asked.by(request.form))
+    ticked = request.form.getlist("job", type=uuid.UUID)[:PAGE_SIZE]
+    if ticked and not (hx.is_fragment() or "sure" in request.form):
+        return _confirm_ticked(ticked)
+    outcomes = jobs.cancel_jobs(ticked, within=g.workspace.id, by=me())
+    return hx.done(_told(outcomes) or "Nothing was ticked", list_at(request.form.get("back") or request.referrer))
+
+
+def _confirm_ticked(ticked: list[uuid.UUID]) -> str:
+    found = job_list.some(g.workspace.id, ticked)
+    live = [job for job in found if job.can_cancel]
+    counts = {status: Count(number, False) for status, number in Counter(job.status for job in live).items()}
+    return _confirmation(counts, live, ticked=ticked)
+
+
+def _confirmation(
+    counts: Mapping[JobStatus, Count],
+    first: Sequence[JobRun],
+    *,
+    asked: Asked | None = None,
+    ticked: Sequence[uuid.UUID] = (),
+) -> str:
+    total = sum(count.count for count in counts.values())
+    capped = total > AT_ONCE or any(count.capped for count in counts.values())
+    return render_template(
+        "jobs/cancel.html",
+        narrowing=NARROWING,
+        counts=counts,
+        total=min(total, AT_ONCE),
+        capped=capped,
+        named=first[:NAMED],
+        asked=asked,
+        names=names_for(asked or Asked(), first[:NAMED]),
+        ticked=ticked,
+        back=url_for(".job_list", **asked.but()) if asked else list_left(),
+    )
+
+
+def _cancel_matching(asked: Asked) -> AnyResponse:
+    """Cancel what matched when it was asked about; a job that came since is not among them."""
+    newest = request.form.get("newest", type=uuid.UUID)
+    shown = min(request.form.get("shown", 0, type=int), AT_ONCE)
+    wanted = job_list.cancelable(asked.filter)
+    found = job_list.ids(g.workspace.id, wanted, limit=shown, up_to=newest) if newest and shown > 0 else ()
+    outcomes = jobs.cancel_jobs(found, within=g.workspace.id, by=me())
+    left = shown - len(found)
+    told = [_told(outcomes), f"{left:,} had finished or no longer matched" if left > 0 else ""]
+    return hx.done(", ".join(filter(None, told)) or "Nothing matched", url_for(".job_list", **asked.but()))
+
+
+def _told(outcomes: Counter[CancelOutcome]) -> str:
+    """\"41 canceled, 2 had finished\"."""
+    return ", ".join(f"{outcomes[outcome]:,} {words}" for outcome, words in OUTCOMES.items() if outcomes[outcome])
