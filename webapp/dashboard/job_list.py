@@ -12,7 +12,7 @@ from flask import current_app, g, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.core import audit, job_list, jobs, webhooks
+from webapp.core import audit, durations, job_list, jobs, webhooks
 from webapp.core.job_list import COUNT_CAP, Count, JobFilter
 from webapp.core.jobs import CancelOutcome
 from webapp.core.lifecycle import JobStatus
@@ -85,9 +85,11 @@ def job_table() -> AnyResponse:
 def _listed(asked: Asked, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
     page = job_list.one_page(g.workspace.id, asked.filter, limit=PAGE_SIZE, cursor=asked.cursor)
     total = sum(count.count for count in counts.values())
+    running = {job.type for job in page.jobs if job.status is JobStatus.RUNNING}
     return {
         "asked": asked,
         "page": page,
+        "usual": durations.usual(g.workspace.id, running),
         "counts": counts,
         "total": Count(min(total, COUNT_CAP), total > COUNT_CAP or any(count.capped for count in counts.values())),
         "names": audit.names(job.created_by for job in page.jobs),

@@ -35,6 +35,18 @@ class JobRun(Base):
         sa.Index(None, "workspace_id", "id"),
         sa.Index(None, "workspace_id", "status", "id"),
         sa.Index(None, "workspace_id", "type", "id"),
+        # All that the usual duration of a type is read from; written once, when a job completes.
+        sa.Index(
+            "ix_job_runs_completed",
+            "workspace_id",
+            "type",
+            "id",
+            "started_at",
+            "completed_at",
+            "failure_reason",
+            postgresql_where=sa.text("completed_at IS NOT NULL AND failure_reason IS NULL"),
+            sqlite_where=sa.text("completed_at IS NOT NULL AND failure_reason IS NULL"),
+        ),
         sa.Index(
             "ix_job_runs_check_at",
             "check_at",
@@ -44,6 +56,7 @@ class JobRun(Base):
         sa.Index(
             "ix_job_runs_parent_id",
             "parent_id",
+            "id",
             postgresql_where=sa.text("parent_id IS NOT NULL"),
             sqlite_where=sa.text("parent_id IS NOT NULL"),
         ),
