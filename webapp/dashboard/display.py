@@ -66,7 +66,7 @@ def foldable(value: dict[str, Any]) -> Markup:
     for line in text.split("\n"):
         end = line[-1:]
         if end in ("{", "["):
-            lines.append(Markup("<details open><summary>{}\n</summary>").format(line))
+            lines.append(Markup("<details open><summary>{}<i>\n</i></summary>").format(line))
         elif line.lstrip(" ").rstrip(",") in ("}", "]"):
             lines.append(Markup("<div>{}\n</div></details>").format(line))
         else:
