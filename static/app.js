@@ -214,10 +214,10 @@
   };
   const drawSlower = (now) => {
     const { started, ended } = $("#panel")?.dataset ?? {};
-    const { usual, slower } = $("#usual")?.dataset ?? {};
-    if (!started || !usual) return;
+    const { slowAfter } = $("#usual")?.dataset ?? {};
+    if (!started || !slowAfter) return;
     const took = (ended ? new Date(ended) : now) - new Date(started);
-    write($("#slower"), took <= usual * slower * 1000 ? "" : `; this one ${ended ? "was" : "is"} slower than usual`);
+    write($("#slower"), took <= slowAfter * 1000 ? "" : `; this one ${ended ? "was" : "is"} slower than usual`);
   };
   const drawTimes = () => {
     if (document.hidden) return;

@@ -76,6 +76,11 @@ def test_the_runs_before_a_job_come_newest_first_and_no_later_one(clock: Clock, 
     assert durations.earlier(jobs.get_job_status(ids[0])) == []
 
 
+def test_a_run_is_slow_when_it_takes_half_as_long_again_and_a_second(cast: Cast) -> None:
+    assert durations.slow_after(timedelta(seconds=10)) == timedelta(seconds=16)
+    assert durations.slow_after(timedelta(0)) == timedelta(seconds=1)
+
+
 # --- family ------------------------------------------------------------------------------------------------------
 
 

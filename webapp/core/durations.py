@@ -19,8 +19,6 @@ SAMPLE = 100
 """The newest completed runs of a type that count."""
 ENOUGH = 3
 """With fewer of them nothing is usual yet."""
-SLOWER = 1.5
-"""A run that takes this many times the usual duration is slower than usual."""
 EARLIER = 8
 
 # The words of the index ``ix_job_runs_completed``. By its status SQLite would look for them in the index by status, and
@@ -42,6 +40,11 @@ def usual(
         if row.id != beside:
             spans.setdefault(row.type, []).append(max((row.completed_at - row.started_at).total_seconds(), 0))
     return {name: timedelta(seconds=median(found[:SAMPLE])) for name, found in spans.items() if len(found) >= ENOUGH}
+
+
+def slow_after(usual: timedelta) -> timedelta:
+    """The duration over which a run is slower than usual. A second is nothing that anybody would notice."""
+    return usual * 1.5 + timedelta(seconds=1)
 
 
 def _newest(workspace_id: uuid.UUID, type: str) -> sa.Select[tuple[object, ...]]:

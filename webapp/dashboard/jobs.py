@@ -59,7 +59,8 @@ def _logged(found: JobRun) -> dict[str, Any]:
 def _compared(found: JobRun) -> dict[str, Any]:
     """The runs of the same type beside it, as they stood when the page was opened: nothing here is polled."""
     usual = durations.usual(g.workspace.id, [found.type], beside=found.id).get(found.type)
-    return {"usual": usual, "slower": durations.SLOWER, "earlier": durations.earlier(found)}
+    slow_after = durations.slow_after(usual) if usual is not None else None
+    return {"usual": usual, "slow_after": slow_after, "earlier": durations.earlier(found)}
 
 
 def _job_etag(found: JobRun, children: Children) -> str:
