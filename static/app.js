@@ -243,6 +243,22 @@
     clock: (at, now) => (new Date(now).toDateString() === at.toDateString() ? clock.format(at) : `${day.format(at)} ${clock.format(at)}`),
   };
   const write = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+  // From what was reported and, as long as that says little, from how long this type usually takes.
+  const timeLeft = ({ started, seen, progress, usual = $("#usual")?.dataset.usual }, now) => {
+    if (progress >= 100) return 0;
+    const byUsual = usual * 1000 - (now - new Date(started)); // Not a number where nothing is usual.
+    if (progress < 1) return byUsual;
+    const byReport = ((new Date(seen) - new Date(started)) * (100 - progress)) / progress - (now - new Date(seen));
+    const trust = byUsual > 0 ? Math.min(1, progress / 25) : 1;
+    return trust < 1 ? trust * byReport + (1 - trust) * byUsual : byReport;
+  };
+  const drawSlower = (now) => {
+    const { started, ended } = $("#panel")?.dataset ?? {};
+    const { slowAfter } = $("#usual")?.dataset ?? {};
+    if (!started || !slowAfter) return;
+    const took = (ended ? new Date(ended) : now) - new Date(started);
+    write($("#slower"), took <= slowAfter * 1000 ? "" : `; this one ${ended ? "was" : "is"} slower than usual`);
+  };
   const drawTimes = () => {
     if (document.hidden) return;
     const now = boardNow();
@@ -257,11 +273,10 @@
       write(element, silent >= element.dataset.patience * 500 ? `no news for ${rough(silent)} ` : "");
     }
     for (const element of $$(".left")) {
-      const { started, seen, progress } = element.dataset;
-      const atReport = new Date(seen) - new Date(started);
-      const left = (atReport * (100 - progress)) / progress - (now - new Date(seen));
-      write(element, progress < 100 && left > 0 ? `${rough(left)} left` : "");
+      const left = timeLeft(element.dataset, now);
+      write(element, left > 0 ? `${rough(left)} left` : "");
     }
+    drawSlower(now);
   };
 
   // --- a log: its end is followed until the reader scrolls up ------------------------------------------------------

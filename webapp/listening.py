@@ -20,7 +20,7 @@ _beating = threading.Lock()
 
 def beat_while_serving(app: Flask) -> None:
     """Begin to beat, from the moment a server has loaded the app; a command that loads it does not serve."""
-    if _is_command():
+    if is_command():
         return
     os.register_at_fork(
         before=_beating.acquire,
@@ -30,7 +30,8 @@ def beat_while_serving(app: Flask) -> None:
     _begin(app)
 
 
-def _is_command() -> bool:
+def is_command() -> bool:
+    """Whether a command loads the app, and no server."""
     # A server may have a command line made with click as well; only Flask's knows a ScriptInfo.
     context = click.get_current_context(silent=True)
     return context is not None and context.find_object(ScriptInfo) is not None and context.info_name != "run"

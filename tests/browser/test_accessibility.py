@@ -67,6 +67,20 @@ def test_a_job_in_every_state(themed: Page, app: Flask, cast: Cast, state: str) 
     assert_clean(themed)
 
 
+def test_a_job_with_children_and_earlier_runs(themed: Page, app: Flask, cast: Cast) -> None:
+    for _ in range(4):
+        job_of("completed", app, cast)
+    with app.app_context():
+        job_id = jobs.enqueue_job("generate-report", cast.acme.id, {"a": {"b": [1, 2]}}, by=RUNNER)
+        jobs.update_job_status(job_id, status="running", by=RUNNER)
+        jobs.enqueue_job("part", cast.acme.id, parent_id=job_id, by=RUNNER)
+    themed.goto(f"/w/acme/jobs/{job_id}")
+    expect(themed.locator("#slower")).to_contain_text("slower than usual")
+    assert_clean(themed)
+    themed.click("#payload-text summary >> nth=1")
+    assert_clean(themed)
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from webapp.cli.refusals import NounGroup, database_trouble
 from webapp.core import clock, leases, retention, workspaces
 from webapp.core.chores import CHORES, Chore
+from webapp.json_log import write_json
 
 group = NounGroup("maintain", help="The board's own chores: time-outs, lost jobs, retention.")
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ def _say_what_would_go() -> None:
 @group.command()
 def run() -> None:
     """Do the chores until stopped (Ctrl-C or SIGTERM)."""
+    write_json()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import click
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask import current_app
 from flask.cli import with_appcontext
 
 from webapp.cli.processes import Together, require_free_port, start_board
 from webapp.cli.refusals import NOT_MIGRATED, told_in_one_line
+from webapp.core import schema
 from webapp.extensions import db
 
 
@@ -29,9 +28,7 @@ def serve() -> None:
 
 def require_migrated() -> None:
     """Refuse a database whose tables are not those of this version."""
-    scripts = ScriptDirectory.from_config(current_app.extensions["migrate"].migrate.get_config())
-    with db.engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_heads()
+    current = schema.is_current(Path(current_app.extensions["migrate"].directory))
     db.engine.dispose()
-    if set(present) != set(scripts.get_heads()):
+    if not current:
         raise click.ClickException(NOT_MIGRATED)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Flask, g
+from markupsafe import Markup, escape
 
 from webapp.core import clock, workspaces
 
@@ -52,13 +53,34 @@ def readable(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
+FOLDED = 2_000
+"""Lines up to which JSON folds level by level; more of them are one text, or a page would take seconds to draw."""
+
+
+def foldable(value: dict[str, Any]) -> Markup:
+    """The same text as ``readable``, in which each level of some length can be folded away."""
+    text = readable(value)
+    if text.count("\n") > FOLDED:
+        return escape(text)
+    lines = []
+    for line in text.split("\n"):
+        end = line[-1:]
+        if end in ("{", "["):
+            lines.append(Markup("<details open><summary>{}<i>\n</i></summary>").format(line))
+        elif line.lstrip(" ").rstrip(",") in ("}", "]"):
+            lines.append(Markup("<div>{}\n</div></details>").format(line))
+        else:
+            lines.append(Markup("<div>{}\n</div>").format(line))
+    return Markup("").join(lines)
+
+
 def register(app: Flask) -> None:
     app.jinja_env.filters |= {
         "duration": duration,
         "seconds": seconds,
         "exact": exact,
         "iso": iso,
-        "readable": readable,
+        "foldable": foldable,
     }
 
     @app.context_processor

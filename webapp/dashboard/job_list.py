@@ -14,7 +14,7 @@ from flask import current_app, g, redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.core import audit, job_list, tokens, webhooks, workspaces
+from webapp.core import audit, durations, job_list, tokens, webhooks, workspaces
 from webapp.core.job_list import COUNT_CAP, Count, JobFilter, Search, SearchKind
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
@@ -177,9 +177,11 @@ def job_table() -> AnyResponse:
 def _listed(asked: Asked, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
     page = job_list.one_page(g.workspace.id, asked.filter, limit=PAGE_SIZE, **asked.place)
     total = sum(count.count for count in counts.values())
+    running = {job.type for job in page.jobs if job.status is JobStatus.RUNNING}
     return {
         "asked": asked,
         "page": page,
+        "usual": durations.usual(g.workspace.id, running),
         "counts": counts,
         "total": Count(min(total, COUNT_CAP), total > COUNT_CAP or any(count.capped for count in counts.values())),
         "names": names_for(asked, page.jobs),

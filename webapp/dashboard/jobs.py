@@ -12,7 +12,8 @@ from typing import Any
 from flask import g, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.core import audit, jobs, logs
+from webapp.core import audit, durations, family, jobs, logs
+from webapp.core.family import Children
 from webapp.core.models import JobEvent, JobRun
 from webapp.dashboard import hx
 from webapp.dashboard.job_list import list_left
@@ -28,13 +29,15 @@ LOG_SIZE = 256 * 1024
 @workspace.get("/jobs/<uuid:job_id>")
 def job(job_id: uuid.UUID) -> str:
     found = jobs.get_job_status(job_id, within=g.workspace.id)
-    return render_template("jobs/job.html", back=list_left(), **_told(found), **_logged(found))
+    told = _told(found, family.children(found))
+    return render_template("jobs/job.html", back=list_left(), **told, **_logged(found), **_compared(found))
 
 
 @workspace.get("/jobs/<uuid:job_id>/panel")
 def job_panel(job_id: uuid.UUID) -> AnyResponse:
     found = jobs.get_job_status(job_id, within=g.workspace.id)
-    return hx.fresh(_job_etag(found), lambda: render_template("jobs/_panel.html", **_told(found)))
+    children = family.children(found)
+    return hx.fresh(_job_etag(found, children), lambda: render_template("jobs/_panel.html", **_told(found, children)))
 
 
 @workspace.get("/jobs/<uuid:job_id>/log")
@@ -53,17 +56,26 @@ def _logged(found: JobRun) -> dict[str, Any]:
     return {"log_etag": _log_etag(found), "log": logs.tail(found, lines=LOG_LINES, size=LOG_SIZE)}
 
 
-def _job_etag(found: JobRun) -> str:
-    return etag_of(found.id, found.version)
+def _compared(found: JobRun) -> dict[str, Any]:
+    """The runs of the same type beside it, as they stood when the page was opened: nothing here is polled."""
+    usual = durations.usual(g.workspace.id, [found.type], beside=found.id).get(found.type)
+    slow_after = durations.slow_after(usual) if usual is not None else None
+    return {"usual": usual, "slow_after": slow_after, "earlier": durations.earlier(found)}
 
 
-def _told(found: JobRun) -> dict[str, Any]:
+def _job_etag(found: JobRun, children: Children) -> str:
+    return etag_of(found.id, found.version, children.versions)
+
+
+def _told(found: JobRun, children: Children) -> dict[str, Any]:
     events = jobs.history(found)
     return {
         "job": found,
+        "parent": family.parent(found),
+        "children": children,
         "timeline": _with_gaps(list(events)),
         "names": audit.names([found.created_by, found.canceled_by, *(event.by for event in events)]),
-        "etag": _job_etag(found),
+        "etag": _job_etag(found, children),
     }
 
 

@@ -55,6 +55,18 @@ class JobRun(Base):
             postgresql_where=sa.text("status = 'running'"),
             sqlite_where=sa.text("status = 'running'"),
         ),
+        # All that the usual duration of a type is read from; written once, when a job completes.
+        sa.Index(
+            "ix_job_runs_completed",
+            "workspace_id",
+            "type",
+            "id",
+            "started_at",
+            "completed_at",
+            "failure_reason",
+            postgresql_where=sa.text("completed_at IS NOT NULL AND failure_reason IS NULL"),
+            sqlite_where=sa.text("completed_at IS NOT NULL AND failure_reason IS NULL"),
+        ),
         sa.Index(
             "ix_job_runs_check_at",
             "check_at",
@@ -64,6 +76,7 @@ class JobRun(Base):
         sa.Index(
             "ix_job_runs_parent_id",
             "parent_id",
+            "id",
             postgresql_where=sa.text("parent_id IS NOT NULL"),
             sqlite_where=sa.text("parent_id IS NOT NULL"),
         ),
