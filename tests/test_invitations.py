@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from tests.conftest import PASSWORD, Cast, Clock, csrf_token, sign_in
 from tests.test_members import at_once
-from webapp.core import invitations, members, workspaces
+from webapp.core import accounts, invitations, members, workspaces
 from webapp.core.audit import SYSTEM, Actor
 from webapp.core.errors import Refused
 from webapp.core.models import AuditEntry, Invitation, Role, User
@@ -269,6 +269,26 @@ def test_of_two_who_accept_at_once_one_gets_in(app: Flask, ada: FlaskClient, cas
     with app.app_context():
         assert db.session.scalar(sa.select(sa.func.count()).where(User.email == DORA)) == 1
     assert len([name for name in roles(app, cast) if name.startswith("Dora")]) == 1
+
+
+def test_a_link_that_is_revoked_while_the_password_is_hashed_lets_nobody_in(
+    app: Flask, ada: FlaskClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = invited(ada).rpartition("/")[2]
+    prepare = accounts.prepare
+
+    def prepare_meanwhile(email: str, name: str, password: str) -> User:
+        with app.app_context():
+            [known] = invitations.of_workspace(cast.acme.id)
+            invitations.revoke(workspaces.membership("acme", cast.ada.id), known.id, by=SYSTEM)
+        return prepare(email, name, password)
+
+    monkeypatch.setattr(accounts, "prepare", prepare_meanwhile)
+    with app.app_context(), pytest.raises(invitations.NoInvitation):
+        invitations.accept_as_new(secret, "Dora", PASSWORD, address=None)
+    assert "Dora" not in roles(app, cast)
+    with app.app_context():
+        assert not accounts.has_account(DORA)
 
 
 def test_who_was_let_in_meanwhile_keeps_their_role(
