@@ -129,6 +129,9 @@ def test_a_list_filters_by_status_type_tag_and_time(runner: Runner, app: Flask, 
     assert found("tag=night") == [old]
     assert found("created_after=2026-11-24T12:00:00Z") == [new]
     assert found("created_before=2026-11-24T13:00:00Z") == [old]
+    # Before there were ids there were no jobs.
+    assert found("created_after=0022-09-24T12:38:01Z") == [new, old]
+    assert found("created_before=0113-05-25T05:31:45Z") == []
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,8 @@ def test_every_ticked_job_that_was_canceled_names_the_person_and_the_address(
     client.environ_base["REMOTE_ADDR"] = HERE
     sign_in(client, "ben@example.com")
     form_token = csrf_token(client.get("/w/acme/jobs").text)
-    client.post("/w/acme/jobs/cancel", data={"csrf_token": form_token, "job": [str(job_id) for job_id in ids]})
+    ticked = {"csrf_token": form_token, "sure": "yes", "job": [str(job_id) for job_id in ids]}
+    client.post("/w/acme/jobs/cancel", data=ticked)
     assert cancels(app) == [(f"job:{job_id}", cast.ben.ref, HERE) for job_id in ids[:2]]
 
 

@@ -42,8 +42,11 @@ def new_id(at: datetime) -> uuid.UUID:
 
 
 def first_id(at: datetime) -> uuid.UUID:
-    """What no id of something created at that moment or later is below, and every earlier one is."""
-    microseconds = int(at.timestamp()) * 1_000_000 + at.microsecond
+    """What no id of something created at that moment or later is below, and every earlier one is.
+
+    Ids begin with the year 1970: an earlier moment has the same first id.
+    """
+    microseconds = max(0, int(at.timestamp()) * 1_000_000 + at.microsecond)
     milliseconds, rest = divmod(microseconds, 1000)
     return uuid.UUID(int=(milliseconds << 16 | 0x7 << 12 | rest * 4096 // 1000) << 64)
 
