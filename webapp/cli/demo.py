@@ -11,7 +11,7 @@ from flask_migrate import upgrade
 
 from webapp.cli.processes import Together, local_address, require_free_port, start_board
 from webapp.cli.refusals import NounGroup
-from webapp.core import accounts, tokens, workspaces
+from webapp.core import accounts, seeding, tokens, workspaces
 from webapp.core.audit import SYSTEM
 from webapp.core.errors import NotFound
 from webapp.core.models import Role, User, Workspace
@@ -70,15 +70,34 @@ def run() -> None:
         together.wait()
 
 
+@group.command()
+@click.option("--jobs", "count", type=click.IntRange(1, seeding.MAX_JOBS), default=20_000, show_default=True)
+@click.option("--workspace", "slug", default=SLUG, show_default=True, help="Created if there is none.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Equal numbers tell equal fortnights.")
+def seed(count: int, slug: str, seed: int) -> None:
+    """Fill a workspace with a made-up fortnight of jobs. Run again, it adds another."""
+    upgrade()
+    path = Path(current_app.instance_path) / "demo.json"
+    try:
+        workspace = workspaces.by_slug(slug)
+    except NotFound:
+        login, operator = _operator(path)
+        workspace = _workspace(operator, slug)
+        login.keep_in(path)
+        click.echo(f"The workspace {slug} is new; sign in as {login.email} with the password in {path}.")
+    with click.progressbar(length=count, label=f"Jobs of {slug}") as bar:
+        written = 0
+        for so_far in seeding.seed(workspace.id, count, seed=seed, by=SYSTEM):
+            bar.update(so_far - written)
+            written = so_far
+    click.echo(f"{count:,} jobs were added: {current_app.config['PUBLIC_URL']}/w/{slug}/jobs")
+
+
 def prepare(path: Path) -> Login:
     """Bring the database up to date with all that the demo needs; what is already there is kept."""
     upgrade()
-    login = Login.kept_in(path)
-    if login is None:
-        login = Login(EMAIL, secrets.token_urlsafe(12))
-        _account(login, forgotten=True)
-    operator = _account(login, forgotten=False)
-    workspace = _workspace(operator)
+    login, operator = _operator(path)
+    workspace = _workspace(operator, SLUG)
     if not _is_good(login.token, workspace):
         _, login.token = tokens.create(workspace.id, "Sample runner", by=SYSTEM)
     login.keep_in(path)
@@ -86,6 +105,15 @@ def prepare(path: Path) -> Login:
     db.session.remove()
     db.engine.dispose()
     return login
+
+
+def _operator(path: Path) -> tuple[Login, User]:
+    """The demo's login and its account, as they are kept or new; a new login is not kept yet."""
+    login = Login.kept_in(path)
+    if login is None:
+        login = Login(EMAIL, secrets.token_urlsafe(12))
+        _account(login, forgotten=True)
+    return login, _account(login, forgotten=False)
 
 
 def _account(login: Login, *, forgotten: bool) -> User:
@@ -98,11 +126,11 @@ def _account(login: Login, *, forgotten: bool) -> User:
     return user
 
 
-def _workspace(operator: User) -> Workspace:
+def _workspace(operator: User, slug: str) -> Workspace:
     try:
-        workspace = workspaces.by_slug(SLUG)
+        workspace = workspaces.by_slug(slug)
     except NotFound:
-        return workspaces.create("Demo", SLUG, owner=operator, by=SYSTEM)
+        return workspaces.create(slug.replace("-", " ").capitalize(), slug, owner=operator, by=SYSTEM)
     if operator.id not in {member.user_id for member in workspaces.members(workspace.id)}:
         workspaces.add_member(workspace, operator, Role.ADMIN, by=SYSTEM)
     return workspace

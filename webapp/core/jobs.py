@@ -11,7 +11,8 @@ asker may see; a job elsewhere is not found. Only in-process code and the comman
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -29,7 +30,7 @@ from webapp.core.database import one_read, one_write, writing
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
 from webapp.core.idempotency import Once
 from webapp.core.judgement import Judgement, News
-from webapp.core.lifecycle import EventKind, FailureReason, JobStatus
+from webapp.core.lifecycle import LIVE, SUCCESSORS, EventKind, FailureReason, JobStatus
 from webapp.core.models import Base, IdempotencyKey, JobEvent, JobRun, JobTag, new_id
 from webapp.core.reports import BatchedReport, NewJob, Report
 from webapp.extensions import db
@@ -158,6 +159,119 @@ def _insert_with_defaults(left_out: frozenset[str]) -> sa.Insert:
 
 def _stands_in(session: Session, job_id: uuid.UUID, workspace_id: uuid.UUID | None) -> bool:
     return session.scalar(sa.select(_job.id).where(_job.id == job_id, _job.workspace_id == workspace_id)) is not None
+
+
+# --- what ran elsewhere ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastJob:
+    """A job that ran before the board heard of it, told as a whole. ``ended_at`` is null as long as it is live.
+
+    The moments must follow each other and lead to ``status`` by the lifecycle, or ``ValueError`` is raised.
+    """
+
+    type: str
+    status: JobStatus
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    created_by: str = SYSTEM.ref
+    canceled_by: str | None = None
+    runner: str | None = None
+    progress: int = 0
+    message: str | None = None
+    payload: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    failure_reason: FailureReason | None = None
+    max_duration: int | None = None
+    link: str | None = None
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = [at for at in (self.created_at, self.started_at, self.ended_at) if at is not None]
+        moves = [step for step in self.steps if step[1] is not None and step[2] not in SUCCESSORS[step[1]]]
+        if moves or known != sorted(known) or (self.ended_at is None) != (self.status in LIVE):
+            raise ValueError(f"No job becomes {self.status} like this.")
+
+    @property
+    def steps(self) -> Sequence[tuple[datetime, JobStatus | None, JobStatus]]:
+        """Each status it took, since when, and from which one."""
+        steps: list[tuple[datetime, JobStatus | None, JobStatus]] = [(self.created_at, None, JobStatus.PENDING)]
+        if self.started_at is not None:
+            steps.append((self.started_at, JobStatus.PENDING, JobStatus.RUNNING))
+        if self.status is not steps[-1][2]:
+            steps.append((self.ended_at or self.created_at, steps[-1][2], self.status))
+        return steps
+
+
+def record_past(past: Sequence[PastJob], *, within: uuid.UUID) -> None:
+    """Write down jobs that ran before the board heard of them, with their history, in one transaction.
+
+    Nobody is told by webhook: none of it is news.
+    """
+    rows = [_row_of_past(job, within) for job in past]
+    with writing() as session:
+        # Apart from the session's own machinery, which would cost more than the database does.
+        connection = session.connection()
+        for table, written in (
+            (_JOBS, rows),
+            (
+                _EVENTS,
+                [event for row, job in zip(rows, past, strict=True) for event in _events_of_past(row["id"], job)],
+            ),
+            (_TAGS, [{"workspace_id": within, "tag": tag, "job_id": row["id"]} for row in rows for tag in row["tags"]]),
+        ):
+            if written:
+                connection.execute(sa.insert(table), written)
+
+
+def _row_of_past(job: PastJob, within: uuid.UUID) -> dict[str, Any]:
+    canceled = job.status is JobStatus.CANCELED
+    heard = job.ended_at or job.started_at
+    return dict.fromkeys(_job.keys()) | {
+        "id": new_id(job.created_at),
+        "type": job.type,
+        "status": job.status,
+        "payload": job.payload,
+        "result": job.result,
+        "error": job.error,
+        "progress": job.progress,
+        "workspace_id": within,
+        "created_by": job.created_by,
+        "started_at": job.started_at,
+        "completed_at": None if canceled else job.ended_at,
+        "created_at": job.created_at,
+        "updated_at": heard or job.created_at,
+        "canceled_at": job.ended_at if canceled else None,
+        "canceled_by": job.canceled_by if canceled else None,
+        # Whoever tells of a cancel that is past has heard of it.
+        "cancel_seen_at": job.ended_at if canceled and job.started_at else None,
+        "cancel_confirmed_at": job.ended_at if canceled and job.started_at else None,
+        "message": job.message,
+        "tags": list(dict.fromkeys(job.tags)),
+        "link": job.link,
+        "runner": job.runner,
+        "failure_reason": job.failure_reason,
+        "max_duration": job.max_duration,
+        "last_seen_at": heard,
+        "version": len(job.steps),
+    }
+
+
+def _events_of_past(job_id: uuid.UUID, job: PastJob) -> Iterator[dict[str, Any]]:
+    for at, before, to in job.steps:
+        ends = at == job.ended_at and to is job.status
+        yield {
+            "job_id": job_id,
+            "at": at,
+            "kind": EventKind.MOVED if before else EventKind.ENQUEUED,
+            "from_status": before,
+            "to_status": to,
+            "by": (job.canceled_by if to is JobStatus.CANCELED else None) or job.created_by,
+            "message": job.message if ends else None,
+        }
 
 
 # --- get ---------------------------------------------------------------------------------------------------------
