@@ -41,6 +41,8 @@ class Login:
             raise click.ClickException(f"{path} is damaged; remove it, and a new login is made.") from None
 
     def keep_in(self, path: Path) -> None:
+        # With SECRET_KEY in the environment nothing has made the folder yet.
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
