@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import flask_migrate
@@ -158,11 +159,14 @@ def empty_url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) 
 
 
 @pytest.fixture
-def url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+def url(engine_name: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a migrated database that belongs to this test alone."""
     if engine_name == "sqlite":
-        path = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "callboard.db")
+        template: Path = request.getfixturevalue("sqlite_template")
+        path = shutil.copy(template, template.with_name("test.db"))
         yield f"sqlite:///{path}"
+        for left in template.parent.glob("test.db*"):
+            left.unlink()
         return
     url = request.getfixturevalue("postgres_url")
     yield url
@@ -179,10 +183,16 @@ def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts, "_NOBODY", accounts._hash("nobody has this one"))
 
 
+@pytest.fixture(scope="session")
+def app_on() -> Callable[[str], Flask]:
+    """The app on a database, made once in each process: to make it takes longer than most tests."""
+    return cache(make_app)
+
+
 @pytest.fixture
-def app(url: str) -> Iterator[Flask]:
+def app(url: str, app_on: Callable[[str], Flask]) -> Iterator[Flask]:
     """The app, without a context pushed, so that every request has a database session of its own."""
-    app = make_app(url)
+    app = app_on(url)
     yield app
     dispose(app)
 
