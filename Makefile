@@ -24,7 +24,7 @@ run: $(BASE) $(KEY)  ## serve what the environment configures, chores included
 	@$(BIN)/python -m flask --app wsgi serve
 
 test: setup  ## every test, on SQLite and PostgreSQL and in a browser
-	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal
 
 lint: setup  ## ruff, mypy and djlint
 	$(BIN)/ruff check
