@@ -174,6 +174,14 @@ def test_a_late_report_tells_the_true_times_within_bounds(runner: Runner, app: F
     assert datetime.fromisoformat(finished) == datetime(2026, 11, 24, 12, 4, tzinfo=UTC)
 
 
+def test_a_late_report_that_a_job_ended_never_ends_it_before_it_started(runner: Runner, clock: Clock) -> None:
+    job = runner.enqueue()
+    clock.advance(minutes=10)
+    started = runner.report(job, status="running").json["started_at"]
+    ended = runner.report(job, status="failed", occurred_at="2026-11-24T12:04:00Z").json["completed_at"]
+    assert ended == started == "2026-11-24T12:10:00.000000Z"
+
+
 def test_the_numbers_of_events_tell_nothing_of_other_workspaces(
     runner: Runner, client: FlaskClient, other_token: str
 ) -> None:

@@ -177,7 +177,7 @@ def test_an_unchanged_final_report_may_be_repeated_and_changes_nothing(cast: Cas
     completed: dict[str, Any] = {
         "status": "completed",
         "progress": 90,
-        "result": {"a": 1, "b": True},
+        "result": {"a": 1, "b": True, "c": [2.5, 2**60]},
         "message": "done",
     }
     long_error: dict[str, Any] = {"status": "failed", "error": "x" * 100_000}
@@ -185,7 +185,7 @@ def test_an_unchanged_final_report_may_be_repeated_and_changes_nothing(cast: Cas
     jobs.update_job_status(failed.id, **long_error)
     before = stored(done), stored(failed)
     clock.advance(seconds=30)
-    jobs.update_job_status(done.id, **completed | {"result": {"b": True, "a": 1}})
+    jobs.update_job_status(done.id, **completed | {"result": {"b": True, "c": [2.50, 2**60], "a": 1.0}})
     jobs.update_job_status(done.id, status="completed", message="done")
     jobs.update_job_status(failed.id, **long_error)
     jobs.update_job_status(failed.id)
@@ -198,6 +198,7 @@ def test_an_unchanged_final_report_may_be_repeated_and_changes_nothing(cast: Cas
     [
         {"status": "completed", "result": {"a": 2}},
         {"status": "completed", "result": {"a": True}},
+        {"status": "completed", "result": {"a": "1"}},
         {"status": "completed", "progress": 99},
         {"status": "completed", "message": "else"},
         {"progress": 100},

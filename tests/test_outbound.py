@@ -95,15 +95,18 @@ def test_a_public_address_is_called(address: str, lookups: Callable[..., list[st
     assert connected == [address]
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "localhost", "[::1]", "[::ffff:7f00:1]"]
-)
+WRITTEN = ["127.1", "0", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:7f00:1]", *WRITTEN])
 def test_every_way_to_write_this_machine_is_refused(host: str, hooks: Receiver) -> None:
     answer = GUARDED.post(f"http://{host}:{hooks.port}/", b"{}", {})
     assert (answer.status, answer.error, hooks.heard) == (None, NOT_PUBLIC, [])
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "localhost", "LOCALHOST."])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "localhost", "LOCALHOST.", "me.localhost", *WRITTEN]
+)
 def test_what_the_text_alone_gives_away_is_known_before_anything_is_sent(host: str) -> None:
     assert not GUARDED.allows(host)
     assert FREE.allows(host)

@@ -4,8 +4,10 @@ Nothing here reads or writes: a job as it stands goes in, and out comes what cha
 what is refused. ``webapp.core.jobs`` writes that down, and only if the job still stands as it was judged.
 """
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from webapp.core.database import compact_json
@@ -86,7 +88,7 @@ def of_report(job: JobRun, report: Report, *, by: str, read: datetime) -> Judgem
 
 def _moved(job: JobRun, report: Report, *, by: str, now: datetime, read: datetime) -> Judgement:
     late = report.occurred_at is not None and report.occurred_at < read
-    happened = max(report.occurred_at, job.created_at) if late and report.occurred_at else now
+    happened = max(report.occurred_at, job.started_at or job.created_at) if late and report.occurred_at else now
     changes = report.content | _heard(now) | {"status": report.status}
     match report.status:
         case JobStatus.RUNNING:
@@ -146,8 +148,17 @@ def _repeats(job: JobRun, report: Report) -> bool:
 
 
 def _same(stored: object, sent: object) -> bool:
-    """Equality as JSON means it: 1 is not true, and the order of keys does not count."""
-    return compact_json(stored, sort_keys=True) == compact_json(sent, sort_keys=True)
+    """Equality as JSON means it: 1 is 1.0 and not true, and the order of keys does not count."""
+    return _as_json(stored) == _as_json(sent)
+
+
+def _as_json(value: object) -> object:
+    """A value to compare. A number stands in a tuple, for to Python alone it may equal a truth value."""
+    return json.loads(compact_json(value), parse_int=_number, parse_float=_number)
+
+
+def _number(text: str) -> tuple[Decimal]:
+    return (Decimal(text),)
 
 
 def _contradiction(job: JobRun) -> str:

@@ -60,6 +60,16 @@ class NotPublic(Exception):
     """The address leads into a network that is not open to everybody."""
 
 
+def _written_out(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that a host spells out, also in the old ways (``0``, ``127.1``, ``0x7f000001``); null for a name."""
+    with suppress(ValueError):
+        return ip_address(host)
+    try:
+        return IPv4Address(socket.inet_aton(host))
+    except OSError:
+        return None
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a POST came to: a status and the beginning of the answer, or an error; ``duration`` is milliseconds."""
@@ -83,10 +93,12 @@ class Outbound:
 
     def allows(self, host: str) -> bool:
         """Whether a host may be called as far as its text alone tells; a name is only known when it is called."""
-        try:
-            return self.allow_private or is_public(ip_address(host))
-        except ValueError:
-            return host.lower().rstrip(".") != "localhost" or self.allow_private
+        if self.allow_private:
+            return True
+        address = _written_out(host)
+        if address is not None:
+            return is_public(address)
+        return host.lower().rstrip(".").rpartition(".")[2] != "localhost"
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send ``body`` once. Whatever goes wrong on the way is told in the answer, never raised."""
