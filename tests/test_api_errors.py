@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.conftest import Cast, StartServer
 from tests.runner import Runner
+from webapp.api.body import THROWN_AWAY
 from webapp.core import tokens
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Scope
@@ -125,11 +126,28 @@ def test_a_body_over_a_mebibyte_is_413_and_one_that_is_not_json_by_name_is_415(r
 MEBIBYTE = 1024 * 1024
 
 
-def chunked(runner: Runner, raw: bytes) -> Any:
+class Endless(io.BytesIO):
+    """A body that never ends, and counts what was read of it."""
+
+    taken = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert (size or 0) > 0, "nobody can read it to its end"
+        self.taken += size or 0
+        return b" " * (size or 0)
+
+
+def test_a_body_that_never_ends_is_read_up_to_a_bound(runner: Runner) -> None:
+    body = Endless()
+    assert_problem(chunked(runner, body), 413)
+    assert body.taken < THROWN_AWAY + 2 * MEBIBYTE
+
+
+def chunked(runner: Runner, raw: bytes | io.BytesIO) -> Any:
     """A body that does not tell its length ahead."""
     return runner.client.post(
         "/api/v1/jobs",
-        input_stream=io.BytesIO(raw),
+        input_stream=io.BytesIO(raw) if isinstance(raw, bytes) else raw,
         content_type="application/json",
         headers=runner.headers,
         environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
