@@ -1,6 +1,7 @@
 """Requests that a runner repeats because it never heard the answer: done once, and answered again."""
 
 import hashlib
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from webapp.extensions import db
 
 KEY_LIMIT = 200
 """Characters that a key may have."""
+KEY_PATTERN = "^[ -~]+$"
+"""Printable ASCII: of anything else in a header, each server and client makes something else."""
 
 _KEYS = Base.metadata.tables[IdempotencyKey.__tablename__]
 
@@ -39,8 +42,8 @@ class Once:
         """Null without a key. The order of a body's fields does not count. Raises ``Invalid``."""
         if key is None:
             return None
-        if not 1 <= len(key) <= KEY_LIMIT or not key.isprintable():
-            raise Invalid([Fault(("Idempotency-Key",), f"1 to {KEY_LIMIT} printable characters.")])
+        if len(key) > KEY_LIMIT or not re.fullmatch(KEY_PATTERN, key):
+            raise Invalid([Fault(("Idempotency-Key",), f"1 to {KEY_LIMIT} printable ASCII characters.")])
         return cls(key, hashlib.sha256(compact_json(body, sort_keys=True).encode()).hexdigest())
 
 
