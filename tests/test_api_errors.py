@@ -221,6 +221,8 @@ def test_progress_that_is_no_percentage_is_422(runner: Runner, progress: Any) ->
         ({"status": "failed", "result": {}}, ["/result"]),
         ({"status": "canceled", "result": {}}, ["/result"]),
         ({"progress": 101, "error": "x", "extra": 1}, ["/progress", "/extra", "/error"]),
+        ({"error": 5}, ["/error"]),
+        ({"status": "failed", "result": []}, ["/result"]),
         ({"occurred_at": "yesterday"}, ["/occurred_at"]),
         ({"occurred_at": "2026-11-24T14:00:00"}, ["/occurred_at"]),
         ({"occurred_at": 5}, ["/occurred_at"]),
