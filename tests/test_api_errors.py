@@ -237,6 +237,28 @@ def test_a_report_with_faults_is_422_and_names_them_all(
     assert [fault["pointer"] for fault in document["errors"]] == pointers
 
 
+EVERYTHING_WRONG = [
+    ("POST", "/jobs", {"type": "", "x": 1}, ["/type", "/x", "/Idempotency-Key", "?dry", "?x"]),
+    ("POST", "/jobs", [], ["", "/Idempotency-Key", "?dry", "?x"]),
+    ("POST", "/jobs", {"type": "x"}, ["/Idempotency-Key", "?dry", "?x"]),
+    ("POST", f"/jobs/{UNKNOWN}/logs", {"lines": [{}]}, ["/lines/0/text", "/Idempotency-Key", "?dry", "?x"]),
+    ("PATCH", f"/jobs/{UNKNOWN}", {"progress": 101}, ["/progress", "?dry", "?x"]),
+    ("POST", "/jobs/batch", {"data": []}, ["/data", "?dry", "?x"]),
+    ("GET", "/jobs", None, ["?dry", "?x"]),
+    ("GET", f"/jobs/{UNKNOWN}", None, ["?dry", "?x"]),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "pointers"), EVERYTHING_WRONG)
+def test_faults_of_the_body_of_its_key_and_of_the_query_are_told_at_once(
+    runner: Runner, method: str, path: str, body: Any, pointers: list[str]
+) -> None:
+    headers = runner.headers | {"Idempotency-Key": "k" * 201}
+    answer = runner.client.open(f"/api/v1{path}?dry=1&x=2", method=method, json=body, headers=headers)
+    assert [fault["pointer"] for fault in assert_problem(answer, 422)["errors"]] == pointers
+    assert runner.get("/jobs").json["data"] == []
+
+
 def test_a_rejected_value_is_never_echoed(runner: Runner) -> None:
     answer = runner.post("/jobs", {"type": 5, "link": "ftp://s3cret", "parent_id": "s3cret", "tags": "s3cret"})
     assert len(assert_problem(answer, 422)["errors"]) == 4

@@ -1,16 +1,22 @@
-"""Reading what a runner sent: JSON as the standard means it, and query parameters."""
+"""Reading what a runner sent: JSON as the standard means it, in the shape that the call asks for."""
 
 import json
 import math
 import re
 import time
-from typing import IO, Any, NoReturn
+from collections.abc import Sequence
+from typing import IO, Any, NoReturn, TypeVar
 
 from flask import current_app, g, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.wsgi import get_input_stream
 
+from webapp.api.schemas import NO_PARAMETER
 from webapp.core.errors import Fault, Invalid
+from webapp.core.idempotency import Once, faults_of_key
+from webapp.core.reports import Body
+
+B = TypeVar("B", bound=Body)
 
 MAX_NESTING = 100
 """Levels of objects and lists, the body itself being the first."""
@@ -84,7 +90,35 @@ def _throw_away(body: IO[bytes]) -> None:
         left -= len(piece)
 
 
-def read_object() -> dict[str, Any]:
+def read_body(shape: type[B]) -> B:
+    """The body of the request. Raises 400, 415, and ``Invalid`` with every fault of the body and of the query."""
+    return _checked(shape, ())[0]
+
+
+def read_body_once(shape: type[B]) -> tuple[B, Once | None]:
+    """The body, and the name under which it is to be done only once, if it has one. Raises as ``read_body`` does.
+
+    The faults of an ``Idempotency-Key`` are among those that are told.
+    """
+    key = request.headers.get("Idempotency-Key")
+    body, sent = _checked(shape, faults_of_key(key))
+    return body, None if key is None else Once.named(key, sent)
+
+
+def _checked(shape: type[B], more: Sequence[Fault]) -> tuple[B, dict[str, Any]]:
+    """The body in its shape, and as it was sent. Raises ``Invalid`` with its faults, those of the query, and more."""
+    more = [*more, *(Fault((f"?{name}",), NO_PARAMETER) for name in request.args)]
+    try:
+        sent = _json_object()
+        body = shape.checked(sent)
+    except Invalid as invalid:
+        raise Invalid([*invalid.faults, *more]) from None
+    if more:
+        raise Invalid(more)
+    return body, sent
+
+
+def _json_object() -> dict[str, Any]:
     """The JSON object in the body of the request. Raises 400, 415, and ``Invalid`` when it is no object."""
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send JSON, with 'Content-Type: application/json'.")
