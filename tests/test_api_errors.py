@@ -292,6 +292,17 @@ def test_unknown_addresses_and_methods_are_json_with_and_without_a_token(runner:
     assert_problem(runner.get("/openapi.json?x=1"), 422)
 
 
+def test_options_tell_the_methods_of_an_address_without_content(runner: Runner, client: FlaskClient) -> None:
+    for path, methods in (("/jobs", {"GET", "HEAD", "OPTIONS", "POST"}), ("/openapi.json", {"GET", "HEAD", "OPTIONS"})):
+        answer = runner.send("OPTIONS", path, b"")
+        assert (answer.status_code, answer.text) == (204, "")
+        assert set(answer.headers["Allow"].split(", ")) == methods
+        assert "Content-Type" not in answer.headers
+    assert client.options("/api/docs").status_code == 204
+    assert_problem(client.options("/api/v1/jobs"), 401)
+    assert_problem(client.options("/api/v1/nothing"), 404)
+
+
 def test_a_sane_request_id_is_taken_over_and_another_replaced(runner: Runner) -> None:
     assert runner.get("/jobs", **{"X-Request-Id": "abc-1"}).headers["X-Request-Id"] == "abc-1"
     for odd in ("", "with space", "x" * 129):
