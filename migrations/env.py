@@ -3,11 +3,14 @@
 import logging.config
 from typing import Literal
 
+import click
 import sqlalchemy as sa
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from flask import current_app
+from sqlalchemy.exc import SQLAlchemyError
 
+from webapp.cli.refusals import words_of_the_database
 from webapp.core.clock import UtcDateTime
 
 config = context.config
@@ -48,4 +51,8 @@ def main() -> None:
                 connection.connection.execute("PRAGMA foreign_keys=ON")
 
 
-main()
+# Flask-Migrate hangs in its commands before ours, and every one that asks the database passes through here.
+try:
+    main()
+except SQLAlchemyError as error:
+    raise click.ClickException(words_of_the_database(error)) from None

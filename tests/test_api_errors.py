@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.conftest import Cast, StartServer
 from tests.runner import Runner
+from webapp.api.body import THROWN_AWAY
 from webapp.core import tokens
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Scope
@@ -125,11 +126,28 @@ def test_a_body_over_a_mebibyte_is_413_and_one_that_is_not_json_by_name_is_415(r
 MEBIBYTE = 1024 * 1024
 
 
-def chunked(runner: Runner, raw: bytes) -> Any:
+class Endless(io.BytesIO):
+    """A body that never ends, and counts what was read of it."""
+
+    taken = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert (size or 0) > 0, "nobody can read it to its end"
+        self.taken += size or 0
+        return b" " * (size or 0)
+
+
+def test_a_body_that_never_ends_is_read_up_to_a_bound(runner: Runner) -> None:
+    body = Endless()
+    assert_problem(chunked(runner, body), 413)
+    assert body.taken < THROWN_AWAY + 2 * MEBIBYTE
+
+
+def chunked(runner: Runner, raw: bytes | io.BytesIO) -> Any:
     """A body that does not tell its length ahead."""
     return runner.client.post(
         "/api/v1/jobs",
-        input_stream=io.BytesIO(raw),
+        input_stream=io.BytesIO(raw) if isinstance(raw, bytes) else raw,
         content_type="application/json",
         headers=runner.headers,
         environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
@@ -203,6 +221,8 @@ def test_progress_that_is_no_percentage_is_422(runner: Runner, progress: Any) ->
         ({"status": "failed", "result": {}}, ["/result"]),
         ({"status": "canceled", "result": {}}, ["/result"]),
         ({"progress": 101, "error": "x", "extra": 1}, ["/progress", "/extra", "/error"]),
+        ({"error": 5}, ["/error"]),
+        ({"status": "failed", "result": []}, ["/result"]),
         ({"occurred_at": "yesterday"}, ["/occurred_at"]),
         ({"occurred_at": "2026-11-24T14:00:00"}, ["/occurred_at"]),
         ({"occurred_at": 5}, ["/occurred_at"]),
@@ -215,6 +235,28 @@ def test_a_report_with_faults_is_422_and_names_them_all(
     job = runner.enqueue()
     document = assert_problem(runner.patch(f"/jobs/{job['id']}", body), 422)
     assert [fault["pointer"] for fault in document["errors"]] == pointers
+
+
+EVERYTHING_WRONG = [
+    ("POST", "/jobs", {"type": "", "x": 1}, ["/type", "/x", "/Idempotency-Key", "?dry", "?x"]),
+    ("POST", "/jobs", [], ["", "/Idempotency-Key", "?dry", "?x"]),
+    ("POST", "/jobs", {"type": "x"}, ["/Idempotency-Key", "?dry", "?x"]),
+    ("POST", f"/jobs/{UNKNOWN}/logs", {"lines": [{}]}, ["/lines/0/text", "/Idempotency-Key", "?dry", "?x"]),
+    ("PATCH", f"/jobs/{UNKNOWN}", {"progress": 101}, ["/progress", "?dry", "?x"]),
+    ("POST", "/jobs/batch", {"data": []}, ["/data", "?dry", "?x"]),
+    ("GET", "/jobs", None, ["?dry", "?x"]),
+    ("GET", f"/jobs/{UNKNOWN}", None, ["?dry", "?x"]),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "pointers"), EVERYTHING_WRONG)
+def test_faults_of_the_body_of_its_key_and_of_the_query_are_told_at_once(
+    runner: Runner, method: str, path: str, body: Any, pointers: list[str]
+) -> None:
+    headers = runner.headers | {"Idempotency-Key": "k" * 201}
+    answer = runner.client.open(f"/api/v1{path}?dry=1&x=2", method=method, json=body, headers=headers)
+    assert [fault["pointer"] for fault in assert_problem(answer, 422)["errors"]] == pointers
+    assert runner.get("/jobs").json["data"] == []
 
 
 def test_a_rejected_value_is_never_echoed(runner: Runner) -> None:
@@ -248,6 +290,17 @@ def test_unknown_addresses_and_methods_are_json_with_and_without_a_token(runner:
     assert_problem(runner.get("/jobs/not-a-uuid"), 404)
     assert_problem(runner.send("DELETE", "/jobs", b""), 405)
     assert_problem(runner.get("/openapi.json?x=1"), 422)
+
+
+def test_options_tell_the_methods_of_an_address_without_content(runner: Runner, client: FlaskClient) -> None:
+    for path, methods in (("/jobs", {"GET", "HEAD", "OPTIONS", "POST"}), ("/openapi.json", {"GET", "HEAD", "OPTIONS"})):
+        answer = runner.send("OPTIONS", path, b"")
+        assert (answer.status_code, answer.text) == (204, "")
+        assert set(answer.headers["Allow"].split(", ")) == methods
+        assert "Content-Type" not in answer.headers
+    assert client.options("/api/docs").status_code == 204
+    assert_problem(client.options("/api/v1/jobs"), 401)
+    assert_problem(client.options("/api/v1/nothing"), 404)
 
 
 def test_a_sane_request_id_is_taken_over_and_another_replaced(runner: Runner) -> None:

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import flask_migrate.cli
 import httpx
 import pytest
 from click.testing import Result
@@ -296,6 +297,28 @@ def test_a_database_that_is_not_migrated_is_told_in_one_line(empty_url: str) -> 
 def test_a_database_that_is_away_is_told_in_one_line() -> None:
     app = make_app("postgresql://nobody@127.0.0.1:9/nothing")
     assert refused(app, "users", "list").startswith("The database did not answer; check DATABASE_URL")
+    dispose(app)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("upgrade",), ("downgrade", "base"), ("current",), ("stamp", "head"), ("check",), ("revision", "--autogenerate")],
+)
+def test_the_commands_of_the_database_tell_in_one_line_that_it_is_away(words: tuple[str, ...]) -> None:
+    app = make_app("postgresql://nobody@127.0.0.1:9/nothing")
+    result = app.test_cli_runner().invoke(flask_migrate.cli.db, words)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: The database did not answer; check DATABASE_URL and that it runs: ")
+    assert result.stderr.count("\n") == 1
+    dispose(app)
+
+
+def test_an_upgrade_of_what_is_no_database_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Ada, this is a letter and not a database.")
+    app = make_app(f"sqlite:///{tmp_path / 'letter.txt'}")
+    result = app.test_cli_runner().invoke(flask_migrate.cli.db, ["upgrade"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: The database refused this; check DATABASE_URL: file is not a database\n"
     dispose(app)
 
 

@@ -81,6 +81,9 @@ def test_every_usual_name_of_postgresql_means_psycopg(scheme: str) -> None:
     [
         ("callboard.db", DATABASE_LOOKS_LIKE),
         ("postgresql://h:abc/db", DATABASE_LOOKS_LIKE),
+        ("sqlite:///board.db?timeout=soon", DATABASE_LOOKS_LIKE),
+        ("sqlite:///a%00b.db", DATABASE_LOOKS_LIKE),
+        ("postgresql:///db?host=a:1&host=b:2&port=3", DATABASE_LOOKS_LIKE),
         ("mysql://h/db", DATABASE_OF_ANOTHER_KIND),
         ("postgresql+asyncpg://h/db", DATABASE_OF_ANOTHER_KIND),
         ("sqlite://", DATABASE_IN_MEMORY),

@@ -1,6 +1,9 @@
 """What a runner that keeps its connection open may rely on, against a real server."""
 
+import json
 import socket
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -71,3 +74,32 @@ def test_a_doubled_slash_is_an_unknown_address_and_no_redirect_to_a_host_of_the_
         assert head.startswith("http/1.1 404"), head
         assert kind in head
         assert "evil.test" not in answer
+
+
+MEBIBYTE = 1024 * 1024
+
+
+def test_a_client_that_sends_a_whole_body_before_it_listens_hears_that_it_is_too_large(
+    token: str, server: StartServer
+) -> None:
+    [address] = server()
+    place = urlsplit(address)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    for size in (MEBIBYTE + 1, 4 * MEBIBYTE, 16 * MEBIBYTE):
+        for told in ({"Content-Length": str(size)}, {"Transfer-Encoding": "chunked"}):
+            pieces = (b" " * min(65_536, size - at) for at in range(0, size, 65_536))
+            with closing(HTTPConnection(place.hostname or "", place.port, timeout=30)) as connection:
+                chunked = "Transfer-Encoding" in told
+                connection.request("POST", "/api/v1/jobs", pieces, headers | told, encode_chunked=chunked)
+                answer = connection.getresponse()
+                assert (answer.status, json.load(answer)["code"]) == (413, "request_entity_too_large")
+
+
+def test_a_client_that_asks_before_it_sends_is_told_at_once_and_sends_nothing(token: str, server: StartServer) -> None:
+    [address] = server()
+    place = urlsplit(address)
+    with socket.create_connection((place.hostname or "", place.port or 0), timeout=10) as connection:
+        head = f"POST /api/v1/jobs HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Bearer {token}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {8 * MEBIBYTE}\r\nExpect: 100-continue\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(12) == b"HTTP/1.1 413"

@@ -52,10 +52,13 @@ def test_a_key_is_known_in_its_own_workspace_alone(runner: Runner, client: Flask
     assert elsewhere.json["id"] != first.json["id"]
 
 
-@pytest.mark.parametrize("key", ["", "k" * 201, "tab\there"])
+KEY_RULE = {"pointer": "/Idempotency-Key", "detail": "1 to 200 printable ASCII characters."}
+
+
+@pytest.mark.parametrize("key", ["", "k" * 201, "tab\there", "größe", "größe".encode().decode("latin-1"), "k\xa0"])
 def test_a_key_that_is_none_is_422_and_makes_nothing(runner: Runner, key: str) -> None:
     answer = enqueue(runner, key)
-    assert (answer.status_code, answer.json["code"]) == (422, "invalid")
+    assert (answer.status_code, answer.json["errors"]) == (422, [KEY_RULE])
     assert runner.get("/jobs").json["data"] == []
     assert enqueue(runner, "k" * 200).status_code == 201
 
@@ -91,3 +94,16 @@ def test_twenty_equal_requests_at_once_over_two_processes_make_one_job(
         of_round = answers[start : start + 20]
         assert len({answer.json()["id"] for answer in of_round}) == 1
         assert sorted(answer.status_code for answer in of_round) == [200] * 19 + [201]
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_a_real_server_tells_the_rule_of_a_key_however_its_bytes_are_to_be_read(
+    token: str, server: StartServer
+) -> None:
+    [address] = server()
+    headers = {b"Authorization": f"Bearer {token}".encode()}
+    with httpx.Client(base_url=address) as client:
+        for key, status in ((b"~ order!", 201), ("größe".encode(), 422), (b"gr\xf6\xdfe", 422), (b"\xff", 422)):
+            answer = client.post("/api/v1/jobs", json={"type": "x"}, headers=headers | {b"Idempotency-Key": key})
+            assert answer.status_code == status, answer.text
+            assert status == 201 or answer.json()["errors"] == [KEY_RULE]

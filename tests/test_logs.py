@@ -37,7 +37,8 @@ def body(*texts: str, **more: Any) -> dict[str, Any]:
 
 def append(job: JobRun, *texts: str, key: str | None = None, **more: Any) -> Appended:
     sent = body(*texts, **more)
-    return logs.append(job.id, NewLines.checked(sent), within=job.workspace_id, once=Once.named(key, sent))
+    once = Once.named(key, sent) if key else None
+    return logs.append(job.id, NewLines.checked(sent), within=job.workspace_id, once=once)
 
 
 def texts(job: JobRun, after: int = 0) -> list[str]:
@@ -381,7 +382,8 @@ def test_a_job_that_is_deleted_while_lines_arrive_is_gone_or_not_found_and_nobod
 
 def append_detached(job_id: uuid.UUID, key: str | None, *texts: str) -> Appended:
     sent = body(*texts)
-    return logs.append(job_id, NewLines.checked(sent), within=None, once=Once.named(key, sent))
+    once = Once.named(key, sent) if key else None
+    return logs.append(job_id, NewLines.checked(sent), within=None, once=once)
 
 
 def test_a_job_that_is_deleted_takes_its_log_and_its_keys_with_it(job: JobRun) -> None:

@@ -14,6 +14,8 @@ from sqlalchemy.exc import ArgumentError
 from webapp.core.accounts import SESSION_LIFE
 from webapp.core.database import engine_options
 
+_DATABASE_URL_IS = "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."
+
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the text says which, and what to do."""
@@ -30,9 +32,7 @@ def _database_url(environ: Mapping[str, str]) -> sa.URL:
     try:
         url = sa.make_url(environ.get("DATABASE_URL") or "sqlite:///callboard.db")
     except (ArgumentError, ValueError):  # The second is a port that is not a number.
-        raise SettingsError(
-            "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."
-        ) from None
+        raise SettingsError(_DATABASE_URL_IS) from None
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "postgresql+psycopg"):
@@ -42,6 +42,14 @@ def _database_url(environ: Mapping[str, str]) -> sa.URL:
             "DATABASE_URL names a SQLite database in memory, where each connection would see its own empty one; "
             "name a file, like sqlite:///callboard.db."
         )
+    try:
+        # What a driver takes is read again for each connection; a fault is better told now.
+        url.get_dialect()().create_connect_args(url)
+        sound = "\0" not in (url.database or "")
+    except (ArgumentError, ValueError):
+        sound = False
+    if not sound:
+        raise SettingsError(_DATABASE_URL_IS)
     return url
 
 

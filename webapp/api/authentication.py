@@ -20,8 +20,10 @@ R = TypeVar("R")
 
 OPEN_ENDPOINTS = frozenset({"api.openapi_document"})
 """What anybody may read."""
-ENDPOINTS_WITH_A_QUERY = frozenset({"api.list_jobs", "api.read_lines"})
-"""These judge their parameters themselves."""
+JUDGE_THEIR_QUERY = frozenset(
+    {"api.list_jobs", "api.read_lines", "api.create", "api.report", "api.report_several", "api.append_lines"}
+)
+"""These judge their parameters themselves, those with a body together with it."""
 
 
 @api.before_request
@@ -43,7 +45,7 @@ def admit() -> None:
 @api.before_request
 def know_every_parameter() -> None:
     """Most calls have no query parameters. Raises ``Invalid``: a misspelt filter must not pass for no filter."""
-    if request.args and request.endpoint not in ENDPOINTS_WITH_A_QUERY:
+    if request.args and request.endpoint not in JUDGE_THEIR_QUERY:
         raise Invalid([Fault((f"?{name}",), NO_PARAMETER) for name in request.args])
 
 

@@ -7,7 +7,7 @@ from flask import g
 
 from webapp.api.authentication import needs
 from webapp.api.blueprint import api
-from webapp.api.body import read_object
+from webapp.api.body import read_body
 from webapp.api.problems import document
 from webapp.core import jobs
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
@@ -22,7 +22,7 @@ Answer = JobRun | NotFound | Refused | Invalid
 @needs(Scope.WRITE)
 def report_several() -> dict[str, Any]:
     """Report on several jobs; each report is judged alone."""
-    sent = Batch.checked(read_object()).data
+    sent = read_body(Batch).data
     checked = [_checked(item) for item in sent]
     return {"data": [_told(report, answer) for report, answer in zip(checked, _answers(checked), strict=True)]}
 

@@ -1,5 +1,14 @@
 """The blueprint that the rooms of this door hang their views on."""
 
-from flask import Blueprint
+from flask import Blueprint, Response, request
 
 api = Blueprint("api", __name__, url_prefix="/api/v1")
+
+
+@api.after_request
+def options_without_content(answer: Response) -> Response:
+    """OPTIONS is answered by a header alone: what has no content has no type."""
+    if request.method == "OPTIONS" and answer.status_code == 200:
+        answer.status_code = 204
+        del answer.headers["Content-Type"]
+    return answer

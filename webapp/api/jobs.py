@@ -7,10 +7,9 @@ from flask import Response, g, jsonify, request, url_for
 
 from webapp.api.authentication import needs
 from webapp.api.blueprint import api
-from webapp.api.body import read_object
+from webapp.api.body import read_body, read_body_once
 from webapp.api.schemas import ListQuery, event_json
 from webapp.core import job_list, jobs
-from webapp.core.idempotency import Once
 from webapp.core.job_list import JobFilter
 from webapp.core.models import JobRun, Scope
 from webapp.core.record import job_json
@@ -28,8 +27,7 @@ def tag_of(job: JobRun) -> str:
 @needs(Scope.WRITE)
 def create() -> tuple[Response, int, dict[str, str]]:
     """Enqueue a job; with an ``Idempotency-Key`` only once."""
-    body = read_object()
-    new, once = NewJob.checked(body), Once.named(request.headers.get("Idempotency-Key"), body)
+    new, once = read_body_once(NewJob)
     if once is None:
         job, replayed = jobs.enqueue(new, workspace_id=g.bearer.workspace_id, by=g.actor), False
     else:
@@ -76,8 +74,7 @@ def read(job_id: uuid.UUID) -> Response:
 @needs(Scope.WRITE)
 def report(job_id: uuid.UUID) -> dict[str, Any]:
     """Report on a job."""
-    told = Report.checked(read_object())
-    job = jobs.update(job_id, told, within=g.bearer.workspace_id, by=g.actor)
+    job = jobs.update(job_id, read_body(Report), within=g.bearer.workspace_id, by=g.actor)
     return job_json(job, without=("payload",))
 
 

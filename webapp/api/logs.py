@@ -7,10 +7,9 @@ from flask import g, request
 
 from webapp.api.authentication import needs
 from webapp.api.blueprint import api
-from webapp.api.body import read_object
+from webapp.api.body import read_body_once
 from webapp.api.schemas import LogQuery, lines_json
 from webapp.core import jobs, logs
-from webapp.core.idempotency import Once
 from webapp.core.models import Scope
 from webapp.core.reports import NewLines
 
@@ -19,8 +18,7 @@ from webapp.core.reports import NewLines
 @needs(Scope.WRITE)
 def append_lines(job_id: uuid.UUID) -> tuple[dict[str, Any], dict[str, str]]:
     """Append lines; with an ``Idempotency-Key`` only once."""
-    body = read_object()
-    new, once = NewLines.checked(body), Once.named(request.headers.get("Idempotency-Key"), body)
+    new, once = read_body_once(NewLines)
     appended = logs.append(job_id, new, within=g.bearer.workspace_id, once=once)
     return {"next_after": appended.next_after}, {"Idempotent-Replayed": "true"} if appended.replayed else {}
 

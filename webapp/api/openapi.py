@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from webapp.api.blueprint import api
 from webapp.api.schemas import ListQuery, LogQuery, Query
-from webapp.core.idempotency import KEY_LIMIT
+from webapp.core.idempotency import KEY_LIMIT, KEY_PATTERN
 from webapp.core.job_list import COUNT_CAP
 from webapp.core.lifecycle import EventKind, FailureReason, JobStatus
 from webapp.core.models import JOB_FIELDS, LogLevel
@@ -102,8 +102,9 @@ _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The runner's own name for this request; the same again is done once, and answered again.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT},
+    "description": "The runner's own name for this request, in printable ASCII; the same again is done once, and "
+    "answered again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT, "pattern": KEY_PATTERN},
 }
 _FILTERS = {
     "status": "Only jobs in this status; may be repeated.",

@@ -4,9 +4,11 @@ from typing import Any
 
 from flask import Blueprint, render_template
 
+from webapp.api.blueprint import options_without_content
 from webapp.api.openapi import describe
 
 reference = Blueprint("reference", __name__, url_prefix="/api")
+reference.after_request(options_without_content)
 
 _METHODS = ("get", "post", "patch", "put", "delete")
 

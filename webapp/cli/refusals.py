@@ -8,7 +8,7 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from webapp.core.database import lacks_migration
+from webapp.core.database import is_unavailable, lacks_migration
 from webapp.core.errors import CoreError
 
 NOT_MIGRATED = "The database is not up to date; run `flask --app wsgi db upgrade` first."
@@ -37,9 +37,14 @@ def told_in_one_line() -> Iterator[None]:
 
 def database_trouble(error: SQLAlchemyError) -> str:
     """What is wrong with the database, as one sentence that says what to do."""
-    if lacks_migration(error):
-        return NOT_MIGRATED
+    return NOT_MIGRATED if lacks_migration(error) else words_of_the_database(error)
+
+
+def words_of_the_database(error: SQLAlchemyError) -> str:
+    """What the database or its driver said, as one sentence."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     told = str(cause).strip()
     first_line = told.splitlines()[0] if told else type(cause).__name__
-    return f"The database did not answer; check DATABASE_URL and that it runs: {first_line}"
+    if is_unavailable(error):
+        return f"The database did not answer; check DATABASE_URL and that it runs: {first_line}"
+    return f"The database refused this; check DATABASE_URL: {first_line}"

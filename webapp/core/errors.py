@@ -41,8 +41,11 @@ class Fault:
 
 
 class Invalid(CoreError):
-    """What was sent breaks a rule. Names every fault at once."""
+    """What was sent breaks a rule. Names every place at fault at once, and each by the first fault found there."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__(" ".join(f"{'.'.join(map(str, fault.path))}: {fault.detail}" for fault in faults))
-        self.faults = tuple(faults)
+    def __init__(self, found: Sequence[Fault]) -> None:
+        first: dict[tuple[str | int, ...], Fault] = {}
+        for fault in found:
+            first.setdefault(fault.path, fault)
+        self.faults = tuple(first.values())
+        super().__init__(" ".join(f"{'.'.join(map(str, fault.path))}: {fault.detail}" for fault in self.faults))

@@ -1,8 +1,9 @@
 """Requests that a runner repeats because it never heard the answer: done once, and answered again."""
 
 import hashlib
+import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +17,8 @@ from webapp.extensions import db
 
 KEY_LIMIT = 200
 """Characters that a key may have."""
+KEY_PATTERN = "^[ -~]+$"
+"""Printable ASCII: of anything else in a header, each server and client makes something else."""
 
 _KEYS = Base.metadata.tables[IdempotencyKey.__tablename__]
 
@@ -27,6 +30,13 @@ class KeyReused(Invalid):
         super().__init__([Fault(("Idempotency-Key",), "This key was used before, with another body. Use a new one.")])
 
 
+def faults_of_key(key: str | None) -> Sequence[Fault]:
+    """What is wrong with a key, if one was sent."""
+    if key is None or (len(key) <= KEY_LIMIT and re.fullmatch(KEY_PATTERN, key)):
+        return ()
+    return (Fault(("Idempotency-Key",), f"1 to {KEY_LIMIT} printable ASCII characters."),)
+
+
 @dataclass(frozen=True)
 class Once:
     """A runner's own name for a request, and the SHA-256 of what it asks for."""
@@ -35,12 +45,8 @@ class Once:
     digest: str
 
     @classmethod
-    def named(cls, key: str | None, body: Mapping[str, Any]) -> Self | None:
-        """Null without a key. The order of a body's fields does not count. Raises ``Invalid``."""
-        if key is None:
-            return None
-        if not 1 <= len(key) <= KEY_LIMIT or not key.isprintable():
-            raise Invalid([Fault(("Idempotency-Key",), f"1 to {KEY_LIMIT} printable characters.")])
+    def named(cls, key: str, body: Mapping[str, Any]) -> Self:
+        """A key that has no faults, and what is asked for under it. The order of a body's fields does not count."""
         return cls(key, hashlib.sha256(compact_json(body, sort_keys=True).encode()).hexdigest())
 
 
