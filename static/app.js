@@ -253,6 +253,10 @@
     return trust < 1 ? trust * byReport + (1 - trust) * byUsual : byReport;
   };
   const drawSlower = (now) => {
+    for (const element of $$(".slower[data-slow-after]")) {
+      const { started, slowAfter } = element.dataset;
+      write(element, now - new Date(started) > slowAfter * 1000 ? "slower than usual" : "");
+    }
     const { started, ended } = $("#panel")?.dataset ?? {};
     const { slowAfter } = $("#usual")?.dataset ?? {};
     if (!started || !slowAfter) return;

@@ -1,5 +1,6 @@
 """The migrations: from nothing to the models, and back, on both engines."""
 
+import uuid
 from collections.abc import Iterator
 
 import flask_migrate
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.conftest import dispose, make_app
+from webapp.core import error_groups
 from webapp.core.models import Base
 from webapp.extensions import db
 
@@ -54,6 +56,26 @@ def test_a_difference_between_models_and_database_would_be_found(bare: Flask) ->
         connection.execute(sa.text("ALTER TABLE users ADD COLUMN nickname VARCHAR(20)"))
     with pytest.raises(SystemExit):
         flask_migrate.check()
+
+
+def test_jobs_that_failed_before_they_were_grouped_are_marked(bare: Flask) -> None:
+    flask_migrate.upgrade(revision="0008")
+    insert = sa.text(
+        "INSERT INTO job_runs (id, type, status, error, progress, created_by, created_at, updated_at, tags, version)"
+        " VALUES (:id, 't', :status, :error, 0, 'system', :at, :at, '[]', 1)"
+    )
+    told = [("failed", f"boom {number}") for number in range(1001)] + [("failed", None), ("completed", None)]
+    rows = [
+        {"id": uuid.UUID(int=number).hex, "status": status, "error": error, "at": "2026-11-24 12:00:00+00:00"}
+        for number, (status, error) in enumerate(told)
+    ]
+    with db.engine.begin() as connection:
+        connection.execute(insert, rows)
+    flask_migrate.upgrade()
+    with db.engine.connect() as connection:
+        found = connection.execute(sa.text("SELECT error_group FROM job_runs ORDER BY id")).scalars().all()
+    alike, none = error_groups.mark("t", "boom 9"), error_groups.mark("t", None)
+    assert found == [alike] * 1001 + [none, None]
 
 
 @pytest.mark.parametrize("constraint", ["progress = 101", "status = 'done'", "failure_reason = 'bad luck'"])

@@ -88,6 +88,7 @@ def test_a_job_with_children_and_earlier_runs(themed: Page, app: Flask, cast: Ca
         "/w/acme/jobs",
         "/w/acme/jobs?status=failed",
         "/w/nobody/jobs",
+        "/w/acme/overview",
         "/w/acme/connect",
         "/api/docs",
         "/profile",
@@ -163,4 +164,20 @@ def test_the_list_filtered_its_menu_its_keys_and_the_page_that_asks(themed: Page
     themed.click("h1")
     themed.keyboard.press("?")
     expect(themed.locator("#keys")).to_be_visible()
+    assert_clean(themed)
+
+
+def test_the_overview_full_with_its_table_open_and_after_a_poll(themed: Page, app: Flask, cast: Cast) -> None:
+    for state in STATES:
+        for _ in range(3):
+            job_of(state, app, cast)
+    themed.goto("/w/acme/overview?range=hour")
+    assert_clean(themed)
+    themed.click("#figures summary")
+    assert_clean(themed)
+    job_of("failed", app, cast)
+    themed.evaluate("document.dispatchEvent(new CustomEvent('jobs-changed'))")
+    expect(themed.locator("#all-failed")).to_have_text("10")
+    expect(themed.locator("#figures[open] tbody")).to_be_visible()
+    expect(themed.locator("#longest .slower").first).to_have_text("slower than usual", timeout=10_000)
     assert_clean(themed)

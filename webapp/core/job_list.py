@@ -6,7 +6,7 @@ result or error: they may be large, and no list shows them.
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import load_only
 
+from webapp.core import error_groups
 from webapp.core.lifecycle import JobStatus, predecessors
 from webapp.core.models import JobRun, JobTag, first_id
 from webapp.extensions import db
@@ -40,9 +41,10 @@ _ROW = [
 class JobFilter:
     """Which jobs of a workspace are meant. An empty filter means all; the bounds of creation are exclusive.
 
-    ``failed_since`` means those that failed at that moment or later. ``ids`` are the first and the last id of a range.
-    ``error_text`` is looked for, whatever its case, in the errors of the newest ``SEARCHED`` failed jobs that all else
-    leaves: far dearer than the rest. ``longest_first`` orders running jobs by their start instead of newest first.
+    ``failed_since`` means those that failed at that moment or later, ``error_group`` the failed ones that have this
+    mark: their errors say the same. ``ids`` are the first and the last id of a range. ``error_text`` is looked for,
+    whatever its case, in the errors of the newest ``SEARCHED`` failed jobs that all else leaves: far dearer than the
+    rest. ``longest_first`` orders running jobs by their start instead of newest first.
     """
 
     statuses: tuple[JobStatus, ...] = ()
@@ -52,6 +54,7 @@ class JobFilter:
     created_before: datetime | None = None
     created_by: str | None = None
     failed_since: datetime | None = None
+    error_group: str | None = None
     ids: tuple[uuid.UUID, uuid.UUID] | None = None
     also_tag: str | None = None
     error_text: str | None = None
@@ -64,7 +67,7 @@ class JobFilter:
 
     @property
     def only_failed(self) -> bool:
-        return self.failed_since is not None or self.error_text is not None
+        return any(asked is not None for asked in (self.failed_since, self.error_group, self.error_text))
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Count:
     capped: bool
 
 
-def _is(status: JobStatus) -> sa.ColumnElement[bool]:
+def is_in(status: JobStatus) -> sa.ColumnElement[bool]:
     """A status said in the statement itself: only so does an index over one status serve it."""
     return JobRun.status == sa.bindparam(None, status, JobRun.status.type, unique=True, literal_execute=True)
 
@@ -95,7 +98,7 @@ def _is(status: JobStatus) -> sa.ColumnElement[bool]:
 def _matching(workspace_id: uuid.UUID, wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
     conditions = [JobRun.workspace_id == workspace_id]
     if wanted.by_start:
-        conditions += [_is(JobStatus.RUNNING), JobRun.started_at.is_not(None)]
+        conditions += [is_in(JobStatus.RUNNING), JobRun.started_at.is_not(None)]
     elif wanted.statuses:
         conditions.append(JobRun.status.in_(wanted.statuses))
     if wanted.type is not None:
@@ -113,9 +116,11 @@ def _matching(workspace_id: uuid.UUID, wanted: JobFilter) -> list[sa.ColumnEleme
     if wanted.ids is not None:
         conditions.append(JobRun.id.between(*wanted.ids))
     if wanted.failed_since is not None:
-        conditions += [_is(JobStatus.FAILED), JobRun.completed_at >= wanted.failed_since]
+        conditions += [is_in(JobStatus.FAILED), JobRun.completed_at >= wanted.failed_since]
+    if wanted.error_group is not None:
+        conditions += [is_in(JobStatus.FAILED), JobRun.error_group == wanted.error_group]
     if wanted.error_text is not None:
-        newest = sa.select(JobRun.id).where(*conditions, _is(JobStatus.FAILED))
+        newest = sa.select(JobRun.id).where(*conditions, is_in(JobStatus.FAILED))
         newest = newest.order_by(JobRun.id.desc()).limit(SEARCHED)
         found = JobRun.error.icontains(wanted.error_text, autoescape=True)
         conditions = [JobRun.workspace_id == workspace_id, JobRun.id.in_(newest), found]
@@ -241,6 +246,19 @@ def types(workspace_id: uuid.UUID) -> Sequence[str]:
         sa.select(following, found.c.n + 1).where(found.c.type.is_not(None), found.c.n < TYPES_SHOWN)
     )
     return db.session.scalars(sa.select(found.c.type).where(found.c.type.is_not(None)).order_by(found.c.n)).all()
+
+
+def alike(workspace_id: uuid.UUID, marks: Collection[str]) -> Mapping[str, tuple[str, str]]:
+    """The type, and the pattern of the error, of each mark that failed jobs of this workspace have."""
+    if not marks:
+        return {}
+    mine = sa.select(JobRun.error_group, JobRun.type, JobRun.error).where(JobRun.workspace_id == workspace_id)
+    newest = [
+        mine.where(is_in(JobStatus.FAILED), JobRun.error_group == mark).order_by(JobRun.id.desc()).limit(1).subquery()
+        for mark in sorted(marks)
+    ]
+    rows = db.session.execute(sa.union_all(*(sa.select(one) for one in newest)))
+    return {row.error_group: (row.type, error_groups.pattern(row.error)) for row in rows}
 
 
 # --- the search box ----------------------------------------------------------------------------------------------

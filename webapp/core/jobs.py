@@ -24,7 +24,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
-from webapp.core import audit, clock, deliveries, idempotency, judgement, limits
+from webapp.core import audit, clock, deliveries, error_groups, idempotency, judgement, limits
 from webapp.core.audit import SYSTEM, Actor
 from webapp.core.database import one_read, one_write, writing
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
@@ -254,6 +254,7 @@ def _row_of_past(job: PastJob, within: uuid.UUID) -> dict[str, Any]:
         "link": job.link,
         "runner": job.runner,
         "failure_reason": job.failure_reason,
+        "error_group": error_groups.mark(job.type, job.error) if job.status is JobStatus.FAILED else None,
         "max_duration": job.max_duration,
         "last_seen_at": heard,
         "version": len(job.steps),

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from webapp.core import error_groups
 from webapp.core.database import compact_json
 from webapp.core.lifecycle import REVIVABLE, SUCCESSORS, EventKind, FailureReason, JobStatus, predecessors
 from webapp.core.models import JobRun
@@ -98,6 +99,7 @@ def _moved(job: JobRun, report: Report, *, by: str, now: datetime, read: datetim
             changes = {"progress": 100} | changes | {"completed_at": happened, "check_at": None}
         case JobStatus.FAILED:
             changes |= {"completed_at": happened, "failure_reason": FailureReason.ERROR, "check_at": None}
+            changes |= {"error_group": error_groups.mark(job.type, report.error)}
         case JobStatus.CANCELED:
             happened = now
             changes |= {"canceled_by": by, "check_at": None}
@@ -108,7 +110,7 @@ def _moved(job: JobRun, report: Report, *, by: str, now: datetime, read: datetim
 def _revived(job: JobRun, report: Report, *, by: str, read: datetime) -> Judgement:
     """A lost job whose runner speaks again runs on, and hears the report as a running job does."""
     now = _not_before_the_last(job, read)
-    running = _heard(now) | dict.fromkeys(("completed_at", "failure_reason", "error"))
+    running = _heard(now) | dict.fromkeys(("completed_at", "failure_reason", "error", "error_group"))
     running |= {"status": JobStatus.RUNNING, "check_at": _first_look(job, started_at=job.started_at or now, now=now)}
     back = News(EventKind.MOVED, now, JobStatus.FAILED, JobStatus.RUNNING, "The runner spoke again.")
     heard = of_report(after(job, running), report, by=by, read=read)
@@ -185,7 +187,7 @@ def of_verdict(job: JobRun, reason: FailureReason, error: str, *, read: datetime
     """What it does to a running job that the board finds it timed out or lost."""
     now = _not_before_the_last(job, read)
     changes = {"updated_at": now, "status": JobStatus.FAILED, "failure_reason": reason, "error": error}
-    changes |= {"completed_at": now, "check_at": None}
+    changes |= {"completed_at": now, "check_at": None, "error_group": error_groups.mark(job.type, error)}
     return Judgement(changes, (News(EventKind.MOVED, now, job.status, JobStatus.FAILED, error),))
 
 

@@ -1,10 +1,9 @@
 """Retention: for how long a workspace keeps its finished jobs. Off until set; then the chores delete what is older.
 
-How old a job is, its end tells: ``completed_at``, or ``canceled_at``. No index leads to that; the sweep walks the
-index over (workspace, status, id) instead, from the oldest job on. An id tells when its job was created, and no job
-ends before that: whoever ended N days ago stands among the ids of N days ago and before, and there each job is asked
-for its end. Jobs that waited or ran across that line are met again by each sweep and left, and they are few; an index
-over the end would cost a write more for every job that ends, at ten million jobs as at ten.
+How old a job is, its end tells: ``completed_at``, or ``canceled_at``. The sweep walks the index over (workspace,
+status, id), from the oldest job on. An id tells when its job was created, and no job ends before that: whoever ended N
+days ago stands among the ids of N days ago and before, and there each job is asked for its end. Jobs that waited or ran
+across that line are met again by each sweep and left, and they are few.
 """
 
 import uuid

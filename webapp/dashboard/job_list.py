@@ -14,7 +14,7 @@ from flask import current_app, g, redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.core import audit, durations, job_list, tokens, webhooks, workspaces
+from webapp.core import audit, durations, error_groups, job_list, tokens, webhooks, workspaces
 from webapp.core.job_list import COUNT_CAP, Count, JobFilter, Search, SearchKind
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
@@ -32,6 +32,7 @@ NARROWING = {
     "created_after": "created after",
     "created_before": "created before",
     "failed_since": "failed since",
+    "error_group": "same error",
 }
 """What leaves fewer jobs, and how it is called on the page."""
 
@@ -51,6 +52,7 @@ class Asked:
     created_after: str | None = None
     created_before: str | None = None
     failed_since: str | None = None
+    error_group: str | None = None
     sort: str | None = None
     cursor: uuid.UUID | None = None
     started: str | None = None
@@ -76,6 +78,7 @@ class Asked:
             created_after=moment("created_after"),
             created_before=moment("created_before"),
             failed_since=moment("failed_since"),
+            error_group=group if error_groups.MARK.fullmatch(group := args.get("error_group", "")) else None,
             sort="longest" if args.get("sort") == "longest" and status is JobStatus.RUNNING else None,
             cursor=args.get("cursor", type=uuid.UUID),
             started=moment("started"),
@@ -96,6 +99,7 @@ class Asked:
             created_after=_moment(self.created_after),
             created_before=_moment(self.created_before),
             failed_since=_moment(self.failed_since),
+            error_group=self.error_group,
             longest_first=self.sort == "longest",
         )
         return self.search.narrow(plain) if self.search else plain
@@ -192,10 +196,13 @@ def _listed(asked: Asked, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
 
 
 def names_for(asked: Asked, shown: Sequence[JobRun]) -> Mapping[str, str]:
-    """The names of who is told of. An address may name anybody; only who belongs to this workspace has a name here."""
+    """What to call whom and what is told of. An address may name anybody; only what is of this workspace has a name."""
     names = audit.names(job.created_by for job in shown)
     if asked.created_by and asked.created_by not in names:
         names = {**names, asked.created_by: _makers().get(asked.created_by, "somebody who is not here")}
+    if asked.error_group:
+        said = job_list.alike(g.workspace.id, [asked.error_group]).get(asked.error_group)
+        names = {**names, asked.error_group: f"{said[0]}: {said[1] or 'no text'}" if said else "none that is here"}
     return names
 
 

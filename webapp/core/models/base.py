@@ -61,3 +61,9 @@ def one_of(kind: type[StrEnum], name: str) -> sa.Enum:
         length=20,
         values_callable=lambda members: [member.value for member in members],
     )
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> sa.Index:
+    """An index over some rows alone; both engines are told which, each by a word of its own."""
+    condition = sa.text(where)
+    return sa.Index(name, *columns, unique=unique, postgresql_where=condition, sqlite_where=condition)

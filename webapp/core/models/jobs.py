@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.core.lifecycle import FINAL, REVIVABLE, SUCCESSORS, EventKind, FailureReason, JobStatus
-from webapp.core.models.base import Base, one_of
+from webapp.core.models.base import Base, one_of, partial_index
 
 
 class CancelStory(StrEnum):
@@ -27,7 +27,8 @@ class JobRun(Base):
     ``workspace_id`` is null only for jobs made in-process by an administrator. ``version`` grows with every write, so
     that a reader can tell "unchanged" from two small numbers. ``check_at`` is when the board must next look whether
     the job ran too long or fell silent; null when neither limit is set or the job is not running.
-    ``finish_refused`` is the status of the first final report that came after a cancel.
+    ``finish_refused`` is the status of the first final report that came after a cancel. ``error_group`` is the mark
+    that failed jobs of one type share whose errors say the same.
     """
 
     __tablename__ = "job_runs"
@@ -39,47 +40,25 @@ class JobRun(Base):
         # For the counts on the tabs: without these, each count of a rare type or maker reads all jobs of a status.
         sa.Index(None, "workspace_id", "type", "status"),
         sa.Index(None, "workspace_id", "created_by", "status"),
-        # Each of these is touched when a job starts or fails, and never by its progress.
-        sa.Index(
-            "ix_job_runs_failed",
-            "workspace_id",
-            "completed_at",
-            postgresql_where=sa.text("status = 'failed'"),
-            sqlite_where=sa.text("status = 'failed'"),
+        # Each of these is touched when a job starts or ends, and never by its progress.
+        partial_index("ix_job_runs_failed", "workspace_id", "completed_at", "error_group", where="status = 'failed'"),
+        partial_index(
+            "ix_job_runs_alike", "workspace_id", "error_group", "id", "completed_at", where="status = 'failed'"
         ),
-        sa.Index(
-            "ix_job_runs_running",
-            "workspace_id",
-            "started_at",
-            "id",
-            postgresql_where=sa.text("status = 'running'"),
-            sqlite_where=sa.text("status = 'running'"),
+        partial_index("ix_job_runs_canceled", "workspace_id", "canceled_at", where="status = 'canceled'"),
+        partial_index("ix_job_runs_running", "workspace_id", "started_at", "id", where="status = 'running'"),
+        # What completed when, for the overview: it counts in here, and reads durations by type.
+        partial_index(
+            "ix_job_runs_done", "workspace_id", "completed_at", "type", "started_at", where="status = 'completed'"
         ),
         # All that the usual duration of a type is read from; written once, when a job completes.
-        sa.Index(
+        partial_index(
             "ix_job_runs_completed",
-            "workspace_id",
-            "type",
-            "id",
-            "started_at",
-            "completed_at",
-            "failure_reason",
-            postgresql_where=sa.text("completed_at IS NOT NULL AND failure_reason IS NULL"),
-            sqlite_where=sa.text("completed_at IS NOT NULL AND failure_reason IS NULL"),
+            *("workspace_id", "type", "id", "started_at", "completed_at", "failure_reason"),
+            where="completed_at IS NOT NULL AND failure_reason IS NULL",
         ),
-        sa.Index(
-            "ix_job_runs_check_at",
-            "check_at",
-            postgresql_where=sa.text("check_at IS NOT NULL"),
-            sqlite_where=sa.text("check_at IS NOT NULL"),
-        ),
-        sa.Index(
-            "ix_job_runs_parent_id",
-            "parent_id",
-            "id",
-            postgresql_where=sa.text("parent_id IS NOT NULL"),
-            sqlite_where=sa.text("parent_id IS NOT NULL"),
-        ),
+        partial_index("ix_job_runs_check_at", "check_at", where="check_at IS NOT NULL"),
+        partial_index("ix_job_runs_parent_id", "parent_id", "id", where="parent_id IS NOT NULL"),
         sa.CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
     )
 
@@ -112,6 +91,7 @@ class JobRun(Base):
     parent_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("job_runs.id", ondelete="SET NULL"))
     version: Mapped[int]
     check_at: Mapped[datetime | None]
+    error_group: Mapped[str | None] = mapped_column(sa.String(16))
 
     @property
     def short_id(self) -> str:

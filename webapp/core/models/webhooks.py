@@ -7,7 +7,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.core.models.base import Base
+from webapp.core.models.base import Base, partial_index
 
 
 class WebhookEvent(StrEnum):
@@ -58,12 +58,7 @@ class WebhookDelivery(Base):
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
         sa.Index(None, "endpoint_id", "id"),
-        sa.Index(
-            "ix_webhook_deliveries_due_at",
-            "due_at",
-            postgresql_where=sa.text("due_at IS NOT NULL"),
-            sqlite_where=sa.text("due_at IS NOT NULL"),
-        ),
+        partial_index("ix_webhook_deliveries_due_at", "due_at", where="due_at IS NOT NULL"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)

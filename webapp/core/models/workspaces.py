@@ -7,7 +7,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from webapp.core.models.base import Base
+from webapp.core.models.base import Base, partial_index
 from webapp.core.models.people import User
 
 
@@ -41,15 +41,7 @@ class Membership(Base):
     """One person in one workspace. The database itself holds that a workspace has at most one owner."""
 
     __tablename__ = "memberships"
-    __table_args__ = (
-        sa.Index(
-            "uq_memberships_one_owner",
-            "workspace_id",
-            unique=True,
-            postgresql_where=sa.text("role = 'owner'"),
-            sqlite_where=sa.text("role = 'owner'"),
-        ),
-    )
+    __table_args__ = (partial_index("uq_memberships_one_owner", "workspace_id", unique=True, where="role = 'owner'"),)
 
     workspace_id: Mapped[uuid.UUID] = mapped_column(
         sa.ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True
