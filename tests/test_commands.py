@@ -302,15 +302,6 @@ def test_a_database_that_is_away_is_told_in_one_line() -> None:
 # --- serve -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        free: int = holder.getsockname()[1]
-    return free
-
-
 def serve(url: str, port: int, folder: Path, **settings: str) -> subprocess.Popen[str]:
     """``flask serve`` as a real process; what it prints goes to a file, which its children share."""
     environ = os.environ | {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PORT": str(port)} | settings

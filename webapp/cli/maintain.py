@@ -10,7 +10,7 @@ from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.cli.refusals import NounGroup, database_trouble
-from webapp.core import clock, leases, retention, workspaces
+from webapp.core import clock, leases, metrics, retention, workspaces
 from webapp.core.chores import CHORES, Chore
 from webapp.json_log import write_json
 
@@ -71,6 +71,8 @@ def _attend(chore: Chore, app: Flask, holder: str, stop: threading.Event) -> Non
     """Do one chore whenever it is due and its lease is ours. What goes wrong is told once, and tried again."""
     due = clock.now()
     failing = False
+    for outcome in ("done", "failed"):
+        metrics.chore_runs.labels(chore.name, outcome)
 
     def go_on() -> bool:
         return not stop.wait(BREATH) and leases.take(chore.name, holder)
@@ -84,8 +86,11 @@ def _attend(chore: Chore, app: Flask, holder: str, stop: threading.Event) -> Non
                 elif clock.now() >= due:
                     chore.do(go_on)
                     due = clock.now() + chore.every
+                    metrics.chore_runs.labels(chore.name, "done").inc()
+                    metrics.chore_last_done.labels(chore.name).set(clock.now().timestamp())
                 failing = False
             except Exception as error:
+                metrics.chore_runs.labels(chore.name, "failed").inc()
                 if not failing:
                     _tell(chore, error)
                 failing = True
