@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import uuid
 from collections.abc import Iterable
 
 import click
@@ -12,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from webapp.cli.refusals import NounGroup, database_trouble
 from webapp.core import clock, leases, metrics, retention, workspaces
 from webapp.core.chores import CHORES, Chore
-from webapp.json_log import write_json
+from webapp.json_log import about, write_json
 
 group = NounGroup("maintain", help="The board's own chores: time-outs, lost jobs, retention.")
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def _attend(chore: Chore, app: Flask, holder: str, stop: threading.Event) -> Non
 
     while not stop.is_set():
         # A fresh session for each time: nothing read stays, and a broken connection is given back.
-        with app.app_context():
+        with app.app_context(), about(chore=chore.name, run=str(uuid.uuid4())):
             try:
                 if not leases.take(chore.name, holder):
                     due = clock.now()
@@ -106,7 +107,7 @@ def _tell(chore: Chore, error: Exception) -> None:
 
 
 def _let_go(chore: Chore, app: Flask, holder: str) -> None:
-    with app.app_context():
+    with app.app_context(), about(chore=chore.name):
         try:
             leases.let_go(chore.name, holder)
         except SQLAlchemyError as error:

@@ -32,6 +32,7 @@ STARTING = 60.0
 """Seconds that the server is given to answer for the first time."""
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
+_LOG = Path(__file__).with_name("granian_log.json")
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
@@ -100,7 +101,8 @@ def start_board(together: Together, app: Flask) -> bool:
     together.start(
         "The server", "-m", "granian", "--interface", "wsgi", "wsgi:app", "--host", host, "--port", str(port),
         "--workers", str(app.config["WORKERS"]), "--blocking-threads", str(app.config["THREADS"]),
-        "--respawn-failed-workers", "--workers-kill-timeout", "5", "--log-level", "error", environ=environ,
+        "--respawn-failed-workers", "--workers-kill-timeout", "5", "--log-level", "error",
+        "--log-config", str(_LOG), environ=environ,
     )  # fmt: skip
     together.start("The chores", "-m", "flask", "--app", "wsgi", "maintain", "run", environ=environ)
     return together.wait_for_server(host, port)
