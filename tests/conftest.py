@@ -325,6 +325,12 @@ def _free_port() -> int:
         return port
 
 
+@pytest.fixture
+def port() -> int:
+    """A port that nobody listens on."""
+    return _free_port()
+
+
 def _answers(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()

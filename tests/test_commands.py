@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import pty
+import select
 import shutil
 import signal
 import socket
@@ -325,21 +327,13 @@ def test_an_upgrade_of_what_is_no_database_is_told_in_one_line(tmp_path: Path) -
 # --- serve -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        free: int = holder.getsockname()[1]
-    return free
-
-
-def serve(url: str, port: int, folder: Path, **settings: str) -> subprocess.Popen[str]:
+def serve(url: str, port: int, folder: Path, output: int | None = None, **settings: str) -> subprocess.Popen[str]:
     """``flask serve`` as a real process; what it prints goes to a file, which its children share."""
     environ = os.environ | {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PORT": str(port)} | settings
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]
     with (folder / "serve.log").open("w") as log:
-        return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log, text=True)
+        where = log if output is None else output
+        return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=where, stderr=where, text=True)
 
 
 def is_free(port: int) -> bool:
@@ -394,7 +388,24 @@ def test_serve_serves_until_told_to_stop_and_leaves_nothing(
             process.send_signal(number)
         assert process.wait(30) == 0
     assert is_free(port)
-    assert log.read_text() == f"Callboard serves on http://127.0.0.1:{port} (Ctrl-C stops it).\n"
+    [line] = log.read_text().splitlines()
+    assert json.loads(line)["message"] == f"Callboard serves on http://127.0.0.1:{port}."
+
+
+def test_at_a_terminal_serve_says_in_plain_words_that_it_serves(
+    sqlite_template: Path, port: int, tmp_path: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    database = shutil.copy(sqlite_template, tmp_path / "callboard.db")
+    with serve(f"sqlite:///{database}", port, tmp_path, output=theirs) as process:
+        os.close(theirs)
+        try:
+            said = os.read(ours, 1000).decode() if select.select([ours], [], [], 30)[0] else ""
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
+    os.close(ours)
+    assert said == f"Callboard serves on http://127.0.0.1:{port} (Ctrl-C stops it).\r\n"
 
 
 @pytest.mark.parametrize("host", ["::1", "::"])
@@ -408,7 +419,7 @@ def test_serve_listens_on_an_ipv6_address(sqlite_template: Path, port: int, tmp_
         finally:
             process.terminate()
         assert process.wait(30) == 0
-    assert log.read_text() == f"Callboard serves on http://[{host}]:{port} (Ctrl-C stops it).\n"
+    assert f"Callboard serves on http://[{host}]:{port}." in log.read_text()
 
 
 def test_a_server_alone_serves_the_app_and_says_that_it_is_well(server: StartServer) -> None:

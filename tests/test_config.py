@@ -49,7 +49,9 @@ def refusal(environ: Mapping[str, str]) -> str:
 # --- what nobody set ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("environ", [{}, dict.fromkeys(("DATABASE_URL", "PUBLIC_URL", "HOST", *NUMBERS), "")])
+@pytest.mark.parametrize(
+    "environ", [{}, dict.fromkeys(("DATABASE_URL", "PUBLIC_URL", "HOST", "METRICS_TOKEN", *NUMBERS), "")]
+)
 def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict[str, str]) -> None:
     chosen = given(environ)
     assert str(chosen["SQLALCHEMY_DATABASE_URI"]) == "sqlite:///callboard.db"
@@ -58,6 +60,7 @@ def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict
     assert [chosen[name] for name in names] == ["127.0.0.1", 8000, 1, 8, 0]
     assert chosen["SESSION_COOKIE_SECURE"] is False
     assert chosen["WEBHOOK_ALLOW_PRIVATE"] is False
+    assert chosen["METRICS_TOKEN"] is None
 
 
 # --- the database ------------------------------------------------------------------------------------------------
@@ -166,6 +169,13 @@ def test_a_number_out_of_bounds_or_no_number_is_refused(name: str, text: str) ->
 
 def test_a_process_keeps_a_connection_for_each_thread() -> None:
     assert given({"THREADS": "3"})["SQLALCHEMY_ENGINE_OPTIONS"]["pool_size"] == 3
+
+
+@pytest.mark.parametrize("token", ["two words", "schlüssel", "a\nb", " "])
+def test_a_token_of_metrics_that_no_header_could_carry_is_refused(token: str) -> None:
+    assert (
+        refusal({"METRICS_TOKEN": token}) == "METRICS_TOKEN must be of ASCII letters, digits and signs, without spaces."
+    )
 
 
 # --- the secret key ----------------------------------------------------------------------------------------------

@@ -2,17 +2,32 @@
 
 import json
 import logging
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import flask_migrate
+import httpx
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import dispose, make_app
+from tests.conftest import ROOT, dispose, make_app
+from tests.test_commands import children, command_line, on_linux, serve, until, until_it_serves
+from webapp.cli import maintain
 from webapp.core import schema
-from webapp.json_log import JsonFormatter, write_json
+from webapp.core.chores import Chore
+from webapp.json_log import JsonFormatter, about
 
 
 def test_a_board_with_its_tables_is_ready(client: FlaskClient) -> None:
@@ -84,16 +99,98 @@ def test_an_error_brings_its_trace() -> None:
     assert "ValueError: wrong" in told["trace"]
 
 
-def test_what_a_process_logs_is_written_as_json_from_a_warning_on(capsys: pytest.CaptureFixture[str]) -> None:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    root.handlers.clear()
+def test_a_line_carries_what_it_is_about_only_within_its_block() -> None:
+    with about(chore="liveness", run="1"):
+        assert line(record("Inside."))["chore"] == "liveness"
+        assert line(record("Inside."))["run"] == "1"
+    assert "chore" not in line(record("Outside."))
+
+
+def test_the_lines_of_one_run_of_a_chore_have_its_name_and_a_number_of_its_own(app: Flask) -> None:
+    stop, lines = threading.Event(), []
+    chatty = logging.getLogger("chatty")
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(line(record))
+
+    def chat(_: Callable[[], bool]) -> str:
+        chatty.error("one")
+        chatty.error("two")
+        if len(lines) >= 4:
+            stop.set()
+        return "done"
+
+    handler = Keep()
+    chatty.addHandler(handler)
     try:
-        write_json()
-        logging.getLogger("webapp.x").info("quiet")
-        logging.getLogger("webapp.x").warning("loud")
-        logging.getLogger().handlers.clear()
+        maintain.attend_to([Chore("chatting", timedelta(0), chat)], app, stop)
     finally:
-        root.handlers[:], root.level = before
-    (told,) = capsys.readouterr().err.splitlines()
-    assert json.loads(told)["message"] == "loud"
+        chatty.removeHandler(handler)
+    assert {told["chore"] for told in lines} == {"chatting"}
+    first, second, third, fourth = (told["run"] for told in lines)
+    assert first == second != third == fourth
+
+
+TROUBLE = """
+import logging, threading, warnings
+from webapp.json_log import write_json
+write_json()
+logging.getLogger("webapp.x").info("quiet")
+logging.getLogger("webapp.x").warning("loud")
+warnings.warn("old", stacklevel=1)
+thread = threading.Thread(target=lambda: 1 / 0, name="weak")
+thread.start()
+thread.join()
+raise ValueError("the end")
+"""
+
+
+def test_all_that_a_process_writes_from_a_warning_on_is_json_even_what_nobody_caught() -> None:
+    ended = subprocess.run([sys.executable, "-c", TROUBLE], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    loud, old, thread, end = (json.loads(text) for text in ended.stderr.splitlines())
+    assert (loud["level"], loud["message"]) == ("warning", "loud")
+    assert "UserWarning: old" in old["message"]
+    assert thread["message"] == "The thread weak ended by an error."
+    assert "ZeroDivisionError" in thread["trace"]
+    assert "ValueError: the end" in end["trace"]
+
+
+@on_linux
+def test_every_line_of_serve_is_json_whoever_writes_it(sqlite_template: Path, port: int, tmp_path: Path) -> None:
+    database, log = shutil.copy(sqlite_template, tmp_path / "callboard.db"), tmp_path / "serve.log"
+
+    def lines() -> list[dict[str, Any]]:
+        # What stands after the last end of a line is still being written.
+        return [json.loads(text) for text in log.read_text().rpartition("\n")[0].splitlines()]
+
+    def told_by(logger: str) -> list[dict[str, Any]]:
+        return [told for told in lines() if told["logger"] == logger]
+
+    with serve(f"sqlite:///{database}", port, tmp_path, GRANIAN_LOG_ACCESS_ENABLED="1") as process:
+        try:
+            until_it_serves(process, log)
+            server, chores = sorted(children(process.pid), key=lambda child: "granian" not in command_line(child))
+            with closing(sqlite3.connect(database)) as connection:
+                for table in ("api_tokens", "listening", "leases"):
+                    connection.execute(f"DROP TABLE {table}")
+            refused = httpx.post(f"http://127.0.0.1:{port}/api/v1/jobs", headers={"Authorization": "Bearer cb_x_y"})
+            broken = ("webapp.errors", "webapp.listening", "webapp.cli.maintain", "granian.access")
+            until(lambda: all(told_by(logger) for logger in broken), log.read_text)
+            [worker] = children(server)
+            os.kill(worker, signal.SIGKILL)
+            until(lambda: bool(told_by("_granian")), log.read_text)
+            os.kill(chores, signal.SIGKILL)
+            assert process.wait(30) == 1
+        finally:
+            process.kill()
+    assert log.read_text().endswith("}\n")
+    assert refused.status_code == 503
+    assert [told["request_id"] for told in told_by("webapp.errors")] == [refused.headers["X-Request-Id"]]
+    served, *_, last = told_by("webapp.cli.serve")
+    assert (served["level"], served["message"]) == ("info", f"Callboard serves on http://127.0.0.1:{port}.")
+    assert last["message"] == "The chores ended by itself (exit code -9); all is stopped."
+    assert all(told["chore"] and told["run"] for told in told_by("webapp.cli.maintain"))
+    [died] = told_by("_granian")
+    assert (died["level"], died["message"]) == ("error", "Unexpected exit from worker-1")

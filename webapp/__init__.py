@@ -9,7 +9,7 @@ from flask import Flask
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import api, cli, dashboard, errors
+from webapp import api, cli, dashboard, errors, metrics
 from webapp.config import settings
 from webapp.core.database import prepare_engine
 from webapp.core.outbound import Outbound
@@ -47,6 +47,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
     htmx.init_app(app)
     app.extensions["outbound"] = Outbound(f"Callboard/{__version__}", app.config["WEBHOOK_ALLOW_PRIVATE"])
 
+    metrics.register(app)
     dashboard.register(app)
     api.register(app)
     errors.register(app)

@@ -104,6 +104,17 @@ def _public_url(environ: Mapping[str, str], default: str) -> str:
     return public_url
 
 
+def _metrics_token(environ: Mapping[str, str]) -> str | None:
+    token = environ.get("METRICS_TOKEN") or None
+    if token and not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise SettingsError("METRICS_TOKEN must be of ASCII letters, digits and signs, without spaces.")
+    # Not ours, but its library would stop with a traceback. Set though empty, it means a folder as well.
+    folder = environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder is not None and not (Path(folder).is_dir() and folder):
+        raise SettingsError("PROMETHEUS_MULTIPROC_DIR must name a folder that exists, or not be set at all.")
+    return token
+
+
 def settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
     """The configuration of the app. Raises ``SettingsError`` with one sentence that says what to do."""
     host = _host(environ)
@@ -121,6 +132,7 @@ def settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "WORKERS": _whole_number(environ, "WORKERS", 1, 1, 1000),
         "THREADS": threads,
         "TRUSTED_PROXIES": _whole_number(environ, "TRUSTED_PROXIES", 0, 0, 10),
+        "METRICS_TOKEN": _metrics_token(environ),
         "WEBHOOK_ALLOW_PRIVATE": bool(_whole_number(environ, "WEBHOOK_ALLOW_PRIVATE", 0, 0, 1)),
         "MAX_CONTENT_LENGTH": 1024 * 1024,
         "SESSION_COOKIE_NAME": "callboard",

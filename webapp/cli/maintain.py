@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import uuid
 from collections.abc import Iterable
 
 import click
@@ -10,9 +11,9 @@ from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.cli.refusals import NounGroup, database_trouble
-from webapp.core import clock, leases, retention, workspaces
+from webapp.core import clock, leases, metrics, retention, workspaces
 from webapp.core.chores import CHORES, Chore
-from webapp.json_log import write_json
+from webapp.json_log import about, write_json
 
 group = NounGroup("maintain", help="The board's own chores: time-outs, lost jobs, retention.")
 log = logging.getLogger(__name__)
@@ -71,21 +72,26 @@ def _attend(chore: Chore, app: Flask, holder: str, stop: threading.Event) -> Non
     """Do one chore whenever it is due and its lease is ours. What goes wrong is told once, and tried again."""
     due = clock.now()
     failing = False
+    for outcome in ("done", "failed"):
+        metrics.chore_runs.labels(chore.name, outcome)
 
     def go_on() -> bool:
         return not stop.wait(BREATH) and leases.take(chore.name, holder)
 
     while not stop.is_set():
         # A fresh session for each time: nothing read stays, and a broken connection is given back.
-        with app.app_context():
+        with app.app_context(), about(chore=chore.name, run=str(uuid.uuid4())):
             try:
                 if not leases.take(chore.name, holder):
                     due = clock.now()
                 elif clock.now() >= due:
                     chore.do(go_on)
                     due = clock.now() + chore.every
+                    metrics.chore_runs.labels(chore.name, "done").inc()
+                    metrics.chore_last_done.labels(chore.name).set(clock.now().timestamp())
                 failing = False
             except Exception as error:
+                metrics.chore_runs.labels(chore.name, "failed").inc()
                 if not failing:
                     _tell(chore, error)
                 failing = True
@@ -101,7 +107,7 @@ def _tell(chore: Chore, error: Exception) -> None:
 
 
 def _let_go(chore: Chore, app: Flask, holder: str) -> None:
-    with app.app_context():
+    with app.app_context(), about(chore=chore.name):
         try:
             leases.let_go(chore.name, holder)
         except SQLAlchemyError as error:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ import click
 from flask import Flask
 
 from webapp.config import http_address
+from webapp.metrics import FOLDER
 
 PATIENCE = 10.0
 """Seconds that a child is given to stop before it is killed."""
@@ -30,6 +32,7 @@ STARTING = 60.0
 """Seconds that the server is given to answer for the first time."""
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
+_LOG = Path(__file__).with_name("granian_log.json")
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
@@ -39,6 +42,7 @@ class Together:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._folders = contextlib.ExitStack()
         self._told_to_stop = threading.Event()
 
     def __enter__(self) -> Self:
@@ -51,6 +55,11 @@ class Together:
     ) -> None:
         for child in reversed(self._children.values()):
             _stop(child)
+        self._folders.close()
+
+    def folder(self, prefix: str) -> str:
+        """A folder that the children may share, for as long as they live."""
+        return self._folders.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
 
     def start(self, name: str, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
         """Start a Python process, known by ``name``, unless we have been told to stop."""
@@ -86,12 +95,16 @@ class Together:
 def start_board(together: Together, app: Flask) -> bool:
     """Start the server and the chores, and wait until the server answers. False when we were told to stop."""
     host, port = app.config["HOST"], app.config["PORT"]
+    environ = {}
+    if app.config["METRICS_TOKEN"] and FOLDER not in os.environ:
+        environ[FOLDER] = together.folder("callboard-metrics-")
     together.start(
         "The server", "-m", "granian", "--interface", "wsgi", "wsgi:app", "--host", host, "--port", str(port),
         "--workers", str(app.config["WORKERS"]), "--blocking-threads", str(app.config["THREADS"]),
         "--respawn-failed-workers", "--workers-kill-timeout", "5", "--log-level", "error",
+        "--log-config", str(_LOG), environ=environ,
     )  # fmt: skip
-    together.start("The chores", "-m", "flask", "--app", "wsgi", "maintain", "run")
+    together.start("The chores", "-m", "flask", "--app", "wsgi", "maintain", "run", environ=environ)
     return together.wait_for_server(host, port)
 
 

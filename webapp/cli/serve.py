@@ -1,5 +1,9 @@
 """``flask serve``: the server and the chores, as configured. What ``make run`` starts."""
 
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -10,6 +14,9 @@ from webapp.cli.processes import Together, require_free_port, start_board
 from webapp.cli.refusals import NOT_MIGRATED, told_in_one_line
 from webapp.core import schema
 from webapp.extensions import db
+from webapp.json_log import write_json
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -20,9 +27,9 @@ def serve() -> None:
     require_free_port(config["HOST"], config["PORT"])
     with told_in_one_line():
         require_migrated()
-    with Together(Path(current_app.root_path).parent) as together:
+    with _logged(), Together(Path(current_app.root_path).parent) as together:
         if start_board(together, current_app):
-            click.echo(f"Callboard serves on {config['PUBLIC_URL']} (Ctrl-C stops it).")
+            _say(f"Callboard serves on {config['PUBLIC_URL']}")
             together.wait()
 
 
@@ -32,3 +39,25 @@ def require_migrated() -> None:
     db.engine.dispose()
     if not current:
         raise click.ClickException(NOT_MIGRATED)
+
+
+def _say(news: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"{news} (Ctrl-C stops it).", err=True)
+    else:
+        log.info("%s.", news)
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """From here on whatever is told is a line of the log, unless a person sits in front of it."""
+    if sys.stderr.isatty():
+        yield
+        return
+    write_json()
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    except click.ClickException as refusal:
+        log.critical("%s", refusal.message)
+        raise SystemExit(refusal.exit_code) from None

@@ -22,6 +22,11 @@ class Actor:
     ref: str
     address: str | None = None
 
+    @property
+    def kind(self) -> str:
+        """``user``, ``token`` or ``system``."""
+        return self.ref.partition(":")[0]
+
 
 SYSTEM = Actor("system")
 ADDRESS_LIMIT = 64

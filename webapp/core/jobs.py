@@ -24,7 +24,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
-from webapp.core import audit, clock, deliveries, error_groups, idempotency, judgement, limits
+from webapp.core import audit, clock, deliveries, error_groups, idempotency, judgement, limits, metrics
 from webapp.core.audit import SYSTEM, Actor
 from webapp.core.database import one_read, one_write, writing
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
@@ -136,6 +136,7 @@ def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor, once: Onc
         if once and IdempotencyKey.__tablename__ in str(error.orig):
             raise _KeyTaken from None
         raise NotFound("There is no such workspace.") from None
+    metrics.jobs_created.labels(by.kind).inc()
     return _loaded(values)
 
 
@@ -342,7 +343,16 @@ def update(job_id: uuid.UUID, report: Report, *, within: uuid.UUID | None, by: A
     def judge(job: JobRun) -> Judgement:
         return judgement.of_report(job, report, by=by.ref, read=clock.now())
 
-    return _stay(job_id, report, within) or _judged(job_id, judge, within=within, by=by)
+    if job := _stay(job_id, report, within):
+        metrics.job_updates.labels("noted").inc()
+        return job
+    try:
+        job, judged = _judged(job_id, judge, within=within, by=by)
+    except NotFound:
+        metrics.job_updates.labels("not_found").inc()
+        raise
+    metrics.job_updates.labels(judged.outcome).inc()
+    return _answered(job, judged)
 
 
 def _stay(job_id: uuid.UUID, report: Report, within: uuid.UUID | None) -> JobRun | None:
@@ -367,7 +377,7 @@ def update_several(
     """
     answers: list[JobRun | NotFound | Refused] = []
     changed: dict[uuid.UUID, set[str]] = {}
-    told = []
+    told, outcomes = [], []
     with writing() as session:
         stand = _locked(session, {report.id for report in reports}, within)
         read = clock.now()
@@ -375,8 +385,10 @@ def update_several(
             job = stand.get(report.id)
             if job is None:
                 answers.append(NotFound("There is no such job."))
+                outcomes.append("not_found")
                 continue
             judged = judgement.of_report(job, report, by=by.ref, read=read)
+            outcomes.append(judged.outcome)
             if judged.changes:
                 job = stand[report.id] = judgement.after(job, judged.changes | {"version": job.version + 1})
                 changed.setdefault(report.id, set()).update(judged.changes)
@@ -385,6 +397,9 @@ def update_several(
             answers.append(Refused(refusal.code, refusal.detail, job) if refusal else job)
         _write_several(session, [stand[job_id] for job_id in changed], set().union(*changed.values()))
         _tell(session, told, by)
+    _count(told)
+    for outcome in outcomes:
+        metrics.job_updates.labels(outcome).inc()
     return answers
 
 
@@ -417,7 +432,7 @@ def cancel_job(job_id: uuid.UUID, *, within: uuid.UUID | None = None, by: Actor 
     def judge(job: JobRun) -> Judgement:
         return judgement.of_cancel(job, by=by.ref, read=clock.now())
 
-    return _judged(job_id, judge, within=within, by=by, act="job.canceled")
+    return _answered(*_judged(job_id, judge, within=within, by=by, act="job.canceled"))
 
 
 class CancelOutcome(StrEnum):
@@ -462,6 +477,7 @@ def _cancel_batch(job_ids: Sequence[uuid.UUID], within: uuid.UUID, by: Actor) ->
                 audit.record(session, "job.canceled", f"job:{job_id}", by=by, workspace_id=within)
         _write_several(session, canceled, ("status", "updated_at", "canceled_at", "canceled_by", "check_at"))
         _tell(session, told, by)
+    _count(told)
     return outcomes
 
 
@@ -502,8 +518,11 @@ def _judged(
     within: uuid.UUID | None,
     by: Actor,
     act: str | None = None,
-) -> JobRun:
-    """Judge a job as it stands and write that down; whoever finds that another came between judges anew."""
+) -> tuple[JobRun, Judgement]:
+    """Judge a job as it stands and write that down; whoever finds that another came between judges anew.
+
+    Returns the job as it stands after that.
+    """
     while True:
         job = _read(job_id, within)
         judged = judge(job)
@@ -512,9 +531,13 @@ def _judged(
             if written is None:
                 continue
             job = written
-        if judged.refusal:
-            raise Refused(judged.refusal.code, judged.refusal.detail, job)
-        return job
+        return job, judged
+
+
+def _answered(job: JobRun, judged: Judgement) -> JobRun:
+    if judged.refusal:
+        raise Refused(judged.refusal.code, judged.refusal.detail, job)
+    return job
 
 
 def _read(job_id: uuid.UUID, within: uuid.UUID | None) -> JobRun:
@@ -542,9 +565,11 @@ def _write(job: JobRun, judged: Judgement, *, by: Actor, act: str | None = None)
         if row is None:
             return None
         written = JobRun(**row._mapping)
-        _tell(session, [(written, news) for news in judged.news], by)
+        told = [(written, news) for news in judged.news]
+        _tell(session, told, by)
         if act:
             audit.record(session, act, f"job:{job.id}", by=by, workspace_id=row.workspace_id)
+    _count(told)
     return _loaded(row)
 
 
@@ -585,6 +610,15 @@ def _tell(session: Session, told: Sequence[tuple[JobRun, News]], by: Actor) -> N
             ],
         )
         deliveries.announce(session, told)
+
+
+def _count(told: Iterable[tuple[JobRun, News]]) -> None:
+    """Count the moves among lines of history, once they are written for good."""
+    for job, news in told:
+        if news.kind is EventKind.MOVED:
+            metrics.jobs_moved.labels(news.to).inc()
+            if news.to is JobStatus.FAILED:
+                metrics.jobs_failed.labels(job.failure_reason).inc()
 
 
 def _loaded(found: Mapping[str, Any] | Row[Any]) -> JobRun:

@@ -44,6 +44,15 @@ class Judgement:
     news: tuple[News, ...] = ()
     refusal: Refusal | None = None
 
+    @property
+    def outcome(self) -> str:
+        """In one word: the code of the refusal, ``moved``, ``noted`` (something else changed), ``repeated``."""
+        if self.refusal:
+            return self.refusal.code
+        if any(news.kind is EventKind.MOVED for news in self.news):
+            return "moved"
+        return "noted" if self.changes else "repeated"
+
 
 def stays_in(report: Report) -> frozenset[JobStatus]:
     """The statuses in which a report changes what is stored, but not the status."""

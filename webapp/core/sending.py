@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.core import clock, webhooks
+from webapp.core import clock, metrics, webhooks
 from webapp.core.database import one_read, one_write, writing
 from webapp.core.models import Base, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from webapp.core.outbound import Answer, Outbound
@@ -95,8 +95,9 @@ def send_due(go_on: Callable[[], bool]) -> Sent:
             if not under_way:
                 return Sent(attempts, delivered)
             for done in wait(under_way, LOOK_AGAIN, FIRST_COMPLETED).done:
-                answer = done.result()
-                _record(under_way.pop(done), answer)
+                claimed, answer = under_way.pop(done), done.result()
+                _record(claimed, answer)
+                metrics.webhook_attempts.labels(_outcome(claimed, answer)).inc()
                 attempts, delivered = attempts + 1, delivered + answer.is_delivered
             more = more and go_on()
 
@@ -203,6 +204,13 @@ def _settle(session: Session, claimed: _Claimed, answer: Answer, now: datetime) 
     due = None if delivered or answer.status == GONE else _next(claimed.number, now)
     values = {"due_at": due, "delivered_at": now if delivered else None}
     session.execute(sa.update(_DELIVERIES).where(_delivery.id == claimed.id).values(values))
+
+
+def _outcome(claimed: _Claimed, answer: Answer) -> str:
+    """How an attempt is counted."""
+    if answer.is_delivered:
+        return "delivered"
+    return "given_up" if answer.status == GONE or claimed.number > len(BACK_OFF) else "failed"
 
 
 def _next(number: int, now: datetime) -> datetime | None:

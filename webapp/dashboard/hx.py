@@ -11,6 +11,8 @@ from flask import Response, flash, redirect
 from htmx_flask import make_response, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from webapp.metrics import polls
+
 
 def is_fragment() -> bool:
     """Whether htmx asks for a piece of a page; it asks for the whole one when it restores history."""
@@ -59,6 +61,7 @@ def fresh(etag: str, render: Callable[[], str]) -> Response:
         response = Response(status=304)
     else:
         response = Response(render(), mimetype="text/html")
+    polls.labels(str(response.status_code)).inc()
     response.set_etag(etag, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"
     response.vary.add("HX-Request")
