@@ -193,6 +193,18 @@ def test_an_unchanged_final_report_may_be_repeated_and_changes_nothing(cast: Cas
     assert moves(done) == [("pending", "running"), ("running", "completed")]
 
 
+def test_a_repeat_may_write_the_same_numbers_another_way(cast: Cast, clock: Clock) -> None:
+    job = job_in("running", cast.acme)
+    numbers = {"whole": 1, "pieces": [2.0, {"large": 1e15, "none": 0, "half": 0.5}]}
+    jobs.update_job_status(job.id, status="completed", progress=90, result=numbers)
+    before = stored(job)
+    again = {"whole": 1.0, "pieces": [2, {"large": 10**15, "none": -0.0, "half": 0.5}]}
+    jobs.update_job_status(job.id, status="completed", progress=90.0, result=again)  # type: ignore[arg-type]
+    assert stored(job) == before
+    for other in (numbers | {"whole": True}, numbers | {"pieces": [2, {"large": 10**15, "none": False, "half": 0.5}]}):
+        assert refusal(job, status="completed", result=other).code == ILLEGAL
+
+
 @pytest.mark.parametrize(
     "report",
     [

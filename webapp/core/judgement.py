@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from webapp.core.database import compact_json
+from webapp.core.database import canonical_json
 from webapp.core.lifecycle import REVIVABLE, SUCCESSORS, EventKind, FailureReason, JobStatus, predecessors
 from webapp.core.models import JobRun
 from webapp.core.reports import Report
@@ -142,12 +142,8 @@ def _repeats(job: JobRun, report: Report) -> bool:
     content = report.content
     if report.status is None:
         return not content
-    return report.status is job.status and all(_same(getattr(job, name), sent) for name, sent in content.items())
-
-
-def _same(stored: object, sent: object) -> bool:
-    """Equality as JSON means it: 1 is not true, and the order of keys does not count."""
-    return compact_json(stored, sort_keys=True) == compact_json(sent, sort_keys=True)
+    stored = {name: getattr(job, name) for name in content}
+    return report.status is job.status and canonical_json(stored) == canonical_json(content)
 
 
 def _contradiction(job: JobRun) -> str:
