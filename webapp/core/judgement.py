@@ -4,7 +4,7 @@ Nothing here reads or writes: a job as it stands goes in, and out comes what cha
 what is refused. ``webapp.core.jobs`` writes that down, and only if the job still stands as it was judged.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -86,7 +86,8 @@ def of_report(job: JobRun, report: Report, *, by: str, read: datetime) -> Judgem
 
 def _moved(job: JobRun, report: Report, *, by: str, now: datetime, read: datetime) -> Judgement:
     late = report.occurred_at is not None and report.occurred_at < read
-    happened = max(report.occurred_at, job.created_at) if late and report.occurred_at else now
+    earliest = job.started_at or job.created_at
+    happened = max(report.occurred_at, earliest) if late and report.occurred_at else now
     changes = report.content | _heard(now) | {"status": report.status}
     match report.status:
         case JobStatus.RUNNING:
@@ -110,7 +111,9 @@ def _revived(job: JobRun, report: Report, *, by: str, read: datetime) -> Judgeme
     running |= {"status": JobStatus.RUNNING, "check_at": _first_look(job, started_at=job.started_at or now, now=now)}
     back = News(EventKind.MOVED, now, JobStatus.FAILED, JobStatus.RUNNING, "The runner spoke again.")
     heard = of_report(after(job, running), report, by=by, read=read)
-    return Judgement(running | heard.changes, (back, *heard.news), heard.refusal)
+    # A move that came before the board lost the job is told after it all the same.
+    news = (replace(each, at=max(each.at, now)) for each in heard.news)
+    return Judgement(running | heard.changes, (back, *news), heard.refusal)
 
 
 def _confirms(report: Report) -> bool:
