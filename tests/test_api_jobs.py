@@ -154,6 +154,12 @@ def test_everything_wrong_with_a_query_is_named_at_once_in_the_words_of_a_body(r
     assert faults["?type"] == in_a_body["detail"]
 
 
+def test_a_whole_number_may_be_written_with_a_point(runner: Runner) -> None:
+    job = runner.enqueue(max_duration=60.0)
+    told = runner.send("PATCH", f"/jobs/{job['id']}", b'{"status": "running", "progress": 40.0}')
+    assert (told.status_code, told.json["progress"], told.json["max_duration"]) == (200, 40, 60)
+
+
 def test_a_304_is_answered_without_drawing_the_job(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     job = runner.enqueue()
     answer = runner.get(f"/jobs/{job['id']}")

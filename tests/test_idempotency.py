@@ -29,7 +29,7 @@ def test_the_same_request_again_is_answered_with_the_same_job_as_it_stands(runne
     first = enqueue(runner, "order-7", payload={"a": 1, "b": 2})
     assert (first.status_code, "Idempotent-Replayed" in first.headers) == (201, False)
     runner.report(first.json, status="running", progress=30)
-    again = enqueue(runner, "order-7", payload={"b": 2, "a": 1})
+    again = enqueue(runner, "order-7", payload={"b": 2.0, "a": 1})
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (200, "true")
     assert again.headers["Location"] == first.headers["Location"]
     assert (again.json["id"], again.json["progress"]) == (first.json["id"], 30)

@@ -10,6 +10,7 @@ from flask import Flask
 from tests.conftest import OPERATOR, RUNNER, Cast, Clock, job_in
 from webapp.core import jobs
 from webapp.core.errors import Refused
+from webapp.core.lifecycle import FailureReason
 from webapp.core.models import JobRun
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -193,6 +194,18 @@ def test_an_unchanged_final_report_may_be_repeated_and_changes_nothing(cast: Cas
     assert moves(done) == [("pending", "running"), ("running", "completed")]
 
 
+def test_a_repeat_may_write_the_same_numbers_another_way(cast: Cast, clock: Clock) -> None:
+    job = job_in("running", cast.acme)
+    numbers = {"whole": 1, "pieces": [2.0, {"large": 1e15, "none": 0, "half": 0.5}]}
+    jobs.update_job_status(job.id, status="completed", progress=90, result=numbers)
+    before = stored(job)
+    again = {"whole": 1.0, "pieces": [2, {"large": 10**15, "none": -0.0, "half": 0.5}]}
+    jobs.update_job_status(job.id, status="completed", progress=90.0, result=again)  # type: ignore[arg-type]
+    assert stored(job) == before
+    for other in (numbers | {"whole": True}, numbers | {"pieces": [2, {"large": 10**15, "none": False, "half": 0.5}]}):
+        assert refusal(job, status="completed", result=other).code == ILLEGAL
+
+
 @pytest.mark.parametrize(
     "report",
     [
@@ -287,6 +300,29 @@ def test_occurred_at_is_brought_between_the_jobs_creation_and_now(status: str, c
     jobs.update_job_status(late.id, status=status, occurred_at=now + timedelta(seconds=1))
     assert getattr(jobs.get_job_status(early.id), column) == created_at
     assert getattr(jobs.get_job_status(late.id), column) == now
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_no_job_ends_before_it_started_however_late_its_end_is_told(status: str, cast: Cast, clock: Clock) -> None:
+    job = job_in("pending", cast.acme)
+    before, started_at = clock.advance(minutes=1), clock.advance(minutes=1)
+    jobs.update_job_status(job.id, status="running")
+    clock.advance(minutes=1)
+    after = jobs.update_job_status(job.id, status=status, occurred_at=before)
+    assert (after.started_at, after.completed_at, after.duration) == (started_at, started_at, timedelta(0))
+    assert jobs.history(job)[-1].at == started_at
+
+
+def test_a_lost_job_that_had_completed_tells_when_and_its_history_runs_forward(cast: Cast, clock: Clock) -> None:
+    job = job_in("running", cast.acme)
+    end = clock.advance(minutes=1)
+    clock.advance(minutes=1)
+    assert jobs.fail_overdue(jobs.get_job_status(job.id), FailureReason.LOST, "Silence.")
+    told = clock.advance(minutes=1)
+    assert jobs.update_job_status(job.id, status="completed", occurred_at=end).completed_at == end
+    times = [event.at for event in jobs.history(job)]
+    assert times == sorted(times)
+    assert times[-2:] == [told, told]
 
 
 def test_each_history_begins_with_the_enqueueing(cast: Cast) -> None:

@@ -33,6 +33,26 @@ compact_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), al
 """JSON text as it is stored and measured: no spaces, letters as they are. Raises ``ValueError`` on NaN."""
 
 
+def canonical_json(value: object) -> str:
+    """JSON text that two values share if JSON holds them for equal.
+
+    The order of keys does not count, and 1.0 is the number 1; true is not.
+    """
+    return compact_json(_whole_where_it_is(value), sort_keys=True)
+
+
+def _whole_where_it_is(value: object) -> object:
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {name: _whole_where_it_is(inner) for name, inner in value.items()}
+        case list():
+            return [_whole_where_it_is(inner) for inner in value]
+        case _:
+            return value
+
+
 def engine_options(url: sa.URL, connections: int) -> dict[str, Any]:
     """What Flask-SQLAlchemy passes to ``create_engine``; ``connections`` is how many a process keeps open.
 

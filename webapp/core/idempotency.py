@@ -10,7 +10,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.core.database import compact_json
+from webapp.core.database import canonical_json
 from webapp.core.errors import Fault, Invalid
 from webapp.core.models import Base, IdempotencyKey
 from webapp.extensions import db
@@ -46,8 +46,8 @@ class Once:
 
     @classmethod
     def named(cls, key: str, body: Mapping[str, Any]) -> Self:
-        """A key that has no faults, and what is asked for under it. The order of a body's fields does not count."""
-        return cls(key, hashlib.sha256(compact_json(body, sort_keys=True).encode()).hexdigest())
+        """A key that has no faults, and what is asked for under it. Equal as JSON is equal."""
+        return cls(key, hashlib.sha256(canonical_json(body).encode()).hexdigest())
 
 
 def earlier(scope: uuid.UUID, once: Once) -> IdempotencyKey | None:

@@ -4,14 +4,12 @@ Nothing here reads or writes: a job as it stands goes in, and out comes what cha
 what is refused. ``webapp.core.jobs`` writes that down, and only if the job still stands as it was judged.
 """
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from webapp.core import error_groups
-from webapp.core.database import compact_json
+from webapp.core.database import canonical_json
 from webapp.core.lifecycle import REVIVABLE, SUCCESSORS, EventKind, FailureReason, JobStatus, predecessors
 from webapp.core.models import JobRun
 from webapp.core.reports import Report
@@ -98,7 +96,8 @@ def of_report(job: JobRun, report: Report, *, by: str, read: datetime) -> Judgem
 
 def _moved(job: JobRun, report: Report, *, by: str, now: datetime, read: datetime) -> Judgement:
     late = report.occurred_at is not None and report.occurred_at < read
-    happened = max(report.occurred_at, job.started_at or job.created_at) if late and report.occurred_at else now
+    earliest = job.started_at or job.created_at
+    happened = max(report.occurred_at, earliest) if late and report.occurred_at else now
     changes = report.content | _heard(now) | {"status": report.status}
     match report.status:
         case JobStatus.RUNNING:
@@ -123,7 +122,9 @@ def _revived(job: JobRun, report: Report, *, by: str, read: datetime) -> Judgeme
     running |= {"status": JobStatus.RUNNING, "check_at": _first_look(job, started_at=job.started_at or now, now=now)}
     back = News(EventKind.MOVED, now, JobStatus.FAILED, JobStatus.RUNNING, "The runner spoke again.")
     heard = of_report(after(job, running), report, by=by, read=read)
-    return Judgement(running | heard.changes, (back, *heard.news), heard.refusal)
+    # A move that came before the board lost the job is told after it all the same.
+    news = (replace(each, at=max(each.at, now)) for each in heard.news)
+    return Judgement(running | heard.changes, (back, *news), heard.refusal)
 
 
 def _confirms(report: Report) -> bool:
@@ -155,21 +156,8 @@ def _repeats(job: JobRun, report: Report) -> bool:
     content = report.content
     if report.status is None:
         return not content
-    return report.status is job.status and all(_same(getattr(job, name), sent) for name, sent in content.items())
-
-
-def _same(stored: object, sent: object) -> bool:
-    """Equality as JSON means it: 1 is 1.0 and not true, and the order of keys does not count."""
-    return _as_json(stored) == _as_json(sent)
-
-
-def _as_json(value: object) -> object:
-    """A value to compare. A number stands in a tuple, for to Python alone it may equal a truth value."""
-    return json.loads(compact_json(value), parse_int=_number, parse_float=_number)
-
-
-def _number(text: str) -> tuple[Decimal]:
-    return (Decimal(text),)
+    stored = {name: getattr(job, name) for name in content}
+    return report.status is job.status and canonical_json(stored) == canonical_json(content)
 
 
 def _contradiction(job: JobRun) -> str:

@@ -72,6 +72,11 @@ def _json_object(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 50.0 is the whole number 50, and some languages write nothing else."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _web_address(link: str) -> str:
     try:
         parts = urlsplit(link)
@@ -139,7 +144,8 @@ Link = Annotated[
     WithJsonSchema({"type": "string", "format": "uri", "maxLength": 2000, "pattern": "^https?://"}),
 ]
 RunnerName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
-Seconds = Annotated[int, Field(ge=1, le=MAX_SECONDS)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Seconds = Annotated[Whole, Field(ge=1, le=MAX_SECONDS)]
 TypeName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
 Tag = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
 
@@ -209,7 +215,7 @@ class Report(Body):
     """
 
     status: Annotated[JobStatus, Field(strict=False)] = None  # type: ignore[assignment]  # absent, but never null
-    progress: Annotated[int, Field(ge=0, le=100)] = None  # type: ignore[assignment]  # absent, but never null
+    progress: Annotated[Whole, Field(ge=0, le=100)] = None  # type: ignore[assignment]  # absent, but never null
     message: Message | None = None
     result: JsonObject | None = None
     error: Annotated[str, AfterValidator(_cut_error)] | None = None
