@@ -50,6 +50,36 @@ def test_the_tabs_count_every_status_whatever_status_is_shown(cast: Cast) -> Non
     assert counted[PENDING] == Count(1, capped=False)
 
 
+def test_a_tag_that_is_common_finds_the_same_jobs_and_counts_them_as_far_as_it_looked(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        jobs.enqueue_job("t", cast.acme.id, tags=["all", "even"] if number % 2 == 0 else ["all"])
+        jobs.enqueue_job("t", cast.other.id, tags=["all", "even"])
+    running = jobs.enqueue_job("t", cast.acme.id, tags=["all"])
+    jobs.update_job_status(running, status="running")
+    wanted = [JobFilter(tag="all"), JobFilter(tag="all", also_tag="even"), JobFilter(tag="all", type="t")]
+
+    def found() -> list[Any]:
+        pages = [job_list.one_page(cast.acme.id, each, limit=10).jobs for each in wanted]
+        return [
+            ([job.id for job in page], job_list.counts(cast.acme.id, each))
+            for page, each in zip(pages, wanted, strict=True)
+        ]
+
+    rare = found()
+    monkeypatch.setattr(job_list, "COMMON", 2)
+    assert found() == rare
+    assert rare[0][1][PENDING] == Count(6, capped=False)
+    monkeypatch.setattr(job_list, "COUNTED", 5)
+    counted = job_list.counts(cast.acme.id, JobFilter(tag="all"))
+    assert counted[PENDING].capped
+    assert 1 <= counted[PENDING].count <= 6
+    assert counted[RUNNING] == Count(1, capped=False)
+    monkeypatch.setattr(job_list, "COUNT_CAP", 3)
+    assert job_list.counts(cast.acme.id, JobFilter(tag="all"))[PENDING] == Count(3, capped=True)
+
+
 def test_a_list_loads_neither_payload_nor_result_nor_error(cast: Cast) -> None:
     job_id = jobs.enqueue_job("t", cast.acme.id, payload={"large": "x" * 1000})
     jobs.update_job_status(job_id, status="failed", error="y" * 1000)

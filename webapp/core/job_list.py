@@ -6,7 +6,7 @@ result or error: they may be large, and no list shows them.
 
 import re
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +24,10 @@ _Query = TypeVar("_Query", bound="sa.Select[*tuple[Any, ...]]")
 
 COUNT_CAP = 10_000
 """Counting stops here, so that a tab costs the same at a million jobs."""
+COMMON = 10_000
+"""A tag of more jobs than this is looked for at each job; of a rarer one all jobs are looked up."""
+COUNTED = 20_000
+"""Where a tag is common, it is counted among so many jobs of a status."""
 TYPES_SHOWN = 200
 SEARCHED = 10_000
 """A text is looked for in the errors of so many failed jobs, the newest ones."""
@@ -66,6 +70,10 @@ class JobFilter:
         return self.longest_first and self.statuses == (JobStatus.RUNNING,)
 
     @property
+    def tags(self) -> frozenset[str]:
+        return frozenset(filter(None, (self.tag, self.also_tag)))
+
+    @property
     def only_failed(self) -> bool:
         return any(asked is not None for asked in (self.failed_since, self.error_group, self.error_text))
 
@@ -95,7 +103,18 @@ def is_in(status: JobStatus) -> sa.ColumnElement[bool]:
     return JobRun.status == sa.bindparam(None, status, JobRun.status.type, unique=True, literal_execute=True)
 
 
+def _jobs_with(workspace_id: uuid.UUID, tag: str) -> sa.Select[uuid.UUID]:
+    return sa.select(JobTag.job_id).where(JobTag.workspace_id == workspace_id, JobTag.tag == tag)
+
+
+def _common(workspace_id: uuid.UUID, tags: Iterable[str]) -> frozenset[str]:
+    """Those of the tags that more than ``COMMON`` jobs carry."""
+    beyond = {tag: _jobs_with(workspace_id, tag).offset(COMMON).limit(1) for tag in tags}
+    return frozenset(tag for tag, query in beyond.items() if db.session.scalar(query) is not None)
+
+
 def _matching(workspace_id: uuid.UUID, wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
+    common = _common(workspace_id, wanted.tags)
     conditions = [JobRun.workspace_id == workspace_id]
     if wanted.by_start:
         conditions += [is_in(JobStatus.RUNNING), JobRun.started_at.is_not(None)]
@@ -103,9 +122,10 @@ def _matching(workspace_id: uuid.UUID, wanted: JobFilter) -> list[sa.ColumnEleme
         conditions.append(JobRun.status.in_(wanted.statuses))
     if wanted.type is not None:
         conditions.append(JobRun.type == wanted.type)
-    for tag in filter(None, (wanted.tag, wanted.also_tag)):
-        tagged = sa.select(JobTag.job_id).where(JobTag.workspace_id == workspace_id, JobTag.tag == tag)
-        conditions.append(JobRun.id.in_(tagged))
+    for tag in sorted(wanted.tags):
+        tagged = _jobs_with(workspace_id, tag)
+        at_each = tagged.where(JobTag.job_id == JobRun.id).exists()
+        conditions.append(at_each if tag in common else JobRun.id.in_(tagged))
     if wanted.created_by is not None:
         conditions.append(JobRun.created_by == wanted.created_by)
     # Ids sort by creation: a bound on them lets the index skip what lies outside.
@@ -178,8 +198,15 @@ def versions(
 
 
 def counts(workspace_id: uuid.UUID, wanted: JobFilter) -> Mapping[JobStatus, Count]:
-    """How many jobs of each status match, whatever statuses the filter names; counting stops at ``COUNT_CAP``."""
-    conditions = _matching(workspace_id, replace(wanted, statuses=()))
+    """How many jobs of each status match, whatever statuses the filter names; counting stops at ``COUNT_CAP``.
+
+    With a tag that is common it stops after ``COUNTED`` of the jobs that all else leaves of a status: what is told then
+    may be fewer than ``COUNT_CAP``, and at least that many.
+    """
+    wanted = replace(wanted, statuses=())
+    if wanted.error_text is None and _common(workspace_id, wanted.tags):
+        return _counts_among_some(workspace_id, wanted)
+    conditions = _matching(workspace_id, wanted)
     asked = [JobStatus.FAILED] if wanted.only_failed else list(JobStatus)
     found = [
         sa.select(sa.func.count())
@@ -189,6 +216,22 @@ def counts(workspace_id: uuid.UUID, wanted: JobFilter) -> Mapping[JobStatus, Cou
     ]
     row = dict(zip(asked, db.session.execute(sa.select(*found)).one(), strict=True))
     return {status: Count(min(row.get(status, 0), COUNT_CAP), row.get(status, 0) > COUNT_CAP) for status in JobStatus}
+
+
+def _counts_among_some(workspace_id: uuid.UUID, wanted: JobFilter) -> Mapping[JobStatus, Count]:
+    others = _matching(workspace_id, replace(wanted, tag=None, also_tag=None))
+    found = []
+    for status in JobStatus:
+        # In no order: one by id would lead SQLite past the indexes of types and makers.
+        job = sa.select(JobRun.id).where(*others, JobRun.status == status).limit(COUNTED + 1).subquery().c
+        tagged = [_jobs_with(workspace_id, tag).where(JobTag.job_id == job.id).exists() for tag in sorted(wanted.tags)]
+        among = sa.select(sa.func.count(job.id))
+        found += [among.scalar_subquery(), among.where(*tagged).scalar_subquery()]
+    row = db.session.execute(sa.select(*found)).one()
+    return {
+        status: Count(min(matched, COUNT_CAP), matched > COUNT_CAP or among > COUNTED)
+        for status, among, matched in zip(JobStatus, row[::2], row[1::2], strict=True)
+    }
 
 
 def each_page(workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int) -> Iterator[Sequence[JobRun]]:
