@@ -56,6 +56,15 @@ def _carried(address: IPv6Address) -> IPv4Address | None:
     return address.ipv4_mapped or address.sixtofour
 
 
+def _written_out(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that a host is, if it is no name: 127.0.0.1, but 127.1, 0x7f.1 and 2130706433 just as well."""
+    with suppress(ValueError):
+        return ip_address(host)
+    with suppress(OSError):
+        return IPv4Address(socket.inet_aton(host))
+    return None
+
+
 class NotPublic(Exception):
     """The address leads into a network that is not open to everybody."""
 
@@ -83,10 +92,10 @@ class Outbound:
 
     def allows(self, host: str) -> bool:
         """Whether a host may be called as far as its text alone tells; a name is only known when it is called."""
-        try:
-            return self.allow_private or is_public(ip_address(host))
-        except ValueError:
-            return host.lower().rstrip(".") != "localhost" or self.allow_private
+        host = host.lower().rstrip(".")
+        if self.allow_private or (address := _written_out(host)) is None:
+            return self.allow_private or not (host == "localhost" or host.endswith(".localhost"))
+        return is_public(address)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send ``body`` once. Whatever goes wrong on the way is told in the answer, never raised."""
