@@ -104,14 +104,36 @@ def test_every_way_to_write_this_machine_is_refused(host: str, hooks: Receiver) 
     assert (answer.status, answer.error, hooks.heard) == (None, NOT_PUBLIC, [])
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "localhost", "LOCALHOST.", "me.localhost", *WRITTEN]
-)
+WRITTEN_OUT = {
+    "a name": ["localhost", "LOCALHOST.", "board.localhost"],
+    "as usual": ["127.0.0.1", "127.0.0.1.", "10.0.0.1", "169.254.169.254", "0.0.0.0"],
+    "as numbers": [
+        "0",
+        "1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "0X7F.0.0.1",
+        "127.1",
+        "10.1",
+        "0177.0.0.1",
+        "017700000001",
+    ],
+    "IPv6": ["::1", "::", "fe80::1", "fe80::1%25eth0", "::ffff:127.0.0.1", "::ffff:7f00:1", "64:ff9b::10.0.0.1"],
+}
+
+
+@pytest.mark.parametrize("host", [host for hosts in WRITTEN_OUT.values() for host in hosts])
 def test_what_the_text_alone_gives_away_is_known_before_anything_is_sent(host: str) -> None:
     assert not GUARDED.allows(host)
     assert FREE.allows(host)
-    assert GUARDED.allows("hooks.example.com")
-    assert GUARDED.allows("8.8.8.8")
+
+
+@pytest.mark.parametrize(
+    "host", ["hooks.example.com", "localhost.example.com", "8.8.8.8", "134744072", "0x8.8.8.8", "2606:4700::1111", "a1"]
+)
+def test_a_name_and_a_public_address_may_be_tried(host: str) -> None:
+    assert GUARDED.allows(host)
 
 
 def test_one_closed_address_among_many_is_enough_to_refuse(

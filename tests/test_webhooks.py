@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -150,6 +151,21 @@ def test_an_address_that_cannot_be_called_is_refused(ada: Membership, address: s
     with pytest.raises(Invalid) as refused:
         webhooks.create(ada, address, EVERYTHING, by=OPERATOR)
     assert [fault.path for fault in refused.value.faults] == [("url",)]
+
+
+def test_an_address_inside_the_boards_own_network_is_not_even_saved(
+    core: Flask, ada: Membership, endpoint: WebhookEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(core.extensions, "outbound", Outbound("Callboard/test", allow_private=False))
+    before = endpoint.url
+    for host in ("127.0.0.1", "0", "2130706433", "0x7f.1", "localhost:8000", "[::ffff:127.0.0.1]", "169.254.169.254"):
+        for save in (webhooks.create, partial(webhooks.change, endpoint_id=endpoint.id)):
+            with pytest.raises(Invalid) as refused:
+                save(ada, url=f"http://{host}/", events=EVERYTHING, by=OPERATOR)
+            [fault] = refused.value.faults
+            assert fault.path == ("url",)
+            assert fault.detail.startswith("A public address: this one leads into a private network")
+    assert [kept.url for kept in webhooks.of_workspace(ada.workspace_id)] == [before]
 
 
 @pytest.mark.parametrize("events", [[], ["job.started"], ["job.lost", "ping"]])

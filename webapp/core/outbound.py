@@ -56,18 +56,17 @@ def _carried(address: IPv6Address) -> IPv4Address | None:
     return address.ipv4_mapped or address.sixtofour
 
 
-class NotPublic(Exception):
-    """The address leads into a network that is not open to everybody."""
-
-
 def _written_out(host: str) -> IPv4Address | IPv6Address | None:
-    """The address that a host spells out, also in the old ways (``0``, ``127.1``, ``0x7f000001``); null for a name."""
+    """The address that a host is, if it is no name: 127.0.0.1, but 127.1, 0x7f.1 and 2130706433 just as well."""
     with suppress(ValueError):
         return ip_address(host)
-    try:
+    with suppress(OSError):
         return IPv4Address(socket.inet_aton(host))
-    except OSError:
-        return None
+    return None
+
+
+class NotPublic(Exception):
+    """The address leads into a network that is not open to everybody."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +94,10 @@ class Outbound:
         """Whether a host may be called as far as its text alone tells; a name is only known when it is called."""
         if self.allow_private:
             return True
-        address = _written_out(host)
-        if address is not None:
+        host = host.lower().rstrip(".")
+        if address := _written_out(host):
             return is_public(address)
-        return host.lower().rstrip(".").rpartition(".")[2] != "localhost"
+        return host.rpartition(".")[2] != "localhost"
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send ``body`` once. Whatever goes wrong on the way is told in the answer, never raised."""
