@@ -474,6 +474,34 @@ def test_serve_refuses_a_database_that_is_not_migrated(empty_url: str, port: int
     assert (tmp_path / "serve.log").read_text() == f"Error: {NOT_MIGRATED}\n"
 
 
+TOLD_AT_ANY_MOMENT = """
+import faulthandler, os, signal, sys
+from pathlib import Path
+from webapp.cli.processes import Together
+
+faulthandler.dump_traceback_later(30, exit=True)
+for moment in range(12):
+    lines = 0
+
+    def trace(frame, event, _):
+        global lines
+        lines += event == "line"
+        if event == "line" and lines == moment + 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return trace
+
+    with Together(Path.cwd()) as together:
+        sys.settrace(trace)
+        together.wait()
+        sys.settrace(None)
+"""
+
+
+def test_whoever_is_told_to_stop_stops_whatever_line_it_is_at() -> None:
+    ended = subprocess.run([sys.executable, "-c", TOLD_AT_ANY_MOMENT], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 ONE_DIES = """
 from pathlib import Path
 import click

@@ -5,9 +5,10 @@ import shutil
 import signal
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -39,11 +40,10 @@ def make_app(url: str) -> Flask:
     return create_app(environ=environ, TESTING=True)
 
 
-@pytest.fixture
-def app(url: str) -> Iterator[Flask]:
-    app = make_app(url)
-    yield app
-    dispose(app)
+@pytest.fixture(scope="module")
+def app_on() -> Callable[[str], Flask]:
+    """The app of an administrator who lets Prometheus in."""
+    return cache(make_app)
 
 
 def numbers(text: str) -> Numbers:

@@ -6,13 +6,14 @@ from datetime import timedelta
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
-from webapp.core.accounts import SESSION_LIFE
+from webapp.core.accounts import SESSION_LIFE, checked_address
 from webapp.core.database import engine_options
+from webapp.core.mail import MailServer, Tls
 
 _DATABASE_URL_IS = "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."
 
@@ -115,6 +116,43 @@ def _metrics_token(environ: Mapping[str, str]) -> str | None:
     return token
 
 
+SMTP_URL_IS = (
+    "SMTP_URL must look like smtp://user:password@mail.example.com:587 or smtps://…, with signs like @ and / "
+    "in the password written %40 and %2F."
+)
+
+
+def _mail_server(environ: Mapping[str, str]) -> MailServer | None:
+    """Null when no mail is sent. What stands in the address is never repeated, for a password is."""
+    if not environ.get("SMTP_URL"):
+        return None
+    try:
+        parts = urlsplit(environ["SMTP_URL"])
+        host, port, tls = parts.hostname, parts.port, _tls(parts)
+    except (ValueError, KeyError):
+        raise SettingsError(SMTP_URL_IS) from None
+    if not host or port == 0 or not re.fullmatch(r"[\w.:-]+", host) or parts.path not in ("", "/") or parts.fragment:
+        raise SettingsError(SMTP_URL_IS)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not (user + password).isascii() or (password and not user):
+        raise SettingsError(SMTP_URL_IS)
+    if user and tls is Tls.NEVER:
+        raise SettingsError("SMTP_URL has a user, who would be sent in the clear; leave out tls=no, or the user.")
+    sender = checked_address(environ.get("MAIL_FROM") or "")
+    if sender is None:
+        raise SettingsError("MAIL_FROM must be the address that mail is from, like callboard@example.com.")
+    return MailServer(host, port or _SMTP_PORTS[tls], tls, sender, user or None, password)
+
+
+_SMTP_PORTS = {Tls.ALWAYS: 465, Tls.BEFORE: 587, Tls.NEVER: 25}
+
+
+def _tls(parts: SplitResult) -> Tls:
+    """Raises ``KeyError`` for anything else."""
+    known = {("smtps", ""): Tls.ALWAYS, ("smtp", ""): Tls.BEFORE, ("smtp", "tls=no"): Tls.NEVER}
+    return known[parts.scheme, parts.query]
+
+
 def settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
     """The configuration of the app. Raises ``SettingsError`` with one sentence that says what to do."""
     host = _host(environ)
@@ -132,6 +170,7 @@ def settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "WORKERS": _whole_number(environ, "WORKERS", 1, 1, 1000),
         "THREADS": threads,
         "TRUSTED_PROXIES": _whole_number(environ, "TRUSTED_PROXIES", 0, 0, 10),
+        "MAIL_SERVER": _mail_server(environ),
         "METRICS_TOKEN": _metrics_token(environ),
         "WEBHOOK_ALLOW_PRIVATE": bool(_whole_number(environ, "WEBHOOK_ALLOW_PRIVATE", 0, 0, 1)),
         "MAX_CONTENT_LENGTH": 1024 * 1024,

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
@@ -43,12 +42,16 @@ class Together:
         self._folder = folder
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._folders = contextlib.ExitStack()
-        self._told_to_stop = threading.Event()
+        # No Event: a signal that came while we hold the lock inside of it would wait for that lock for ever.
+        self._told_to_stop = False
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: self._told_to_stop.set())
+            signal.signal(number, self._stop_soon)
         return self
+
+    def _stop_soon(self, *_: object) -> None:
+        self._told_to_stop = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -63,7 +66,7 @@ class Together:
 
     def start(self, name: str, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
         """Start a Python process, known by ``name``, unless we have been told to stop."""
-        if not self._told_to_stop.is_set():
+        if not self._told_to_stop:
             command = [sys.executable, *arguments]
             merged = {**os.environ, **(environ or {})}
             self._children[name] = subprocess.Popen(
@@ -73,7 +76,7 @@ class Together:
     def wait_for_server(self, host: str, port: int) -> bool:
         """Wait until something answers over HTTP. False when we were told to stop; raises when a child died."""
         deadline = time.monotonic() + STARTING
-        while not self._told_to_stop.wait(0.1):
+        while not self._pause():
             self._raise_if_one_died()
             if answers(host, port):
                 return True
@@ -83,8 +86,13 @@ class Together:
 
     def wait(self) -> None:
         """Wait until we are told to stop. Raises when a child died."""
-        while not self._told_to_stop.wait(0.2):
+        while not self._pause():
             self._raise_if_one_died()
+
+    def _pause(self) -> bool:
+        """Rest a little. Whether we were told to stop."""
+        time.sleep(0.1)
+        return self._told_to_stop
 
     def _raise_if_one_died(self) -> None:
         for name, child in self._children.items():

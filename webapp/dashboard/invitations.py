@@ -2,6 +2,7 @@
 
 import uuid
 from contextlib import suppress
+from typing import Any
 
 from flask import Blueprint, Response, current_app, flash, g, redirect, render_template, request, url_for
 from flask_wtf import FlaskForm
@@ -13,6 +14,7 @@ from webapp.core import accounts, audit, invitations
 from webapp.core.accounts import TooManyAttempts
 from webapp.core.errors import Invalid
 from webapp.core.invitations import NoInvitation
+from webapp.core.mail import MailServer, NotSent
 from webapp.core.models import Invitation
 from webapp.dashboard import sign_in
 from webapp.dashboard.members import InvitationForm, member_page
@@ -33,9 +35,22 @@ def invite() -> AnyResponse:
         show_faults(form, refusal)
         return member_page(form, 422)
     link = current_app.config["PUBLIC_URL"] + url_for("invitations.show", secret=secret)
-    answer = settings_page("settings/invitation_made.html", invitation=made, link=link)
+    answer = settings_page("settings/invitation_made.html", invitation=made, link=link, **_mailed(made, link))
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+def _mailed(invitation: Invitation, link: str) -> dict[str, Any]:
+    """Send the link if mail is set up; whether it was sent (null: there is no mail), and if not, why."""
+    server: MailServer | None = current_app.config["MAIL_SERVER"]
+    if server is None:
+        return {"mailed": None}
+    subject = f"{g.user.name} invites you to {g.workspace.name} on Callboard"
+    try:
+        server.send(invitation.email, subject, render_template("mail/invitation.txt", invitation=invitation, link=link))
+    except NotSent as failure:
+        return {"mailed": False, "why": str(failure)}
+    return {"mailed": True}
 
 
 @workspace.post("/settings/members/invitations/<uuid:invitation_id>/revoke")

@@ -2,7 +2,7 @@
 
 import uuid
 
-from flask import Response, flash, g, redirect, request, url_for
+from flask import Response, current_app, flash, g, redirect, request, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import EmailField, RadioField
@@ -37,9 +37,15 @@ def member_list() -> AnyResponse:
 def member_page(form: InvitationForm, status: int = 200) -> Response:
     """Who is there; and for those who may invite, whom they invited, and the form."""
     invited = invitations.of_workspace(g.workspace.id) if g.membership.role.can_manage else []
-    told = {"members": workspaces.members(g.workspace.id), "form": form, "invited": invited}
-    names = audit.names(invitation.created_by for invitation in invited)
-    return settings_page("settings/members.html", status=status, names=names, **told)
+    return settings_page(
+        "settings/members.html",
+        status=status,
+        members=workspaces.members(g.workspace.id),
+        form=form,
+        invited=invited,
+        names=audit.names(invitation.created_by for invitation in invited),
+        mails=current_app.config["MAIL_SERVER"] is not None,
+    )
 
 
 @workspace.post("/settings/members/<uuid:user_id>/role")

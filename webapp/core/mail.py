@@ -1,0 +1,149 @@
+"""Mail: one message at a time, handed to the one mail server that the settings name, within seconds.
+
+What is in a message may be a secret. A log therefore gets the codes of a server's answer and never its words, which
+may repeat anything.
+"""
+
+import logging
+import re
+import smtplib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.utils import format_datetime, formataddr, make_msgid
+from enum import StrEnum
+
+import httpcore
+
+from webapp.core import clock
+from webapp.core.errors import CoreError
+from webapp.extensions import db
+
+STEP = 5.0
+"""Seconds that the server may take to be reached, and for each answer;"""
+IN_ALL = 10.0
+"""and for everything after it was reached, however busily it goes on talking."""
+_FINER = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")
+
+log = logging.getLogger(__name__)
+
+
+class Tls(StrEnum):
+    """When a connection is encrypted: from its beginning, before anything is told (STARTTLS), or never."""
+
+    ALWAYS = "always"
+    BEFORE = "before"
+    NEVER = "never"
+
+
+class NotSent(CoreError):
+    """The mail server did not take a message; the text says why, as the end of a sentence."""
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where mail is handed in, and the address that it is from. Without a user it is handed in without a name."""
+
+    host: str
+    port: int
+    tls: Tls
+    sender: str
+    user: str | None = None
+    password: str = field(default="", repr=False)
+
+    def send(self, to: str, subject: str, text: str) -> None:
+        """Hand in one message, in plain text. Raises ``NotSent``.
+
+        Commits what the caller's database session has under way: nobody else may wait for a mail server.
+        """
+        db.session.commit()
+        try:
+            message = self._message(to, subject, text)
+            with self._connected() as server:
+                server.send_message(message, self.sender, [to])
+        except (OSError, ValueError) as failure:  # What smtplib raises is an OSError as well.
+            log.warning("The mail server %s:%d did not take a mail: %s.", self.host, self.port, _for_the_log(failure))
+            raise NotSent(_for_a_person(failure)) from None
+
+    def _message(self, to: str, subject: str, text: str) -> EmailMessage:
+        message = EmailMessage()
+        message["From"] = formataddr(("Callboard", self.sender))
+        message["To"] = to
+        # A name of somebody stands in it, and a line of its own would be a header of its own.
+        message["Subject"] = " ".join(subject.split())
+        message["Date"] = format_datetime(clock.now())
+        message["Message-ID"] = make_msgid(domain=self._domain)
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(text)
+        return message
+
+    @property
+    def _domain(self) -> str:
+        return self.sender.rpartition("@")[2]
+
+    @contextmanager
+    def _connected(self) -> Iterator[smtplib.SMTP]:
+        context = None if self.tls is Tls.NEVER else httpcore.default_ssl_context()
+        # With a name to greet by, nobody looks up that of this machine, which may take long.
+        if self.tls is Tls.ALWAYS:
+            server: smtplib.SMTP = smtplib.SMTP_SSL(self.host, self.port, self._domain, timeout=STEP, context=context)
+        else:
+            server = smtplib.SMTP(self.host, self.port, self._domain, timeout=STEP)
+        end = threading.Timer(IN_ALL, _cut, [server])
+        end.daemon = True
+        end.start()
+        try:
+            if self.tls is Tls.BEFORE:
+                server.starttls(context=context)
+            if self.user is not None:
+                server.login(self.user, self.password)
+            yield server
+            # It has taken the message; how it takes leave matters no more.
+            with suppress(OSError):
+                server.quit()
+        finally:
+            end.cancel()
+            server.close()
+
+
+def _cut(server: smtplib.SMTP) -> None:
+    with suppress(OSError):
+        if server.sock is not None:
+            server.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _for_the_log(failure: Exception) -> str:
+    kind = type(failure).__name__
+    match failure:
+        case smtplib.SMTPRecipientsRefused():
+            [(code, words)] = failure.recipients.values()
+            return f"{kind}, {_codes(code, words)}"
+        case smtplib.SMTPResponseException():
+            return f"{kind}, {_codes(failure.smtp_code, failure.smtp_error)}"
+        case OSError():
+            return f"{kind}, {str(failure).rstrip('.')}"
+        case _:
+            return kind
+
+
+def _codes(code: int, words: bytes | str) -> str:
+    """The code of an answer, and the finer one that its words may begin with."""
+    finer = _FINER.match(words if isinstance(words, bytes) else words.encode())
+    return f"{code} {finer[0].decode()}" if finer else str(code)
+
+
+def _for_a_person(failure: Exception) -> str:
+    match failure:
+        case smtplib.SMTPRecipientsRefused():
+            return "the mail server refuses this address"
+        case TimeoutError() | smtplib.SMTPServerDisconnected():
+            return "the mail server did not answer"
+        case smtplib.SMTPException():
+            return "the mail server did not take it"
+        case OSError():
+            return "the mail server could not be reached"
+        case _:
+            return "no mail can be made for this address"
