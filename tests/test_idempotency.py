@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.conftest import Cast, StartServer
+from tests.conftest import Cast, Clock, StartServer
 from tests.runner import Runner
 from webapp.core import jobs
 from webapp.extensions import db
@@ -68,7 +68,22 @@ def test_a_request_that_was_refused_does_not_use_its_key_up(runner: Runner) -> N
     assert enqueue(runner, "order-7").status_code == 201
 
 
-def test_a_key_is_kept_as_long_as_its_job(runner: Runner, app: Flask) -> None:
+def test_a_key_is_as_good_years_later_and_after_its_job_has_ended(clock: Clock, runner: Runner) -> None:
+    first = enqueue(runner, "order-7")
+    log = f"/api/v1/jobs/{first.json['id']}/logs"
+    headers = runner.headers | {"Idempotency-Key": "lines-1"}
+    runner.client.post(log, json={"lines": [{"text": "once"}]}, headers=headers)
+    runner.report(first.json, status="running")
+    runner.report(first.json, status="completed")
+    clock.advance(days=1000)
+    again = enqueue(runner, "order-7")
+    assert (again.status_code, again.json["id"], again.json["status"]) == (200, first.json["id"], "completed")
+    assert enqueue(runner, "order-7", payload={"another": "body"}).json["code"] == "idempotency_key_reused"
+    appended = runner.client.post(log, json={"lines": [{"text": "once"}]}, headers=headers)
+    assert (appended.status_code, appended.headers["Idempotent-Replayed"]) == (200, "true")
+
+
+def test_a_key_goes_with_its_job(runner: Runner, app: Flask) -> None:
     first = enqueue(runner, "order-7")
     with app.app_context():
         db.session.delete(jobs.get_job_status(uuid.UUID(first.json["id"])))
