@@ -52,7 +52,10 @@ Stock of yesterday
         ("HTTP 502: status code 404, exit code 137", "HTTP 502: status code 404, exit code 137"),
         ("[Errno 28] No space left on device: '/backup/1'", "[Errno 28] No space left on device: '…'"),
         (TRACEBACK, "KeyError: '…'"),
-        (f"{TRACEBACK}\nDuring handling of the above exception:\n\n{TRACEBACK}", "KeyError: '…'"),
+        (
+            f"{TRACEBACK}\nDuring handling of the above:\n\n{TRACEBACK.replace('KeyError', 'StockError')}",
+            "StockError: '…'",
+        ),
         ('  File "cut off', 'File "cut off'),
         ("", ""),
         (None, ""),

@@ -194,6 +194,7 @@ def test_a_group_leads_to_exactly_its_jobs(clock: Clock, cast: Cast) -> None:
         wanted = JobFilter(error_group=group.mark, failed_since=found.failures.since)
         counted = job_list.counts(cast.acme.id, wanted)
         assert {status: count.count for status, count in counted.items() if count.count} == {FAILED: 3}
+        assert JobFilter(error_group=group.mark).only_failed
 
 
 def test_of_many_failures_the_newest_are_grouped_and_the_link_begins_where_they_do(

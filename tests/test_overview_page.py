@@ -201,6 +201,10 @@ def test_an_unchanged_poll_draws_nothing_until_something_ends_or_time_moves_on(
     clock.advance(minutes=1)
     assert asked(news)[0] == 200
     assert asked(news, "day")[0] == 200
+    _, news = asked(news)
+    with app.app_context():
+        jobs.cancel_job(jobs.enqueue_job("report", cast.acme.id, by=RUNNER), by=RUNNER)
+    assert asked(news)[0] == 200
 
 
 def test_the_page_asks_again_twice_a_minute_and_no_more_often(ben: FlaskClient) -> None:
