@@ -52,6 +52,19 @@ def test_the_usual_duration_stands_beside_a_job_and_what_was_slower_says_so(
     assert "slower than usual" not in ben.get(f"/w/acme/jobs/{usual}").text
 
 
+def test_from_a_failed_job_a_link_leads_to_all_that_failed_alike(
+    ben: FlaskClient, clock: Clock, app: Flask, cast: Cast
+) -> None:
+    with app.app_context():
+        failed = [jobs.enqueue_job("report", cast.acme.id, by=RUNNER) for _ in range(3)]
+        for job_id, error in zip(failed, ("order 4711 is gone", "order 12 is gone", "no space"), strict=True):
+            jobs.update_job_status(job_id, status="failed", error=error, by=RUNNER)
+    link = re.search(r'id="same-error" href="([^"]+)"', ben.get(f"/w/acme/jobs/{failed[0]}").text)
+    assert link
+    found = ben.get(html.unescape(link[1])).text
+    assert [f'href="/w/acme/jobs/{job_id}"' in found for job_id in failed] == [True, True, False]
+
+
 def test_a_running_job_leaves_it_to_the_browser_whether_it_is_slow(
     ben: FlaskClient, clock: Clock, app: Flask, cast: Cast
 ) -> None:

@@ -10,7 +10,7 @@ from flask import Flask
 
 from tests.conftest import dispose, make_app
 from webapp.core import error_groups
-from webapp.core.models import Base
+from webapp.core.models import Base, JobRun
 from webapp.extensions import db
 
 
@@ -76,6 +76,13 @@ def test_jobs_that_failed_before_they_were_grouped_are_marked(bare: Flask) -> No
         found = connection.execute(sa.text("SELECT error_group FROM job_runs ORDER BY id")).scalars().all()
     alike, none = error_groups.mark("t", "boom 9"), error_groups.mark("t", None)
     assert found == [alike] * 1001 + [none, None]
+
+
+def test_no_index_knows_anything_that_progress_moves() -> None:
+    moved = {"progress", "message", "result", "link", "runner", "updated_at", "last_seen_at", "version"}
+    indexes = JobRun.metadata.tables[JobRun.__tablename__].indexes
+    assert len(indexes) > 5
+    assert [index.name for index in indexes if moved & set(index.columns.keys())] == []
 
 
 @pytest.mark.parametrize("constraint", ["progress = 101", "status = 'done'", "failure_reason = 'bad luck'"])
