@@ -181,3 +181,16 @@ def test_the_overview_full_with_its_table_open_and_after_a_poll(themed: Page, ap
     expect(themed.locator("#figures[open] tbody")).to_be_visible()
     expect(themed.locator("#longest .slower").first).to_have_text("slower than usual", timeout=10_000)
     assert_clean(themed)
+
+
+def test_nothing_in_the_overview_is_wider_than_the_page(themed: Page, app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        for status, error in (("failed", "E" * 280), ("completed", None), ("running", None)):
+            job_id = jobs.enqueue_job("x" * 200, cast.acme.id, by=RUNNER)
+            jobs.update_job_status(job_id, status="running", by=RUNNER)
+            jobs.update_job_status(job_id, status=status, error=error, by=RUNNER)
+    themed.goto("/w/acme/overview")
+    for width in (360, 768, 1280):
+        themed.set_viewport_size({"width": width, "height": 800})
+        assert themed.evaluate("document.documentElement.scrollWidth") <= width
+    assert_clean(themed)
