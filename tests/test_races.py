@@ -1,12 +1,15 @@
 """Two writers meet: the database decides, one wins, and the loser is told the truth."""
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from tests.conftest import OPERATOR, RUNNER, Cast, Clock, job_in
@@ -16,6 +19,8 @@ from webapp.core.errors import Refused
 from webapp.core.lifecycle import FINAL, FailureReason
 from webapp.core.liveness import Swept
 from webapp.core.models import JobRun, Role
+from webapp.core.reports import BatchedReport
+from webapp.extensions import db
 
 ROUNDS = 200
 T = TypeVar("T")
@@ -120,6 +125,46 @@ def test_many_progress_reports_at_once_are_all_counted(core: Flask, cast: Cast) 
     version = job.version
     at_once(core, *[lambda: jobs.update_job_status(job.id, progress=1)] * 10)
     assert jobs.get_job_status(job.id).version == version + 10
+
+
+def test_batches_at_once_over_the_same_jobs_lose_no_report(core: Flask, cast: Cast) -> None:
+    versions = {job.id: job.version for job in (job_in("running", cast.acme) for _ in range(20))}
+    reports = [BatchedReport.checked({"id": str(job_id), "progress": 1}) for job_id in versions]
+    for _ in range(10):
+        orders = [reports, reports[::-1], reports[10:] + reports[:10]]
+        acts = [partial(jobs.update_several, order, within=cast.acme.id, by=RUNNER) for order in orders]
+        for answers in at_once(core, *acts):
+            assert isinstance(answers, list)
+            assert all(isinstance(answer, JobRun) for answer in answers)
+    for job_id, version in versions.items():
+        assert jobs.get_job_status(job_id).version == version + 30
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])
+def test_a_batch_that_waits_for_its_first_job_holds_no_other_so_that_nobody_waits_in_a_circle(
+    core: Flask, cast: Cast
+) -> None:
+    made = sorted(job_in("running", cast.acme).id for _ in range(12))
+    reports = [BatchedReport.checked({"id": str(job_id), "progress": 1}) for job_id in reversed(made)]
+    lock = sa.text("SELECT id FROM job_runs WHERE id = ANY(:ids) FOR UPDATE NOWAIT")
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with ThreadPoolExecutor(1) as pool, db.engine.connect() as holder, db.engine.connect() as other:
+        holder.execute(lock, {"ids": made[:1]})
+        batch = pool.submit(at_once, core, partial(jobs.update_several, reports, within=cast.acme.id, by=RUNNER))
+        until(lambda: bool(other.scalar(waiting)))
+        other.execute(lock, {"ids": made[1:]})
+        other.rollback()
+        holder.rollback()
+        [answers] = batch.result(timeout=10)
+    assert isinstance(answers, list)
+    assert len(answers) == len(made)
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_two_sweepers_at_once_fail_each_job_once(core: Flask, cast: Cast, clock: Clock) -> None:
