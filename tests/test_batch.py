@@ -18,6 +18,7 @@ from tests.test_lifecycle import PAIRS
 from webapp.core import jobs
 from webapp.core.errors import CoreError, Refused
 from webapp.core.models import JobRun
+from webapp.core.record import moment
 from webapp.core.reports import BatchedReport, Report
 from webapp.extensions import db
 
@@ -171,6 +172,20 @@ def test_five_hundred_reports_are_written_with_a_handful_of_statements(core: Fla
     assert {answer.status for answer in answers if isinstance(answer, JobRun)} == {"completed"}
     assert len(statements) <= 8, statements
     assert jobs.get_job_status(ids[77]).result == {"n": 77}
+
+
+def test_a_spool_sent_after_an_outage_tells_the_true_times(
+    app: Flask, runner: Runner, cast: Cast, clock: Clock
+) -> None:
+    with app.app_context():
+        id = str(jobs.enqueue_job("report", cast.acme.id))
+    started, ended = (moment(clock.advance(minutes=minutes)) for minutes in (1, 10))
+    clock.advance(hours=1)
+    spool = [{"status": "running", "occurred_at": started}, {"status": "completed", "occurred_at": ended}]
+    assert [answer["status"] for answer in send(runner, *({"id": id} | report for report in spool))] == [200, 200]
+    job = runner.get(f"/jobs/{id}").json
+    assert (job["started_at"], job["completed_at"]) == (started, ended)
+    assert [event["at"] for event in runner.get(f"/jobs/{id}/events").json["data"][1:]] == [started, ended]
 
 
 def test_a_batch_that_fails_half_way_has_changed_nothing(

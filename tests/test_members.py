@@ -4,6 +4,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from tests.conftest import PASSWORD, Cast, csrf_token, sign_in
@@ -315,3 +317,26 @@ def test_a_heir_who_leaves_at_the_same_moment_leaves_no_workspace_without_an_own
     assert sorted(type(each).__name__ for each in came) in (["Forbidden", "NoneType"], ["NoneType", "NotFound"])
     assert list(roles(app, cast).values()).count("owner") == 1
     assert not any(isinstance(each, Refused) for each in came)
+
+
+def test_two_who_act_upon_each_other_at_once_do_not_wait_in_a_circle(
+    app: Flask, cast: Cast, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_have_begun = threading.Barrier(2)
+
+    def member_in(session: Session, workspace_id: uuid.UUID, user_id: uuid.UUID) -> Membership | None:
+        found = workspaces.member_in(session, workspace_id, user_id)
+        # Whoever is alone here, because the other is kept waiting, goes on after a moment.
+        with suppress(threading.BrokenBarrierError):
+            both_have_begun.wait(0.2)
+        return found
+
+    monkeypatch.setattr(members, "member_in", member_in)
+    owner, admin = team.owner, team.admin
+    came = at_once(
+        app,
+        lambda: members.change_role(as_member(cast, owner), admin.id, Role.MEMBER, by=Actor(owner.ref)),
+        lambda: members.remove(as_member(cast, admin), owner.id, by=Actor(admin.ref)),
+    )
+    assert [type(each).__name__ for each in came] == ["NoneType", "Forbidden"]
+    assert (roles(app, cast)["Ada"], roles(app, cast)["Dora"]) == ("owner", "member")
