@@ -225,6 +225,18 @@ def test_one_sweep_takes_all_that_are_overdue_however_many(
     assert listen(clock, 60) == Swept(timed_out=5, lost=5)
 
 
+def test_a_sweep_goes_in_pages_and_leaves_the_rest_when_it_is_told_to_stop(
+    cast: Cast, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "PAGE", 2)
+    for _ in range(5):
+        running(cast, max_duration=60)
+    clock.advance(seconds=61)
+    liveness.beat()
+    assert liveness.sweep(lambda: False) == Swept(timed_out=2, lost=0)
+    assert liveness.sweep(lambda: True) == Swept(timed_out=3, lost=0)
+
+
 def test_a_job_looked_at_is_not_looked_at_again_before_it_can_be_due(cast: Cast, clock: Clock) -> None:
     job_id = running(cast, heartbeat_timeout=60)
     started = clock.now()
