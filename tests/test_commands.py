@@ -22,11 +22,12 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from tests.conftest import PASSWORD, ROOT, SECRET_KEY, Cast, Clock, StartServer, dispose, make_app
+from tests.conftest import PASSWORD, ROOT, SECRET_KEY, Cast, Clock, StartServer, dispose, job_in, make_app
 from webapp.cli import maintain
 from webapp.cli.processes import answers
 from webapp.cli.refusals import NOT_MIGRATED
-from webapp.core import accounts, jobs, tokens, workspaces
+from webapp.core import accounts, jobs, retention, tokens, workspaces
+from webapp.core.audit import Actor
 from webapp.core.chores import CHORES
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import Role
@@ -245,6 +246,25 @@ def test_maintain_once_fails_what_ran_too_long(app: Flask, clock: Clock) -> None
     clock.advance(seconds=11)
     assert "Failed 1 timed out and 0 lost jobs.\n" in told(app, "maintain", "once")
     assert "Failed 0 timed out and 0 lost jobs.\n" in told(app, "maintain", "once")
+
+
+def test_a_dry_run_prints_what_would_go_and_deletes_nothing(app: Flask, cast: Cast, clock: Clock) -> None:
+    nothing = "No workspace has set a retention: nothing would go.\n"
+    assert told(app, "maintain", "once", "--dry-run") == nothing
+    with app.app_context():
+        for _ in range(3):
+            job_in("completed", cast.acme)
+        ada = workspaces.membership("acme", cast.ada.id)
+        retention.put(ada, {JobStatus.COMPLETED: 7, JobStatus.FAILED: 30}, by=Actor(cast.ada.ref))
+    clock.advance(days=8)
+    for _ in range(2):
+        assert told(app, "maintain", "once", "--dry-run").splitlines() == [
+            "acme\tcompleted\tolder than 7 days\t3 jobs would go",
+            "acme\tfailed\tolder than 30 days\t0 jobs would go",
+        ]
+    done = told(app, "maintain", "once")
+    assert "Deleted 3 jobs that are older than their workspace keeps them.\n" in done
+    assert "\t0 jobs would go" in told(app, "maintain", "once", "--dry-run").splitlines()[0]
 
 
 def test_the_chores_outlive_a_database_that_is_away_and_say_so_once(

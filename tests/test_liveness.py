@@ -7,10 +7,11 @@ import pytest
 from flask import Flask
 
 from tests.conftest import RUNNER, Cast, Clock
-from webapp.core import jobs, liveness
+from webapp.core import jobs, liveness, logs
 from webapp.core.errors import Refused
 from webapp.core.liveness import Swept
 from webapp.core.models import JobRun
+from webapp.core.reports import BatchedReport, NewLines
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -224,6 +225,18 @@ def test_one_sweep_takes_all_that_are_overdue_however_many(
     assert listen(clock, 60) == Swept(timed_out=5, lost=5)
 
 
+def test_a_sweep_goes_in_pages_and_leaves_the_rest_when_it_is_told_to_stop(
+    cast: Cast, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "PAGE", 2)
+    for _ in range(5):
+        running(cast, max_duration=60)
+    clock.advance(seconds=61)
+    liveness.beat()
+    assert liveness.sweep(lambda: False) == Swept(timed_out=2, lost=0)
+    assert liveness.sweep(lambda: True) == Swept(timed_out=3, lost=0)
+
+
 def test_a_job_looked_at_is_not_looked_at_again_before_it_can_be_due(cast: Cast, clock: Clock) -> None:
     job_id = running(cast, heartbeat_timeout=60)
     started = clock.now()
@@ -231,3 +244,27 @@ def test_a_job_looked_at_is_not_looked_at_again_before_it_can_be_due(cast: Cast,
     check_at = jobs.get_job_status(job_id).check_at
     assert check_at is not None
     assert (check_at - started).total_seconds() == 60
+
+
+def test_no_report_moves_the_next_look_and_a_look_that_has_come_is_pushed_on_to_what_was_said(
+    cast: Cast, clock: Clock
+) -> None:
+    job_id, started = running(cast, heartbeat_timeout=60), clock.now()
+
+    def next_look() -> float:
+        check_at = jobs.get_job_status(job_id).check_at
+        assert check_at is not None
+        return (check_at - started).total_seconds()
+
+    for word in ({}, {"progress": 1}, {"message": "on"}, {"status": "running"}):
+        clock.advance(seconds=8)
+        jobs.update_job_status(job_id, **word)
+        liveness.beat()
+    batch = [BatchedReport.checked({"id": str(job_id), "progress": 2})]
+    jobs.update_several(batch, within=cast.acme.id, by=RUNNER)
+    logs.append(job_id, NewLines.checked({"lines": [{"text": "on"}]}), within=cast.acme.id)
+    assert next_look() == 60
+    listen(clock, 26)
+    assert next_look() == 60
+    listen(clock, 2)
+    assert next_look() == 32 + 60

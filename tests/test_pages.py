@@ -272,6 +272,29 @@ def test_the_story_of_a_cancel_is_told_in_words(ben: FlaskClient, app: Flask, ca
     assert "Runner stopped" in ben.get(address).text
 
 
+STORIES: dict[str, list[dict[str, Any]]] = {
+    "not heard from since": [],
+    "told": [{"progress": 50}],
+    "stopped": [{"progress": 50}, {"status": "canceled"}],
+    "finished anyway": [{"status": "completed"}],
+}
+"""What the list says of a canceled job's runner, by what the runner said after the cancel."""
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_the_list_tells_how_far_the_runner_has_followed_a_cancel(
+    ben: FlaskClient, app: Flask, cast: Cast, story: str
+) -> None:
+    job_id = made(app, cast)
+    with app.app_context():
+        jobs.cancel_job(job_id, by=OPERATOR)
+        for said in STORIES[story]:
+            with suppress(Refused):
+                jobs.update_job_status(job_id, by=RUNNER, **said)
+    list_ = ben.get("/w/acme/jobs").text
+    assert [told for told in STORIES if f"runner {told}" in list_] == [story]
+
+
 # --- cancel ------------------------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,10 @@
 """Retention: what is deleted, what never is, that a dry run deletes nothing, and that others go on meanwhile."""
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -205,6 +207,25 @@ def test_a_job_takes_along_all_that_is_its_own_and_nothing_of_others(cast: Cast,
     assert standing(cast.acme) == {stays}
     assert rows() == alone
     assert db.session.scalar(sa.select(sa.func.count()).select_from(WebhookDelivery)) == 1
+
+
+def test_what_hangs_on_a_job_goes_before_it_in_statements_of_its_own(cast: Cast, ada: Membership, clock: Clock) -> None:
+    for _ in range(3):
+        job_in("completed", cast.acme)
+    keep(ada, completed=1)
+    clock.advance(days=2)
+    emptied: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        emptied.extend(re.findall(r"^DELETE FROM (\w+)", statement))
+
+    sa.event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        assert retention.sweep() == 3
+    finally:
+        sa.event.remove(db.engine, "before_cursor_execute", note)
+    # By its foreign keys the database would delete them row by row, job after job.
+    assert emptied == ["job_events", "log_lines", "log_tails", "job_tags", "idempotency_keys", "job_runs"]
 
 
 def test_a_child_that_stays_has_no_parent_any_more_and_shows_it_by_its_version(

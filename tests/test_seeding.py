@@ -49,6 +49,20 @@ def test_each_job_has_the_history_that_leads_to_its_status(clock: Clock, core: F
     assert tags == {(job.id, tag) for job in db.session.scalars(sa.select(JobRun)) for tag in job.tags}
 
 
+def test_each_record_tells_the_moments_of_its_history_and_no_others(clock: Clock, core: Flask, cast: Cast) -> None:
+    for job in seeded(cast, 120):
+        entered = {event.to_status: event for event in jobs.history(job)}
+        at = {status: event.at for status, event in entered.items()}
+        ended = at.get(JobStatus.COMPLETED) or at.get(JobStatus.FAILED)
+        assert (job.created_at, job.started_at) == (at[JobStatus.PENDING], at.get(JobStatus.RUNNING))
+        assert (job.completed_at, job.canceled_at) == (ended, at.get(JobStatus.CANCELED))
+        assert job.updated_at == max(at.values())
+        assert job.canceled_by == (entered[JobStatus.CANCELED].by if job.canceled_at else None)
+        # A job that was canceled before it started has no runner that could have heard.
+        heard = job.canceled_at if job.started_at else None
+        assert (job.cancel_seen_at, job.cancel_confirmed_at) == (heard, heard)
+
+
 def test_the_same_seed_tells_the_same_fortnight(clock: Clock) -> None:
     def told(seed: int) -> list[PastJob]:
         return list(seeding.fortnight(200, seed=seed, until=clock.now(), makers=["a", "b"]))
