@@ -428,13 +428,14 @@ def test_a_signature_by_another_secret_and_a_changed_body_are_found_out(
 
 
 def test_what_came_back_is_kept_with_its_status_and_its_time(
-    endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast
+    clock: Clock, endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast
 ) -> None:
     hooks.answer, hooks.delay = b"<b>\0\xff" + b"x" * 5000, 0.05
     job_in("completed", cast.acme)
+    sent_at = clock.advance(seconds=3)
     send()
     [attempt] = attempts()
-    assert (attempt.status, attempt.error) == (200, None)
+    assert (attempt.status, attempt.error, attempt.at) == (200, None, sent_at)
     assert attempt.answer is not None
     assert attempt.answer.startswith("<b>\ufffd\ufffdxxx")
     assert len(attempt.answer) == 2048
