@@ -578,6 +578,18 @@ def test_what_failed_is_tried_again_over_a_day_and_then_given_up(
     assert len({heard.body for heard in hooks.heard}) == 1
 
 
+def test_what_failed_together_does_not_come_together_again(
+    endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast, clock: Clock
+) -> None:
+    hooks.status = 500
+    for _ in range(5):
+        job_in("completed", cast.acme)
+    assert send().attempts == 5
+    rests = {(message.due_at - clock.now()).total_seconds() for message in outbox() if message.due_at}
+    assert len(rests) == 5
+    assert all(4.5 <= rest <= 5.5 for rest in rests)
+
+
 def test_what_arrives_late_is_delivered_and_the_endpoint_counts_as_well_again(
     endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast, clock: Clock
 ) -> None:
