@@ -10,7 +10,7 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,9 +38,9 @@ PASSWORD = "correct horse battery"
 ENGINES = ("sqlite", "postgresql")
 
 
-def make_app(url: str) -> Flask:
+def make_app(url: str, **environ: str) -> Flask:
     """The app as a server would make it, on the given database; CSRF protection stays on."""
-    app = create_app(environ={"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY}, TESTING=True)
+    app = create_app(environ={"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY} | environ, TESTING=True)
     assert app.config.get("WTF_CSRF_ENABLED", True)
     return app
 
@@ -184,15 +184,21 @@ def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def app_on() -> Callable[[str], Flask]:
-    """The app on a database, made once in each process: to make it takes longer than most tests."""
+def app_on() -> Callable[..., Flask]:
+    """``make_app``, done once in each process: to make it takes longer than most tests."""
     return cache(make_app)
 
 
 @pytest.fixture
-def app(url: str, app_on: Callable[[str], Flask]) -> Iterator[Flask]:
+def settings() -> Mapping[str, str]:
+    """What the administrator has set, by the names of the environment; a file of tests may say otherwise."""
+    return {}
+
+
+@pytest.fixture
+def app(url: str, settings: Mapping[str, str], app_on: Callable[..., Flask]) -> Iterator[Flask]:
     """The app, without a context pushed, so that every request has a database session of its own."""
-    app = app_on(url)
+    app = app_on(url, **settings)
     yield app
     dispose(app)
 

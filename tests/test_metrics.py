@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 
 import httpx
@@ -17,11 +16,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import OPERATOR, ROOT, RUNNER, SECRET_KEY, Cast, Clock, dispose, job_in, sign_in
+from tests.conftest import OPERATOR, ROOT, RUNNER, Cast, Clock, dispose, job_in, make_app, sign_in
 from tests.receiver import receiver
 from tests.test_commands import children, command_line, on_linux, serve, until, until_it_serves
 from tests.test_config import command_in
-from webapp import create_app
 from webapp.cli import maintain
 from webapp.core import jobs, liveness, sending, tokens, webhooks, workspaces
 from webapp.core.chores import Chore
@@ -35,15 +33,13 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 Numbers = Mapping[str, float]
 
 
-def make_app(url: str) -> Flask:
-    environ = {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "METRICS_TOKEN": TOKEN, "WEBHOOK_ALLOW_PRIVATE": "1"}
-    return create_app(environ=environ, TESTING=True)
+SETTINGS = {"METRICS_TOKEN": TOKEN, "WEBHOOK_ALLOW_PRIVATE": "1"}
 
 
-@pytest.fixture(scope="module")
-def app_on() -> Callable[[str], Flask]:
-    """The app of an administrator who lets Prometheus in."""
-    return cache(make_app)
+@pytest.fixture
+def settings() -> Mapping[str, str]:
+    """Those of an administrator who lets Prometheus in."""
+    return SETTINGS
 
 
 def numbers(text: str) -> Numbers:
@@ -86,7 +82,7 @@ def without_requests(changed: Numbers) -> Numbers:
 
 
 def test_without_a_token_in_the_settings_there_is_no_such_page(sqlite_template: Path) -> None:
-    app = create_app({"DATABASE_URL": f"sqlite:///{sqlite_template}", "SECRET_KEY": SECRET_KEY}, TESTING=True)
+    app = make_app(f"sqlite:///{sqlite_template}")
     for headers in ({}, BEARER, {"Authorization": "Bearer "}, {"Authorization": "Bearer None"}):
         assert app.test_client().get("/metrics", headers=headers).status_code == 404
     dispose(app)
@@ -129,7 +125,7 @@ def test_whoever_sends_it_gets_the_format_that_they_read(client: FlaskClient) ->
 
 
 def test_a_board_whose_database_is_away_still_answers() -> None:
-    app = make_app("postgresql://nobody@127.0.0.1:9/nothing")
+    app = make_app("postgresql://nobody@127.0.0.1:9/nothing", **SETTINGS)
     assert app.test_client().get("/metrics", headers=BEARER).status_code == 200
     dispose(app)
 

@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.conftest import SECRET_KEY, Cast, Clock, csrf_token, dispose, sign_in
-from webapp import create_app
+from tests.conftest import Cast, Clock, csrf_token, dispose, make_app, sign_in
 from webapp.core.models import AuditEntry, BrowserSession
 from webapp.extensions import db
 
@@ -28,7 +27,7 @@ def configured(url: str) -> Iterator[MakeApp]:
     with ExitStack() as made:
 
         def make(**environ: str) -> Flask:
-            app = create_app({"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY} | environ, TESTING=True)
+            app = make_app(url, **environ)
             made.callback(dispose, app)
             return app
 

@@ -10,9 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.conftest import OPERATOR, Cast, Clock, csrf_token, dispose, job_in, sign_in
+from tests.conftest import OPERATOR, Cast, Clock, csrf_token, job_in, sign_in
 from tests.receiver import Receiver, receiver
-from tests.test_webhooks import EVERYTHING, exhaust, make_app, outbox, send
+from tests.test_webhooks import EVERYTHING, PRIVATE, exhaust, outbox, send
 from webapp.core import webhooks, workspaces
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Role, WebhookEndpoint
@@ -21,10 +21,8 @@ PAGES = "/w/acme/settings/webhooks"
 
 
 @pytest.fixture
-def app(url: str) -> Iterator[Flask]:
-    app = make_app(url)
-    yield app
-    dispose(app)
+def settings() -> Mapping[str, str]:
+    return PRIVATE
 
 
 @pytest.fixture

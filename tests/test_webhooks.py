@@ -5,7 +5,7 @@ import re
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -17,9 +17,8 @@ import sqlalchemy as sa
 from flask import Flask
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from tests.conftest import OPERATOR, RUNNER, SECRET_KEY, Cast, Clock, dispose, job_in
+from tests.conftest import OPERATOR, RUNNER, Cast, Clock, dispose, job_in, make_app
 from tests.receiver import Receiver, receiver
-from webapp import create_app
 from webapp.core import deliveries, jobs, sending, webhooks, workspaces
 from webapp.core.audit import SYSTEM
 from webapp.core.chores import CHORES
@@ -47,17 +46,13 @@ from webapp.extensions import db, outbound
 EVERYTHING = tuple(WebhookEvent)
 
 
-def make_app(url: str) -> Flask:
-    """The app of an administrator who allows private addresses: here every receiver has one."""
-    environ = {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "WEBHOOK_ALLOW_PRIVATE": "1"}
-    return create_app(environ=environ, TESTING=True)
+PRIVATE = {"WEBHOOK_ALLOW_PRIVATE": "1"}
+"""The settings of an administrator who allows private addresses: here every receiver has one."""
 
 
 @pytest.fixture
-def app(url: str) -> Iterator[Flask]:
-    app = make_app(url)
-    yield app
-    dispose(app)
+def settings() -> Mapping[str, str]:
+    return PRIVATE
 
 
 @pytest.fixture
@@ -646,7 +641,7 @@ def test_two_processes_that_send_at_once_make_each_attempt_once(
     begin, sent = threading.Barrier(2), list[int]()
 
     def process() -> None:
-        app = make_app(url)
+        app = make_app(url, **PRIVATE)
         with app.app_context():
             begin.wait()
             sent.append(send().attempts)

@@ -1,16 +1,16 @@
 """The pages of webhooks in a browser: axe finds nothing, no page is too wide, and scripts are not needed."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_accessibility import assert_clean, engine_name, themed
-from tests.conftest import OPERATOR, PASSWORD, Cast, dispose, job_in
+from tests.conftest import OPERATOR, PASSWORD, Cast, job_in
 from tests.receiver import Receiver, receiver
-from tests.test_webhooks import EVERYTHING, make_app
+from tests.test_webhooks import EVERYTHING, PRIVATE
 from webapp.core import sending, webhooks, workspaces
 
 __all__ = ["engine_name", "themed"]
@@ -19,10 +19,8 @@ LONG = "/hooks/" + "a-token-without-end" * 20
 
 
 @pytest.fixture
-def app(url: str) -> Iterator[Flask]:
-    app = make_app(url)
-    yield app
-    dispose(app)
+def settings() -> Mapping[str, str]:
+    return PRIVATE
 
 
 @pytest.fixture
