@@ -113,8 +113,12 @@ def _common(workspace_id: uuid.UUID, tags: Iterable[str]) -> frozenset[str]:
     return frozenset(tag for tag, query in beyond.items() if db.session.scalar(query) is not None)
 
 
-def _matching(workspace_id: uuid.UUID, wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
-    common = _common(workspace_id, wanted.tags)
+def _matching(
+    workspace_id: uuid.UUID, wanted: JobFilter, common: frozenset[str] | None = None
+) -> list[sa.ColumnElement[bool]]:
+    """What must hold of a job. ``common`` are the common ones of the tags, if they are known already."""
+    if common is None:
+        common = _common(workspace_id, wanted.tags)
     conditions = [JobRun.workspace_id == workspace_id]
     if wanted.by_start:
         conditions += [is_in(JobStatus.RUNNING), JobRun.started_at.is_not(None)]
@@ -204,9 +208,10 @@ def counts(workspace_id: uuid.UUID, wanted: JobFilter) -> Mapping[JobStatus, Cou
     may be fewer than ``COUNT_CAP``, and at least that many.
     """
     wanted = replace(wanted, statuses=())
-    if wanted.error_text is None and _common(workspace_id, wanted.tags):
+    common = _common(workspace_id, wanted.tags)
+    if wanted.error_text is None and common:
         return _counts_among_some(workspace_id, wanted)
-    conditions = _matching(workspace_id, wanted)
+    conditions = _matching(workspace_id, wanted, common)
     asked = [JobStatus.FAILED] if wanted.only_failed else list(JobStatus)
     found = [
         sa.select(sa.func.count())

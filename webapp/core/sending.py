@@ -201,7 +201,7 @@ def _record(claimed: _Claimed, answer: Answer) -> None:
 
 def _settle(session: Session, claimed: _Claimed, answer: Answer, now: datetime) -> None:
     delivered = answer.is_delivered
-    due = None if delivered or answer.status == GONE else _next(claimed.number, now)
+    due = None if delivered or _was_last(claimed, answer) else _next(claimed.number, now)
     values = {"due_at": due, "delivered_at": now if delivered else None}
     session.execute(sa.update(_DELIVERIES).where(_delivery.id == claimed.id).values(values))
 
@@ -210,13 +210,16 @@ def _outcome(claimed: _Claimed, answer: Answer) -> str:
     """How an attempt is counted."""
     if answer.is_delivered:
         return "delivered"
-    return "given_up" if answer.status == GONE or claimed.number > len(BACK_OFF) else "failed"
+    return "given_up" if _was_last(claimed, answer) else "failed"
 
 
-def _next(number: int, now: datetime) -> datetime | None:
-    """When to try again after the ``number``-th attempt; null when it was the last."""
-    if number > len(BACK_OFF):
-        return None
+def _was_last(claimed: _Claimed, answer: Answer) -> bool:
+    """Whether none follows an attempt that failed."""
+    return answer.status == GONE or claimed.number > len(BACK_OFF)
+
+
+def _next(number: int, now: datetime) -> datetime:
+    """When to try again after the ``number``-th attempt, which was not the last."""
     return now + BACK_OFF[number - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
 
 
@@ -230,6 +233,6 @@ def _judge_endpoint(session: Session, claimed: _Claimed, answer: Answer, now: da
     since = session.scalar(sa.select(_endpoint.failing_since).where(this))
     if answer.status == GONE:
         webhooks.disable(session, claimed.endpoint_id, "It answered 410: gone for good.", at=now)
-    elif claimed.number > len(BACK_OFF) and since is not None and now - since >= GIVE_UP_AFTER:
+    elif _was_last(claimed, answer) and since is not None and now - since >= GIVE_UP_AFTER:
         reason = f"Nothing was delivered since {since:%d %b %Y %H:%M} UTC."
         webhooks.disable(session, claimed.endpoint_id, reason, at=now)

@@ -21,7 +21,8 @@ from webapp.dashboard.scope import etag_of, workspace
 
 @workspace.get("/overview", endpoint="overview")
 def overview_page() -> str:
-    return render_template("overview/page.html", ranges=Range, **_told(_asked()))
+    found = _asked()
+    return render_template("overview/page.html", ranges=Range, etag=_overview_etag(found), **_told(found))
 
 
 @workspace.get("/overview/panel")
@@ -45,7 +46,6 @@ def _told(found: Overview) -> dict[str, Any]:
     quiet = not any(found.ended.values()) and not found.longest
     return {
         "found": found,
-        "etag": _overview_etag(found),
         "scale": Scale.over(found.durations.types),
         "slow_after": {type: durations.slow_after(span) for type, span in usual.items()},
         "no_jobs": quiet and not job_list.types(g.workspace.id),
