@@ -11,7 +11,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -25,6 +25,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from webapp import create_app
+from webapp.cli.processes import answers, stop
 from webapp.core import accounts, jobs, tokens, workspaces
 from webapp.core import clock as core_clock
 from webapp.core.audit import SYSTEM, Actor
@@ -51,7 +52,7 @@ def dispose(app: Flask) -> None:
         db.engine.dispose()
 
 
-def _migrate(url: str) -> None:
+def migrate(url: str) -> None:
     app = make_app(url)
     with app.app_context():
         flask_migrate.upgrade()
@@ -112,27 +113,33 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The address of a migrated database that the tests of this process use one after another."""
     url = postgres_server.create()
     try:
-        _migrate(url)
+        migrate(url)
         yield url
     finally:
         postgres_server.drop(url)
 
 
-def _empty(url: str) -> None:
-    """Leave no row in any table, and nobody connected who might write one. Ten times faster than a new database."""
+def _disconnect(url: str) -> None:
+    """Leave nobody connected who might still write a row, or hold one."""
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     here = "datname = current_database() AND pid <> pg_backend_pid()"
-    deletes = "; ".join(f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables))
     with engine.connect() as connection:
         connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {here}")
-        connection.exec_driver_sql(deletes)
+
+
+def empty(url: str) -> None:
+    """Leave no row in any table. Ten times faster than a new database."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(sa.delete(table))
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file with nothing in it."""
     path = tmp_path_factory.mktemp("template") / "callboard.db"
-    _migrate(f"sqlite:///{path}")
+    migrate(f"sqlite:///{path}")
     # In WAL mode the newest pages may stand in a second file; one file is to be copied.
     engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
     with engine.connect() as connection:
@@ -170,7 +177,8 @@ def url(engine_name: str, request: pytest.FixtureRequest) -> Iterator[str]:
         return
     url = request.getfixturevalue("postgres_url")
     yield url
-    _empty(url)
+    _disconnect(url)
+    empty(url)
 
 
 # --- the app -----------------------------------------------------------------------------------------------------
@@ -320,7 +328,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 # --- real servers ------------------------------------------------------------------------------------------------
 
-SERVER_OPTIONS = ("--host", "127.0.0.1", "--blocking-threads", "8")
 StartServer = Callable[..., list[str]]
 
 
@@ -337,48 +344,34 @@ def port() -> int:
     return _free_port()
 
 
-def _answers(port: int) -> bool:
+@contextmanager
+def board(url: str, folder: Path) -> Iterator[str]:
+    """A real process that serves a database, with its log in ``folder``; its address, once it answers there."""
+    port = _free_port()
+    log = folder / f"server-{port}.log"
+    command = f"granian --interface wsgi wsgi:app --host 127.0.0.1 --port {port} --blocking-threads 8"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command.split()],
+            cwd=ROOT,
+            env=os.environ | {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PORT": str(port)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+        deadline = time.monotonic() + 60
+        while not answers("127.0.0.1", port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop(process)
 
 
 @pytest.fixture
 def server(url: str, tmp_path: Path) -> Iterator[StartServer]:
-    """``server(2, WORKERS="1")`` starts two real processes on the test's database; their addresses."""
+    """``server(2)`` starts two real processes on the test's database; their addresses."""
     with ExitStack() as running:
-
-        def start(processes: int = 1, **environ: str) -> list[str]:
-            started = []
-            for _ in range(processes):
-                port = _free_port()
-                log = tmp_path / f"server-{port}.log"
-                settings = {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PORT": str(port)} | environ
-                output = running.enter_context(log.open("wb"))
-                process = running.enter_context(
-                    subprocess.Popen(
-                        [
-                            sys.executable,
-                            "-m",
-                            *f"granian --interface wsgi wsgi:app --port {port}".split(),
-                            *SERVER_OPTIONS,
-                        ],
-                        cwd=ROOT,
-                        env=os.environ | settings,
-                        stdout=output,
-                        stderr=subprocess.STDOUT,
-                    )
-                )
-                running.callback(process.terminate)
-                started.append((process, port, log))
-            deadline = time.monotonic() + 20
-            for process, port, log in started:
-                while not _answers(port):
-                    assert process.poll() is None, log.read_text()
-                    assert time.monotonic() < deadline, log.read_text()
-                    time.sleep(0.02)
-            return [f"http://127.0.0.1:{port}" for _, port, _ in started]
-
-        yield start
+        yield lambda processes=1: [running.enter_context(board(url, tmp_path)) for _ in range(processes)]

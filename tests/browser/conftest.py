@@ -4,13 +4,15 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+from flask.testing import FlaskClient
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests.conftest import PASSWORD, Cast, StartServer
+from tests.conftest import Cast, PostgresServer, board, empty, migrate, sign_in
 
 OPTIONS = [
     "--no-sandbox",
@@ -35,11 +37,51 @@ def browser() -> Iterator[Browser]:
             yield browser
 
 
+@dataclass(frozen=True)
+class Board:
+    """A running board and the address of its database."""
+
+    address: str
+    url: str
+
+
+@pytest.fixture(scope="session")
+def sqlite_board(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    """One board for all browser tests of this process: to start one takes longer than most of them."""
+    folder = tmp_path_factory.mktemp("board")
+    url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'board.db')}"
+    with board(url, folder) as address:
+        yield Board(address, url)
+
+
+@pytest.fixture(scope="session")
+def postgresql_board(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    """The same on PostgreSQL, in a database of its own."""
+    url = postgres_server.create()
+    migrate(url)
+    with board(url, tmp_path_factory.mktemp("board")) as address:
+        yield Board(address, url)
+    postgres_server.drop(url)
+
+
 @pytest.fixture
-def address(server: StartServer) -> str:
-    """The address of a running board."""
-    [started] = server()
+def running(engine_name: str, request: pytest.FixtureRequest) -> Board:
+    """The board of this test."""
+    started: Board = request.getfixturevalue(f"{engine_name}_board")
     return started
+
+
+@pytest.fixture
+def url(running: Board) -> Iterator[str]:
+    """The database of a running board; whatever the test leaves in it goes."""
+    yield running.url
+    empty(running.url)
+
+
+@pytest.fixture
+def address(running: Board) -> str:
+    """The address of a running board."""
+    return running.address
 
 
 def _is_complaint(message: ConsoleMessage) -> bool:
@@ -48,18 +90,19 @@ def _is_complaint(message: ConsoleMessage) -> bool:
 
 
 @pytest.fixture
-def page(address: str, cast: Cast, browser: Browser) -> Iterator[Page]:
+def page(address: str, client: FlaskClient, cast: Cast, browser: Browser) -> Iterator[Page]:
     """A page in which Ada is signed in. What its console complains of fails the test."""
     complaints: list[str] = []
+    sign_in(client, cast.ada.email)
+    name = client.application.config["SESSION_COOKIE_NAME"]
+    cookie = client.get_cookie(name)
+    assert cookie
     with browser.new_context(base_url=address) as context:
+        context.add_cookies([{"name": name, "value": cookie.value, "url": address}])
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto("/login")
-        page.fill("#email", "ada@example.com")
-        page.fill("#password", PASSWORD)
-        page.click("button.primary")
-        page.wait_for_url("**/w/acme/jobs")
+        page.goto("/w/acme/jobs")
         yield page
     assert not complaints
 

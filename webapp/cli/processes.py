@@ -57,7 +57,7 @@ class Together:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for child in reversed(self._children.values()):
-            _stop(child)
+            stop(child)
         self._folders.close()
 
     def folder(self, prefix: str) -> str:
@@ -156,8 +156,8 @@ def _end_with_our_end() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Ask a child to end, wait for it, and in the end kill whatever is left of it and of its own children."""
+def stop(child: subprocess.Popen[bytes]) -> None:
+    """Ask a child with a session of its own to end, wait for it, and in the end kill what is left of it and its own."""
     child.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(PATIENCE)
