@@ -10,11 +10,12 @@
   // --- polling: htmx ticks every second, and we let through what is due --------------------------------------------
 
   const polls = new Map(); // element id -> what we know of its polling
+  const loaded = Date.now();
   const pollOf = (element) => {
     if (!polls.has(element.id)) {
       polls.set(element.id, {
-        etag: element.dataset.etag, url: null, pace: FASTEST, due: Date.now() + FASTEST,
-        busy: false, failures: 0, shown: Date.now(),
+        etag: element.dataset.etag, url: null, pace: FASTEST, due: loaded + FASTEST,
+        busy: false, failures: 0, shown: loaded,
       });
     }
     return polls.get(element.id);

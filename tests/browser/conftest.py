@@ -89,9 +89,14 @@ def _is_complaint(message: ConsoleMessage) -> bool:
     return message.type == "error" and not re.search(r"status of (4\d\d|503)", message.text)
 
 
+def later(page: Page, seconds: int = 5) -> None:
+    """Move the clock of an open page on: whatever it would do in that time is due, and done once."""
+    page.clock.fast_forward(seconds * 1000)
+
+
 @pytest.fixture
 def page(address: str, client: FlaskClient, cast: Cast, browser: Browser) -> Iterator[Page]:
-    """A page in which Ada is signed in. What its console complains of fails the test."""
+    """A page in which Ada is signed in; ``later`` moves its clock. What its console complains of fails the test."""
     complaints: list[str] = []
     sign_in(client, cast.ada.email)
     name = client.application.config["SESSION_COOKIE_NAME"]
@@ -100,6 +105,7 @@ def page(address: str, client: FlaskClient, cast: Cast, browser: Browser) -> Ite
     with browser.new_context(base_url=address) as context:
         context.add_cookies([{"name": name, "value": cookie.value, "url": address}])
         page = context.new_page()
+        page.clock.install()
         page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto("/w/acme/jobs")

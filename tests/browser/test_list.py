@@ -6,10 +6,9 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import later
 from tests.conftest import PASSWORD, RUNNER, Cast
 from webapp.core import jobs
-
-SOON = 10_000
 
 
 @pytest.fixture(params=["sqlite"])
@@ -55,7 +54,8 @@ def test_by_keyboard_alone_one_filters_ticks_cancels_opens_and_comes_back(page: 
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("#toasts")).to_contain_text("2 canceled")
-    expect(page.locator(f"#job-{third} .status-canceled")).to_be_visible(timeout=SOON)
+    later(page)
+    expect(page.locator(f"#job-{third} .status-canceled")).to_be_visible()
     page.keyboard.press("j")
     assert focused(page) == f"link-{first}"
     page.keyboard.press("k")
@@ -92,7 +92,8 @@ def test_a_poll_leaves_focus_scroll_ticks_and_an_open_menu_alone(page: Page, app
     before = page.evaluate(f"document.getElementById('job-{ids[20]}').getBoundingClientRect().top")
     page.evaluate(f"getSelection().selectAllChildren(document.querySelector('#job-{ids[20]} .c-id'))")
     newest = made(app, cast)
-    expect(page.locator(f"#job-{newest}")).to_be_attached(timeout=SOON)
+    later(page)
+    expect(page.locator(f"#job-{newest}")).to_be_attached()
     assert (focused(page), ticked(page)) == (f"link-{ids[38]}", [str(ids[38])])
     assert page.evaluate("getSelection().toString()") == str(ids[20])[-8:]
     after = page.evaluate(f"document.getElementById('job-{ids[20]}').getBoundingClientRect().top")
@@ -100,7 +101,8 @@ def test_a_poll_leaves_focus_scroll_ticks_and_an_open_menu_alone(page: Page, app
     page.click("#more summary")
     page.fill("#tag", "nigh")
     another = made(app, cast)
-    expect(page.locator(f"#job-{another}")).to_be_attached(timeout=SOON)
+    later(page)
+    expect(page.locator(f"#job-{another}")).to_be_attached()
     expect(page.locator("#tag")).to_have_value("nigh")
     assert focused(page) == "tag"
 

@@ -1,17 +1,16 @@
 """A page left open: it moves by itself, keeps the operator's hands where they were, and falls silent at the end."""
 
+import re
 import uuid
 
 import httpx
-import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.conftest import RUNNER, Cast
-from webapp.core import jobs
-
-SOON = 10_000
-"""Milliseconds within which an open page must show a change."""
+from tests.browser.conftest import later
+from tests.browser.test_accessibility import assert_narrow
+from tests.conftest import OPERATOR, PASSWORD, RUNNER, Cast
+from webapp.core import accounts, jobs
 
 
 def running_job(app: Flask, cast: Cast) -> uuid.UUID:
@@ -27,7 +26,8 @@ def test_progress_moves_without_a_reload(page: Page, app: Flask, cast: Cast) -> 
     page.evaluate("document.body.dataset.stayed = 'yes'")
     with app.app_context():
         jobs.update_job_status(job_id, progress=64, message="row 64", by=RUNNER)
-    expect(page.locator("#progress-line progress")).to_have_attribute("value", "64", timeout=SOON)
+    later(page)
+    expect(page.locator("#progress-line progress")).to_have_attribute("value", "64")
     expect(page.locator("#message")).to_have_text("row 64")
     assert page.evaluate("document.body.dataset.stayed") == "yes"
 
@@ -37,10 +37,12 @@ def test_a_finished_job_makes_no_further_request(page: Page, app: Flask, cast: C
     page.goto(f"/w/acme/jobs/{job_id}")
     with app.app_context():
         jobs.update_job_status(job_id, status="completed", by=RUNNER)
-    expect(page.locator("#job-facts .status-completed")).to_be_visible(timeout=SOON)
+    later(page)
+    expect(page.locator("#job-facts .status-completed")).to_be_visible()
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
-    page.wait_for_timeout(5000)
+    for _ in range(4):
+        later(page, seconds=30)
     assert requests == []
 
 
@@ -50,7 +52,8 @@ def test_focus_and_ticks_survive_a_row_inserted_on_top(page: Page, app: Flask, c
     page.check(f"#sel-{ticked}")
     page.focus(f"#link-{other}")
     newest = running_job(app, cast)
-    expect(page.locator(f"#job-{newest}")).to_be_visible(timeout=SOON)
+    later(page)
+    expect(page.locator(f"#job-{newest}")).to_be_visible()
     assert page.evaluate("document.activeElement.id") == f"link-{other}"
     assert page.eval_on_selector_all("input[name=job]:checked", "boxes => boxes.map(box => box.value)") == [str(ticked)]
 
@@ -73,12 +76,15 @@ def test_a_cancel_reaches_the_runner_and_the_page_tells_that_it_stopped(page: Pa
     page.goto(f"/w/acme/jobs/{job_id}")
     page.click(f"#cancel-{job_id}")
     page.click("#confirm-yes")
-    expect(page.locator("#story")).to_contain_text("Runner not heard from since", timeout=SOON)
+    later(page)
+    expect(page.locator("#story")).to_contain_text("Runner not heard from since")
     refused = runner.patch(f"/jobs/{job_id}", json={"progress": 41})
     assert (refused.status_code, refused.json()["code"]) == (409, "job_canceled")
-    expect(page.locator("#story")).to_contain_text("Runner heard", timeout=SOON)
+    later(page)
+    expect(page.locator("#story")).to_contain_text("Runner heard")
     assert runner.patch(f"/jobs/{job_id}", json={"status": "canceled"}).status_code == 200
-    expect(page.locator("#story")).to_contain_text("Runner stopped", timeout=SOON)
+    later(page)
+    expect(page.locator("#story")).to_contain_text("Runner stopped")
 
 
 def test_a_cancel_that_comes_too_late_says_so(page: Page, app: Flask, cast: Cast) -> None:
@@ -106,18 +112,50 @@ def test_a_server_that_is_away_leaves_the_table_and_is_told(page: Page, app: Fla
     job_id = running_job(app, cast)
     page.reload()
     page.route("**/jobs/table*", lambda route: route.fulfill(status=503, body="<p>away</p>"))
-    expect(page.locator("#stale")).to_contain_text("trying again", timeout=SOON)
+    later(page)
+    expect(page.locator("#stale")).to_contain_text("trying again")
     expect(page.locator(f"#job-{job_id}")).to_be_visible()
     page.unroute("**/jobs/table*")
-    expect(page.locator("#stale")).to_be_hidden(timeout=SOON * 2)
+    later(page)
+    expect(page.locator("#stale")).to_be_hidden()
 
 
-@pytest.mark.parametrize("width", [360, 800, 1280])
-def test_long_words_do_not_push_a_page_out_of_the_window(page: Page, app: Flask, cast: Cast, width: int) -> None:
+def test_a_hidden_tab_makes_no_request_and_catches_up_at_once_when_it_is_shown(
+    page: Page, app: Flask, cast: Cast
+) -> None:
+    hide = """hidden => {
+        Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    newest = running_job(app, cast)
+    for _ in range(4):
+        later(page, seconds=30)
+    assert requests == []
+    page.evaluate(hide, False)
+    expect(page.locator(f"#job-{newest}")).to_be_visible()
+
+
+def test_a_session_that_ended_sends_the_whole_page_to_the_login_and_back(page: Page, app: Flask, cast: Cast) -> None:
+    job_id = running_job(app, cast)
+    page.goto("/w/acme/jobs?status=running")
+    with app.app_context():
+        accounts.end_every_session(cast.ada, by=OPERATOR)
+    later(page)
+    page.wait_for_url(re.compile("/login.next="))
+    page.fill("#email", cast.ada.email)
+    page.fill("#password", PASSWORD)
+    page.click("button.primary")
+    page.wait_for_url(re.compile("/w/acme/jobs.status=running"))
+    expect(page.locator(f"#job-{job_id}")).to_be_visible()
+
+
+def test_long_words_do_not_push_a_page_out_of_the_window(page: Page, app: Flask, cast: Cast) -> None:
     with app.app_context():
         job_id = jobs.enqueue_job("t" * 200, cast.acme.id, {"key": "v" * 300}, tags=["g" * 64], by=RUNNER)
         jobs.update_job_status(job_id, status="running", progress=7, message="m" * 500, runner="r" * 200, by=RUNNER)
-    page.set_viewport_size({"width": width, "height": 740})
     for address in ("/w/acme/jobs", f"/w/acme/jobs/{job_id}"):
         page.goto(address)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert_narrow(page)

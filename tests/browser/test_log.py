@@ -3,16 +3,15 @@
 import uuid
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import later
+from tests.browser.test_accessibility import assert_clean, assert_narrow
 from tests.conftest import Cast, job_in
 from webapp.core import jobs, logs
 from webapp.core.reports import NewLines
 
-SOON = 10_000
-"""Milliseconds within which an open page must show a change."""
 LEVELS = ("debug", "info", "warning", "error", None)
 FROM_THE_END = "lines => Math.round(lines.scrollHeight - lines.clientHeight - lines.scrollTop)"
 """Pixels that are still hidden below."""
@@ -42,10 +41,12 @@ def test_lines_appear_without_a_reload_from_the_first_on(page: Page, app: Flask,
     page.evaluate("document.body.dataset.stayed = 'yes'")
     expect(page.locator("#log")).to_be_hidden()
     write(app, job_id, 1, 2)
-    expect(page.locator("#line-2 .text")).to_have_text("text of line 2", timeout=SOON)
+    later(page)
+    expect(page.locator("#line-2 .text")).to_have_text("text of line 2")
     expect(page.locator("#line-2 .level")).to_have_text("warning")
     write(app, job_id, 3, 3)
-    expect(page.locator("#line-3 .text")).to_be_visible(timeout=SOON)
+    later(page)
+    expect(page.locator("#line-3 .text")).to_be_visible()
     assert page.evaluate("document.body.dataset.stayed") == "yes"
 
 
@@ -55,7 +56,8 @@ def test_the_end_is_followed_unless_the_reader_has_scrolled_up(page: Page, app: 
     lines = page.locator("#log-lines")
     assert lines.evaluate(FROM_THE_END) <= 1
     write(app, job_id, 61, 70)
-    expect(page.locator("#line-70")).to_be_in_viewport(timeout=SOON)
+    later(page)
+    expect(page.locator("#line-70")).to_be_in_viewport()
     assert lines.evaluate(FROM_THE_END) <= 1
 
     lines.hover()
@@ -63,13 +65,15 @@ def test_the_end_is_followed_unless_the_reader_has_scrolled_up(page: Page, app: 
     expect(page.locator("#line-70")).not_to_be_in_viewport()
     read = lines.evaluate("lines => lines.scrollTop")
     write(app, job_id, 71, 80)
-    expect(page.locator("#line-80")).to_be_attached(timeout=SOON)
+    later(page)
+    expect(page.locator("#line-80")).to_be_attached()
     assert lines.evaluate("lines => lines.scrollTop") == read
     expect(page.locator("#line-80")).not_to_be_in_viewport()
 
     lines.evaluate("lines => lines.scrollTop = lines.scrollHeight")
     write(app, job_id, 81, 90)
-    expect(page.locator("#line-90")).to_be_in_viewport(timeout=SOON)
+    later(page)
+    expect(page.locator("#line-90")).to_be_in_viewport()
 
 
 def test_a_reader_keeps_the_place_while_old_lines_leave_the_page(page: Page, app: Flask, job_id: uuid.UUID) -> None:
@@ -79,7 +83,8 @@ def test_a_reader_keeps_the_place_while_old_lines_leave_the_page(page: Page, app
     page.locator("#line-300").scroll_into_view_if_needed()
     read = page.locator("#line-300").evaluate(place)
     write(app, job_id, 501, 550)
-    expect(page.locator("#line-550")).to_be_attached(timeout=SOON)
+    later(page)
+    expect(page.locator("#line-550")).to_be_attached()
     expect(page.locator("#line-50")).not_to_be_attached()
     assert page.locator("#line-300").evaluate(place) == pytest.approx(read, abs=1)
 
@@ -91,7 +96,8 @@ def test_a_panel_that_moves_leaves_the_log_as_it_is(page: Page, app: Flask, job_
     page.focus("#log-lines")
     with app.app_context():
         jobs.update_job_status(job_id, progress=64, message="row 64")
-    expect(page.locator("#message")).to_contain_text("row 64", timeout=SOON)
+    later(page)
+    expect(page.locator("#message")).to_contain_text("row 64")
     state = "lines => [lines.dataset.stayed, lines.scrollTop, document.activeElement === lines, lines.children.length]"
     assert page.locator("#log-lines").evaluate(state) == ["yes", 40, True, 60]
 
@@ -104,27 +110,27 @@ def test_a_finished_job_shows_its_last_lines_and_makes_no_further_request(
     write(app, job_id, 4, 4)
     with app.app_context():
         jobs.update_job_status(job_id, status="completed")
-    expect(page.locator("#job-facts .status-completed")).to_be_visible(timeout=SOON)
-    expect(page.locator("#line-4")).to_be_visible(timeout=SOON)
-    expect(page.locator("#log[hx-trigger]")).to_have_count(0, timeout=SOON)
+    later(page)
+    expect(page.locator("#job-facts .status-completed")).to_be_visible()
+    later(page)
+    expect(page.locator("#line-4")).to_be_visible()
+    later(page)
+    expect(page.locator("#log[hx-trigger]")).to_have_count(0)
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
-    page.wait_for_timeout(4000)
+    for _ in range(4):
+        later(page, seconds=30)
     assert requests == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_a_log_shuts_nobody_out_and_stays_in_the_window(
-    page: Page, app: Flask, job_id: uuid.UUID, width: int, scheme: str
-) -> None:
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-    page.set_viewport_size({"width": width, "height": 740})
+def test_a_log_shuts_nobody_out_and_stays_in_the_window(page: Page, app: Flask, job_id: uuid.UUID) -> None:
+    page.emulate_media(reduced_motion="reduce")
     write(app, job_id, 1, 60)
     with app.app_context():
         logs.append(job_id, NewLines.checked({"lines": [{"text": "w" * 500, "level": "error"}]}), within=None)
     page.goto(f"/w/acme/jobs/{job_id}")
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("#log-lines").evaluate("lines => lines.scrollWidth - lines.clientWidth") == 0
+    assert_clean(page)
+    assert_narrow(page)
+    for width in 360, 1280:
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.locator("#log-lines").evaluate("lines => lines.scrollWidth - lines.clientWidth") == 0
