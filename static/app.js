@@ -300,5 +300,5 @@
   document.addEventListener("visibilitychange", drawTimes);
   setInterval(drawTimes, 1000);
   settle();
-  $(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+  for (const here of $$(":is(.tabs, .sections) [aria-current]")) here.scrollIntoView({ inline: "center", block: "nearest" });
 })();

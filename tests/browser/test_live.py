@@ -120,6 +120,14 @@ def test_a_server_that_is_away_leaves_the_table_and_is_told(page: Page, app: Fla
     expect(page.locator("#stale")).to_be_hidden()
 
 
+def test_on_a_telephone_the_tab_and_the_section_that_are_shown_are_in_sight(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto("/w/acme/jobs?status=canceled")
+    expect(page.locator(".tabs [aria-current]")).to_be_in_viewport(ratio=0.9)
+    page.goto("/w/acme/settings/audit")
+    expect(page.locator(".sections [aria-current]")).to_be_in_viewport(ratio=0.9)
+
+
 def test_a_hidden_tab_makes_no_request_and_catches_up_at_once_when_it_is_shown(
     page: Page, app: Flask, cast: Cast
 ) -> None:
