@@ -2,7 +2,6 @@
 
 import logging
 import re
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -220,29 +219,28 @@ def test_a_server_that_is_not_there_is_told(
     assert "was not sent: the mail server could not be reached." in invite(ada).text
 
 
+@pytest.mark.timeout(30)
 @pytest.mark.parametrize("silent_at", ["connect", "EHLO", "RCPT", "DATA", "QUIT"])
 def test_a_server_that_says_nothing_is_not_waited_for(
     ada: FlaskClient, box: Mailbox, monkeypatch: pytest.MonkeyPatch, silent_at: str
 ) -> None:
     monkeypatch.setattr(mail, "STEP", 0.2)
+    monkeypatch.setattr(mail, "IN_ALL", 1000)
     box.silent_at = silent_at
-    began = time.monotonic()
     answer = invite(ada)
-    assert time.monotonic() - began < 3
     # By the last of these it has taken the message.
     sent = "A mail with the link was sent" in answer.text
     assert sent == (silent_at == "QUIT")
     assert sent or "was not sent: the mail server did not answer." in answer.text
 
 
+@pytest.mark.timeout(30)
 def test_a_server_that_talks_on_and_on_is_not_waited_for(
     ada: FlaskClient, box: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail, "IN_ALL", 0.5)
     box.silent_at, box.drips = "DATA", True
-    began = time.monotonic()
     assert "was not sent: the mail server did not answer." in invite(ada).text
-    assert time.monotonic() - began < 3
 
 
 def test_a_farewell_that_goes_wrong_changes_nothing(ada: FlaskClient, box: Mailbox) -> None:
