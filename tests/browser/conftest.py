@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.conftest import Cast, PostgresServer, board, empty, migrate, sign_in
 
@@ -89,9 +89,14 @@ def _is_complaint(message: ConsoleMessage) -> bool:
     return message.type == "error" and not re.search(r"status of (4\d\d|503)", message.text)
 
 
-def later(page: Page, seconds: int = 5) -> None:
-    """Move the clock of an open page on: whatever it would do in that time is due, and done once."""
-    page.clock.fast_forward(seconds * 1000)
+def later(page: Page, seconds: int = 15) -> None:
+    """Move the clock of an open page on: by the slowest pace of its polls, unless told otherwise.
+
+    In steps shorter than what a request may take, with an answer to all that is under way before each.
+    """
+    for _ in range(0, seconds, 5):
+        expect(page.locator(".htmx-request")).to_have_count(0)
+        page.clock.fast_forward(5000)
 
 
 @pytest.fixture

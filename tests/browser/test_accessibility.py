@@ -234,7 +234,7 @@ def test_the_overview_full_with_its_table_open_and_after_a_poll(still: Page, app
     still.click("#figures summary")
     assert_clean(still)
     job_of("failed", app, cast)
-    later(still, seconds=31)
+    later(still, seconds=35)
     expect(still.locator("#all-failed")).to_have_text("10")
     expect(still.locator("#figures[open] tbody")).to_be_visible()
     expect(still.locator("#longest .slower").first).to_have_text("slower than usual")
