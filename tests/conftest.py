@@ -298,12 +298,12 @@ def job_in(state: str, workspace: Workspace) -> JobRun:
     return jobs.get_job_status(job_id)
 
 
-def fill(workspace: Workspace, count: int = 2000) -> None:
+def fill(workspace: Workspace) -> None:
     """Give a workspace a fortnight of jobs, and the database its statistics of them.
 
     Without these PostgreSQL plans for a table as it was some tests ago. Needs a pushed context (``core``).
     """
-    list(seeding.seed(workspace.id, count, seed=1, by=SYSTEM))
+    list(seeding.seed(workspace.id, 2000, seed=1, by=SYSTEM))
     db.session.remove()
     if db.engine.dialect.name == "postgresql":
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
