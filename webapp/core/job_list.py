@@ -144,10 +144,10 @@ def _matching(
     if wanted.error_group is not None:
         conditions += [is_in(JobStatus.FAILED), JobRun.error_group == wanted.error_group]
     if wanted.error_text is not None:
-        newest = sa.select(JobRun.id).where(*conditions, is_in(JobStatus.FAILED))
-        newest = newest.order_by(JobRun.id.desc()).limit(SEARCHED)
-        found = JobRun.error.icontains(wanted.error_text, autoescape=True)
-        conditions = [JobRun.workspace_id == workspace_id, JobRun.id.in_(newest), found]
+        newest = sa.select(JobRun.id, JobRun.error).where(*conditions, is_in(JobStatus.FAILED))
+        newest_first = newest.order_by(JobRun.id.desc()).limit(SEARCHED).subquery().c
+        found = sa.select(newest_first.id).where(newest_first.error.icontains(wanted.error_text, autoescape=True))
+        conditions = [JobRun.workspace_id == workspace_id, JobRun.id.in_(found)]
     return conditions
 
 
