@@ -45,8 +45,11 @@ def test_each_of_many_batches_is_judged_audited_and_told(
     states = ("pending", "running", "completed", "running", "canceled")
     ids = [job_in(state, cast.acme).id for state in states]
     versions = [jobs.get_job_status(job_id).version for job_id in ids]
-    outcomes = jobs.cancel_jobs([*ids, uuid.uuid4()], within=cast.acme.id, by=OPERATOR)
-    assert outcomes == {
+    gone = uuid.uuid4()
+    outcomes = jobs.cancel_jobs([*ids, gone], within=cast.acme.id, by=OPERATOR)
+    assert list(outcomes) == [*ids, gone]
+    assert (outcomes[ids[2]], outcomes[gone]) == (CancelOutcome.FINISHED, CancelOutcome.NOT_FOUND)
+    assert Counter(outcomes.values()) == {
         CancelOutcome.CANCELED: 3,
         CancelOutcome.FINISHED: 1,
         CancelOutcome.ALREADY_CANCELED: 1,
@@ -77,7 +80,8 @@ def test_a_cancel_of_many_against_completions_has_one_winner_for_each_job(core: 
             return completed
 
         def cancel_all(ids: list[uuid.UUID] = ids) -> int:
-            return jobs.cancel_jobs(ids, within=cast.acme.id, by=OPERATOR)[CancelOutcome.CANCELED]
+            outcomes = jobs.cancel_jobs(ids, within=cast.acme.id, by=OPERATOR)
+            return Counter(outcomes.values())[CancelOutcome.CANCELED]
 
         canceled, completed = at_once(core, cancel_all, complete_all)
         statuses = Counter(jobs.get_job_status(job_id).status.value for job_id in ids)
@@ -96,7 +100,24 @@ def test_without_scripts_the_ticked_jobs_are_named_before_anything_happens(
     assert status_of(app, one) == "running"
     answer = post(ben, "/w/acme/jobs/cancel", fields_of(asked.text))
     assert (answer.status_code, answer.location) == (303, "/w/acme/jobs")
-    assert "1 canceled, 1 had finished" in ben.get(answer.location).text
+    assert f"1 canceled, 1 had finished (generate-report …{str(done)[-8:]})" in ben.get(answer.location).text
+
+
+def test_the_first_of_those_that_were_not_canceled_are_named_and_none_of_another_workspace(
+    ben: FlaskClient, app: Flask, cast: Cast
+) -> None:
+    with app.app_context():
+        done = [job_in("completed", cast.acme).id for _ in range(5)]
+        before = job_in("canceled", cast.acme).id
+        elsewhere = job_in("completed", cast.other).id
+    ticked = [str(job_id) for job_id in (*done, before, elsewhere)]
+    answer = post(ben, "/w/acme/jobs/cancel", {"job": ticked, "sure": "1"})
+    told = ben.get(answer.location).text
+    first = ", ".join(f"generate-report …{str(job_id)[-8:]}" for job_id in reversed(done[:3]))
+    assert f"1 had been canceled before (generate-report …{str(before)[-8:]})" in told
+    assert f"5 had finished ({first} and 2 more)" in told
+    assert "1 not found" in told
+    assert str(elsewhere)[-8:] not in told
 
 
 def test_with_scripts_which_have_asked_before_the_ticked_are_canceled_at_once(

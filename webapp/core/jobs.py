@@ -10,7 +10,6 @@ asker may see; a job elsewhere is not found. Only in-process code and the comman
 """
 
 import uuid
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -448,28 +447,28 @@ CANCEL_BATCH = 500
 """Jobs canceled in one transaction, after which others write."""
 
 
-def cancel_jobs(job_ids: Iterable[uuid.UUID], *, within: uuid.UUID, by: Actor) -> Counter[CancelOutcome]:
-    """Cancel several jobs, each judged alone, and count what became of them.
+def cancel_jobs(job_ids: Iterable[uuid.UUID], *, within: uuid.UUID, by: Actor) -> Mapping[uuid.UUID, CancelOutcome]:
+    """Cancel several jobs, each judged alone, and tell what became of each, in the order in which they were named.
 
     A batch is one transaction with its rows locked in the order of their ids, as in ``update_several``: what another
     writer changed before is judged as it then stands, and no other comes between.
     """
     wanted = list(dict.fromkeys(job_ids))
-    outcomes: Counter[CancelOutcome] = Counter()
+    outcomes: dict[uuid.UUID, CancelOutcome] = {}
     for start in range(0, len(wanted), CANCEL_BATCH):
-        outcomes.update(_cancel_batch(wanted[start : start + CANCEL_BATCH], within, by))
+        outcomes |= _cancel_batch(wanted[start : start + CANCEL_BATCH], within, by)
     return outcomes
 
 
-def _cancel_batch(job_ids: Sequence[uuid.UUID], within: uuid.UUID, by: Actor) -> list[CancelOutcome]:
-    canceled, told, outcomes = [], [], []
+def _cancel_batch(job_ids: Sequence[uuid.UUID], within: uuid.UUID, by: Actor) -> Mapping[uuid.UUID, CancelOutcome]:
+    canceled, told, outcomes = [], [], {}
     with writing() as session:
         stand = _locked(session, job_ids, within)
         read = clock.now()
         for job_id in job_ids:
             job = stand.get(job_id)
             judged = judgement.of_cancel(job, by=by.ref, read=read) if job else None
-            outcomes.append(_outcome(judged))
+            outcomes[job_id] = _outcome(judged)
             if job and judged and judged.changes:
                 job = judgement.after(job, judged.changes | {"version": job.version + 1})
                 canceled.append(job)

@@ -23,12 +23,16 @@ from webapp.dashboard.sign_in import me
 AT_ONCE = 10_000
 """Jobs that one act may cancel; of more that match, the newest."""
 NAMED = 8
+"""Jobs named on the page that asks."""
+TOLD = 3
+"""Jobs named for each of what kept some from being canceled."""
 OUTCOMES = {
     CancelOutcome.CANCELED: "canceled",
     CancelOutcome.ALREADY_CANCELED: "had been canceled before",
     CancelOutcome.FINISHED: "had finished",
     CancelOutcome.NOT_FOUND: "not found",
 }
+UNMOVED = (CancelOutcome.ALREADY_CANCELED, CancelOutcome.FINISHED)
 
 
 @workspace.get("/jobs/cancel")
@@ -94,6 +98,16 @@ def _cancel_matching(asked: Asked) -> AnyResponse:
     return hx.done(", ".join(filter(None, told)) or "Nothing matched", url_for(".job_list", **asked.but()))
 
 
-def _told(outcomes: Counter[CancelOutcome]) -> str:
-    """\"41 canceled, 2 had finished\"."""
-    return ", ".join(f"{outcomes[outcome]:,} {words}" for outcome, words in OUTCOMES.items() if outcomes[outcome])
+def _told(outcomes: Mapping[uuid.UUID, CancelOutcome]) -> str:
+    """\"41 canceled, 1 had finished (import …1f3c09aa)\": the first of those that were not canceled are named."""
+    told = []
+    for outcome, words in OUTCOMES.items():
+        if its := [job_id for job_id, became in outcomes.items() if became is outcome]:
+            told.append(f"{len(its):,} {words}{_named(its) if outcome in UNMOVED else ''}")
+    return ", ".join(told)
+
+
+def _named(job_ids: Sequence[uuid.UUID]) -> str:
+    shown = [f"{job.type} …{job.short_id}" for job in job_list.some(g.workspace.id, job_ids[:TOLD])]
+    more = len(job_ids) - len(shown)
+    return f" ({', '.join(shown)}{f' and {more:,} more' if more else ''})" if shown else ""
