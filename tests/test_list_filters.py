@@ -208,3 +208,23 @@ def test_what_runs_longest_is_offered_where_jobs_run(clock: Clock, ben: FlaskCli
     page = ben.get("/w/acme/jobs?status=running&sort=longest").text
     assert page.index(f'id="job-{first}"') < page.index(f'id="job-{second}"')
     assert "sort=longest" not in re.search(r'id="tab-failed"[^>]*href="([^"]*)"', page)[1]  # type: ignore[index]
+
+
+def test_the_failed_jobs_of_the_last_night_are_one_link_away_and_the_link_keeps_its_meaning(
+    clock: Clock, ben: FlaskClient, app: Flask, cast: Cast
+) -> None:
+    with app.app_context():
+        before = failed(cast, "boom")
+        clock.advance(hours=4)
+        at_night = failed(cast, "boom")
+    clock.advance(hours=9)
+    assert 'id="look-back"' not in ben.get("/w/acme/jobs").text
+    page = ben.get("/w/acme/jobs?status=failed&type=import").text
+    link = re.search(r'id="last-12-hours" href="([^"]+)">12 hours<', page)
+    assert link
+    address = link[1].replace("&amp;", "&")
+    assert address == "/w/acme/jobs?status=failed&type=import&failed_since=2026-11-24T13:00"
+    for _ in range(2):
+        shown = ben.get(address).text
+        assert (f'id="job-{at_night}"' in shown, f'id="job-{before}"' in shown) == (True, False)
+        clock.advance(hours=24)

@@ -6,7 +6,7 @@ The page includes the template of its fragment and is fed by the same function, 
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from flask import current_app, g, redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.core import audit, durations, error_groups, job_list, tokens, webhooks, workspaces
+from webapp.core import audit, clock, durations, error_groups, job_list, tokens, webhooks, workspaces
 from webapp.core.job_list import COUNT_CAP, Count, JobFilter, Search, SearchKind
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
@@ -35,6 +35,8 @@ NARROWING = {
     "error_group": "same error",
 }
 """What leaves fewer jobs, and how it is called on the page."""
+LOOK_BACK = {"hour": timedelta(hours=1), "12 hours": timedelta(hours=12), "24 hours": timedelta(hours=24)}
+"""How far back a link of the failed jobs looks, in words for the page: a night is 12 hours."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,12 @@ class Asked:
     @property
     def searches_errors(self) -> bool:
         return self.search is not None and self.search.kind is SearchKind.ERROR
+
+    @property
+    def look_back(self) -> Mapping[str, str]:
+        """Since when jobs failed that did so in the last so and so long: a moment, so that a link keeps its meaning."""
+        now = clock.now()
+        return {words: f"{now - span:%Y-%m-%dT%H:%M}" for words, span in LOOK_BACK.items()}
 
     def but(self, **changes: Any) -> dict[str, Any]:
         """The query of the same view with something changed; such a view begins at its first page."""
