@@ -164,6 +164,13 @@ def test_a_moment_without_a_zone_is_utc_and_one_that_means_nothing_is_left_out(
         job_id = jobs.enqueue_job("t", cast.acme.id)
     for moment, shown in (("2026-11-24T11:59", True), ("2026-11-24T12:01", False), ("2026-11-24T13:01%2B01:00", False)):
         assert (f"job-{job_id}" in ben.get(f"/w/acme/jobs?created_after={moment}").text) is shown
+    for asked, told in (
+        ("2026-11-25", "2026-11-25 00:00 UTC"),
+        ("2026-11-25T13:00:07.5%2B01:00", "2026-11-25 12:00:07 UTC"),
+    ):
+        page = ben.get(f"/w/acme/jobs?created_after={asked}").text
+        assert re.search(rf'id="drop-created_after"[^>]*>created after {told}', page)
+        assert f"Nothing matches created after <b>{told}</b>." in page
     for nonsense in ("yesterday", "0001-01-01T00:00", "9999-12-31T23:59-12:00", "%00"):
         assert f"job-{job_id}" in ben.get(f"/w/acme/jobs?created_after={nonsense}&failed_since={nonsense}").text
 

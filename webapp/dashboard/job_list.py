@@ -211,7 +211,14 @@ def names_for(asked: Asked, shown: Sequence[JobRun]) -> Mapping[str, str]:
     if asked.error_group:
         said = job_list.alike(g.workspace.id, [asked.error_group]).get(asked.error_group)
         names = {**names, asked.error_group: f"{said[0]}: {said[1] or 'no text'}" if said else "none that is here"}
-    return names
+    moments = filter(None, (asked.created_after, asked.created_before, asked.failed_since))
+    return {**names, **{text: _in_words(moment) for text in moments if (moment := _moment(text))}}
+
+
+def _in_words(moment: datetime) -> str:
+    """In UTC, as the forms take it."""
+    whole = moment == moment.replace(second=0, microsecond=0)
+    return moment.replace(tzinfo=None).isoformat(" ", "minutes" if whole else "seconds") + " UTC"
 
 
 def _list_etag(asked: Asked, counts: Mapping[JobStatus, Count]) -> str:
