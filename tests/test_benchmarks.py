@@ -1,0 +1,57 @@
+"""``make bench`` works, and its limit sends what the product sends."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.limit import HOT, LISTED
+from benchmarks.table import Figures, Row, as_text, medians
+from tests.conftest import ENGINES, ROOT, PostgresServer
+from webapp.core.models import JobRun
+
+COLUMNS = [column.name for column in JobRun.__table__.columns]
+
+
+def test_the_limit_reads_the_columns_that_the_product_reads() -> None:
+    assert HOT.split(", ") == [name for name in COLUMNS if name != "payload"]
+    assert LISTED.split(", ") == [name for name in COLUMNS if name not in ("payload", "result", "error")]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_row_has_figures_and_stands_beside_its_limit(
+    engine: str, tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_DATABASE_URL", postgres_server.url.render_as_string(hide_password=False))
+    wanted = ["--engine", engine, "--connections", "2", "--seconds", "0.2", "--jobs", "300"]
+    command = [sys.executable, "-m", "benchmarks", *wanted, "--json", str(tmp_path / "figures.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (rows,) = json.loads((tmp_path / "figures.json").read_text())
+    assert all(row["figures"]["per_second"] > 0 for row in rows)
+    judged = {row["name"] for row in rows if row["ratio"]}
+    assert judged == {row["name"] for row in rows} - {"bare route", "poll that draws"}
+    assert done.stdout.count("\n| ") == len(rows) + 1
+
+
+def row(per_second: float, ratio: float, *, fault: str = "") -> Row:
+    figures = None if fault else Figures(per_second, 1, 2, 0.5, 100, 0.1)
+    return Row("sqlite", "progress", 16, True, figures, fault, None if fault else ratio, 0.6)
+
+
+def test_the_median_of_several_runs_is_told_with_whether_the_target_was_met() -> None:
+    (middle,) = medians([[row(100, 0.5)], [row(300, 0.7)], [row(200, 0.61)]])
+    assert middle.figures
+    assert (middle.figures.per_second, middle.ratio, middle.verdict) == (200, 0.61, "≥ 0.6: met")
+    assert row(100, 0.5).verdict == "≥ 0.6: missed"
+    assert "| 200 | 1.0 | 2.0 | 0.50 | 100 | 0.61 | ≥ 0.6: met |" in as_text([middle])
+
+
+def test_a_run_with_errors_has_no_figure() -> None:
+    runs = [[row(100, 0.5)], [row(0, 0, fault="errors: {500: 3}")], [row(200, 0.6)]]
+    (middle,) = medians(runs)
+    assert middle.figures is None
+    assert "errors: {500: 3}" in as_text([middle])
+    assert "| 100 |" not in as_text([middle])
