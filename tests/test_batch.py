@@ -17,7 +17,7 @@ from tests.runner import Runner
 from tests.test_lifecycle import PAIRS
 from webapp.core import jobs
 from webapp.core.errors import CoreError, Refused
-from webapp.core.models import JobRun
+from webapp.core.models import JobRow, JobRun
 from webapp.core.record import moment
 from webapp.core.reports import BatchedReport, Report
 from webapp.extensions import db
@@ -157,7 +157,7 @@ def test_a_batch_is_what_its_reports_would_have_been_one_by_one(
     batch = [BatchedReport.checked(sent | {"id": str(twins[n][1])}) for n, sent in told]
     together = jobs.update_several(batch, within=cast.acme.id, by=RUNNER)
     assert [
-        answer.status if isinstance(answer, JobRun) else getattr(answer, "code", "?") for answer in together
+        answer.status if isinstance(answer, JobRow) else getattr(answer, "code", "?") for answer in together
     ] == alone
     for one, other in twins:
         assert as_it_stands(jobs.get_job_status(one)) == as_it_stands(jobs.get_job_status(other))
@@ -169,7 +169,7 @@ def test_five_hundred_reports_are_written_with_a_handful_of_statements(core: Fla
     moves = [{"id": str(job_id), "status": "completed", "result": {"n": n}} for n, job_id in enumerate(ids)]
     with counted_statements() as statements:
         answers = jobs.update_several([BatchedReport.checked(move) for move in moves], within=cast.acme.id, by=RUNNER)
-    assert {answer.status for answer in answers if isinstance(answer, JobRun)} == {"completed"}
+    assert {answer.status for answer in answers if isinstance(answer, JobRow)} == {"completed"}
     assert len(statements) <= 8, statements
     assert jobs.get_job_status(ids[77]).result == {"n": 77}
 

@@ -18,7 +18,7 @@ from webapp.core.audit import SYSTEM
 from webapp.core.errors import Refused
 from webapp.core.lifecycle import FINAL, FailureReason
 from webapp.core.liveness import Swept
-from webapp.core.models import JobRun, Role
+from webapp.core.models import JobRow, JobRun, Role
 from webapp.core.reports import BatchedReport
 from webapp.extensions import db
 
@@ -135,7 +135,7 @@ def test_batches_at_once_over_the_same_jobs_lose_no_report(core: Flask, cast: Ca
         acts = [partial(jobs.update_several, order, within=cast.acme.id, by=RUNNER) for order in orders]
         for answers in at_once(core, *acts):
             assert isinstance(answers, list)
-            assert all(isinstance(answer, JobRun) for answer in answers)
+            assert all(isinstance(answer, JobRow) for answer in answers)
     for job_id, version in versions.items():
         assert jobs.get_job_status(job_id).version == version + 30
 

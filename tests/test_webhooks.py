@@ -29,6 +29,7 @@ from webapp.core.lifecycle import EventKind, JobStatus
 from webapp.core.models import (
     AuditEntry,
     DeliveryState,
+    JobRow,
     JobRun,
     Membership,
     Role,
@@ -381,7 +382,8 @@ def test_what_is_told_of_two_workspaces_reaches_each_its_own(ada: Membership, ca
     ours = webhooks.create(ada, "https://one.example", EVERYTHING, by=OPERATOR)
     theirs = webhooks.create(cleo, "https://two.example", EVERYTHING, by=OPERATOR)
     ends = [job_in("running", workspace) for workspace in (cast.acme, cast.other)]
-    told = [(job, News(EventKind.MOVED, job.created_at, to=JobStatus.COMPLETED)) for job in ends]
+    rows = [JobRow(**{name: getattr(job, name) for name in JobRow._fields}) for job in ends]
+    told = [(row, News(EventKind.MOVED, row.created_at, to=JobStatus.COMPLETED)) for row in rows]
     with writing() as session:
         deliveries.announce(session, told)
     assert {(message.endpoint_id, message.job_id) for message in outbox()} == {

@@ -11,11 +11,11 @@ from webapp.api.body import read_body
 from webapp.api.problems import document
 from webapp.core import jobs
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
-from webapp.core.models import JobRun, Scope
+from webapp.core.models import JobRow, Scope
 from webapp.core.record import job_json
 from webapp.core.reports import Batch, BatchedReport
 
-Answer = JobRun | NotFound | Refused | Invalid
+Answer = JobRow | NotFound | Refused | Invalid
 
 
 @api.post("/jobs/batch")
@@ -46,7 +46,7 @@ def _told(report: BatchedReport | Invalid, answer: Answer) -> dict[str, Any]:
     # A rejected value is never echoed, and an id may be what was rejected.
     told = {"id": None if isinstance(report, Invalid) else str(report.id)}
     match answer:
-        case JobRun():
+        case JobRow():
             return told | {"status": 200, "job": job_json(answer, without=("payload",))}
         case NotFound():
             status = 404

@@ -11,7 +11,7 @@ from webapp.api.body import read_body, read_body_once
 from webapp.api.schemas import ListQuery, event_json
 from webapp.core import job_list, jobs
 from webapp.core.job_list import JobFilter
-from webapp.core.models import JobRun, Scope
+from webapp.core.models import JobRow, JobRun, Scope
 from webapp.core.record import job_json
 from webapp.core.reports import NewJob, Report
 
@@ -29,7 +29,8 @@ def create() -> tuple[Response, int, dict[str, str]]:
     """Enqueue a job; with an ``Idempotency-Key`` only once."""
     new, once = read_body_once(NewJob)
     if once is None:
-        job, replayed = jobs.enqueue(new, workspace_id=g.bearer.workspace_id, by=g.actor), False
+        replayed = False
+        job: JobRow | JobRun = jobs.enqueue(new, workspace_id=g.bearer.workspace_id, by=g.actor)
     else:
         job, replayed = jobs.enqueue_once(new, once, workspace_id=g.bearer.workspace_id, by=g.actor)
     headers = {"Location": url_for("api.read", job_id=job.id)}

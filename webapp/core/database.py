@@ -94,7 +94,19 @@ def prepare_engine(engine: Engine) -> None:
 
 
 @contextmanager
-def _turn_to_write() -> Iterator[None]:
+def turn_to_write() -> Iterator[None]:
+    """Write from here to the end of the block, on a connection other than the session's.
+
+    The read transaction of the session ends first: on SQLite it would go on seeing the old row.
+    """
+    if db.session.registry.has():
+        db.session.commit()
+    with _turn_of_threads():
+        yield
+
+
+@contextmanager
+def _turn_of_threads() -> Iterator[None]:
     if db.engine.dialect.name != "sqlite":
         yield
         return
@@ -115,7 +127,7 @@ def writing() -> Iterator[Session]:
     """
     session = db.session()
     session.commit()
-    with _turn_to_write():
+    with _turn_of_threads():
         try:
             session.connection(execution_options={"sqlite_begin": "BEGIN IMMEDIATE"})
             yield session
@@ -127,12 +139,8 @@ def writing() -> Iterator[Session]:
 
 @contextmanager
 def one_write() -> Iterator[Connection]:
-    """A connection for exactly one statement that writes and is a transaction by itself.
-
-    The read transaction of the session ends first, as in ``writing``: on SQLite it would go on seeing the old row.
-    """
-    db.session.commit()
-    with _turn_to_write(), one_read() as connection:
+    """A connection for exactly one statement that writes and is a transaction by itself."""
+    with turn_to_write(), one_read() as connection:
         yield connection
 
 

@@ -21,7 +21,7 @@ from webapp.core.judgement import News
 from webapp.core.lifecycle import EventKind, FailureReason, JobStatus
 from webapp.core.models import (
     Base,
-    JobRun,
+    JobRow,
     Membership,
     WebhookAttempt,
     WebhookDelivery,
@@ -53,7 +53,7 @@ _FINAL_EVENTS = {
 # --- putting down ------------------------------------------------------------------------------------------------
 
 
-def announce(session: Session, told: Sequence[tuple[JobRun, News]]) -> None:
+def announce(session: Session, told: Sequence[tuple[JobRow, News]]) -> None:
     """Put down what endpoints want to hear of these lines of history, in the transaction that writes them.
 
     Moves that are not final cost nothing; final ones, where a workspace has no endpoint, one narrow read.
@@ -72,7 +72,7 @@ def announce(session: Session, told: Sequence[tuple[JobRun, News]]) -> None:
         session.execute(sa.insert(_DELIVERIES), rows)
 
 
-def _event_of(job: JobRun, news: News) -> WebhookEvent | None:
+def _event_of(job: JobRow, news: News) -> WebhookEvent | None:
     if news.kind is not EventKind.MOVED or news.to is None:
         return None
     if news.to is JobStatus.FAILED and job.failure_reason is FailureReason.LOST:

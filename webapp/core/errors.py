@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from webapp.core.models import JobRun
+    from webapp.core.models import JobRow
 
 
 class CoreError(Exception):
@@ -26,7 +26,7 @@ class Refused(CoreError):
     ``code`` is the machine's word for the reason; ``job`` is the job as it stands, where there is one.
     """
 
-    def __init__(self, code: str, detail: str, job: "JobRun | None" = None) -> None:
+    def __init__(self, code: str, detail: str, job: "JobRow | None" = None) -> None:
         super().__init__(detail)
         self.code = code
         self.job = job

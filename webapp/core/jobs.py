@@ -18,19 +18,19 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
 from webapp.core import audit, clock, deliveries, error_groups, idempotency, judgement, limits, metrics
 from webapp.core.audit import SYSTEM, Actor
-from webapp.core.database import one_read, one_write, writing
+from webapp.core.database import turn_to_write, writing
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
 from webapp.core.idempotency import Once
 from webapp.core.judgement import Judgement, News
 from webapp.core.lifecycle import LIVE, SUCCESSORS, EventKind, FailureReason, JobStatus
-from webapp.core.models import Base, IdempotencyKey, JobEvent, JobRun, JobTag, new_id
+from webapp.core.models import Base, IdempotencyKey, JobEvent, JobRow, JobRun, JobTag, new_id
+from webapp.core.prepared import Prepared
 from webapp.core.reports import BatchedReport, NewJob, Report
 from webapp.extensions import db
 
@@ -38,7 +38,7 @@ _JOBS = Base.metadata.tables[JobRun.__tablename__]
 _EVENTS = Base.metadata.tables[JobEvent.__tablename__]
 _TAGS = Base.metadata.tables[JobTag.__tablename__]
 _job = _JOBS.c
-_HOT_COLUMNS = [column for column in _job if column.name != "payload"]
+_HOT_COLUMNS = [_job[name] for name in JobRow._fields if name != "payload"]
 """What a write gives back. The payload may be large, and nobody who reports on a job asks for it."""
 
 
@@ -76,7 +76,7 @@ def enqueue_job(
     return enqueue(NewJob.checked(sent), workspace_id=workspace_id, by=by).id
 
 
-def enqueue_once(new: NewJob, once: Once, *, workspace_id: uuid.UUID, by: Actor) -> tuple[JobRun, bool]:
+def enqueue_once(new: NewJob, once: Once, *, workspace_id: uuid.UUID, by: Actor) -> tuple[JobRow | JobRun, bool]:
     """Create a job unless one was created under the same key; the job, and whether it was there already.
 
     Raises as ``enqueue_job`` does, and ``KeyReused``. Of equal requests at once, in whatever processes, one creates.
@@ -94,7 +94,7 @@ class _KeyTaken(Exception):
     """Another request with the same key was faster."""
 
 
-def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor, once: Once | None = None) -> JobRun:
+def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor, once: Once | None = None) -> JobRow:
     """Create a pending job from a checked body, with its ``enqueued`` event. Raises as ``enqueue_job`` does."""
     now = clock.now()
     tags = list(dict.fromkeys(new.tags or ()))
@@ -128,7 +128,7 @@ def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor, once: Onc
                     sa.insert(_TAGS),
                     [{"workspace_id": workspace_id, "tag": tag, "job_id": job_id} for tag in tags],
                 )
-            _tell(session, [(JobRun(id=job_id), News(EventKind.ENQUEUED, now, to=JobStatus.PENDING))], by)
+            _tell(session, [(JobRow(**values), News(EventKind.ENQUEUED, now, to=JobStatus.PENDING))], by)
             if once and workspace_id is not None:
                 idempotency.keep(session, workspace_id, once, job_id=job_id)
     except IntegrityError as error:
@@ -136,7 +136,7 @@ def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor, once: Onc
             raise _KeyTaken from None
         raise NotFound("There is no such workspace.") from None
     metrics.jobs_created.labels(by.kind).inc()
-    return _loaded(values)
+    return JobRow(**values)
 
 
 def _insert(session: Session, values: dict[str, Any]) -> dict[str, Any]:
@@ -333,13 +333,13 @@ def update_job_status(
         "occurred_at": occurred_at,
     }
     report = Report.checked({name: value for name, value in sent.items() if value is not None})
-    return update(job_id, report, within=within, by=by)
+    return _loaded(update(job_id, report, within=within, by=by))
 
 
-def update(job_id: uuid.UUID, report: Report, *, within: uuid.UUID | None, by: Actor) -> JobRun:
+def update(job_id: uuid.UUID, report: Report, *, within: uuid.UUID | None, by: Actor) -> JobRow:
     """Apply a checked report to a job. Raises ``NotFound`` and ``Refused``, as ``update_job_status`` does."""
 
-    def judge(job: JobRun) -> Judgement:
+    def judge(job: JobRow) -> Judgement:
         return judgement.of_report(job, report, by=by.ref, read=clock.now())
 
     if job := _stay(job_id, report, within):
@@ -354,27 +354,27 @@ def update(job_id: uuid.UUID, report: Report, *, within: uuid.UUID | None, by: A
     return _answered(job, judged)
 
 
-def _stay(job_id: uuid.UUID, report: Report, within: uuid.UUID | None) -> JobRun | None:
+def _stay(job_id: uuid.UUID, report: Report, within: uuid.UUID | None) -> JobRow | None:
     """The hot path: one statement, no event. Null when the job is in none of the statuses that the report fits."""
     statuses = judgement.stays_in(report)
     if not statuses:
         return None
     content = report.content
     statement = _conditional_update(statuses, frozenset(content), within is not None)
-    with one_write() as connection:
-        row = connection.execute(statement, _keys(job_id, within) | content | {"now": clock.now()}).first()
-    return _loaded(row) if row else None
+    with turn_to_write():
+        row = statement.first(_keys(job_id, within) | content | {"now": clock.now()})
+    return JobRow(*row) if row else None
 
 
 def update_several(
     reports: Sequence[BatchedReport], *, within: uuid.UUID, by: Actor
-) -> list[JobRun | NotFound | Refused]:
+) -> list[JobRow | NotFound | Refused]:
     """Apply checked reports in one transaction, each judged alone, those of one job in the order given.
 
     Returns what each would have been answered by itself: the job as it then stood, or why not. The rows are locked in
     the order of their ids, so that two batches never wait for each other in a circle.
     """
-    answers: list[JobRun | NotFound | Refused] = []
+    answers: list[JobRow | NotFound | Refused] = []
     changed: dict[uuid.UUID, set[str]] = {}
     told, outcomes = [], []
     with writing() as session:
@@ -402,13 +402,13 @@ def update_several(
     return answers
 
 
-def _locked(session: Session, job_ids: Collection[uuid.UUID], within: uuid.UUID) -> dict[uuid.UUID, JobRun]:
+def _locked(session: Session, job_ids: Collection[uuid.UUID], within: uuid.UUID) -> dict[uuid.UUID, JobRow]:
     query = sa.select(*_HOT_COLUMNS).where(_job.id.in_(job_ids), _job.workspace_id == within)
     rows = session.execute(query.order_by(_job.id).with_for_update())
-    return {row.id: JobRun(**row._mapping) for row in rows}
+    return {row.id: JobRow(*row) for row in rows}
 
 
-def _write_several(session: Session, jobs: Sequence[JobRun], columns: Collection[str]) -> None:
+def _write_several(session: Session, jobs: Sequence[JobRow], columns: Collection[str]) -> None:
     """Write these columns of locked rows, with one statement for all."""
     if not jobs:
         return
@@ -428,10 +428,10 @@ def cancel_job(job_id: uuid.UUID, *, within: uuid.UUID | None = None, by: Actor 
     Raises ``NotFound``, and ``Refused`` (``job_finished``) when the job has completed or failed.
     """
 
-    def judge(job: JobRun) -> Judgement:
+    def judge(job: JobRow) -> Judgement:
         return judgement.of_cancel(job, by=by.ref, read=clock.now())
 
-    return _answered(*_judged(job_id, judge, within=within, by=by, act="job.canceled"))
+    return _loaded(_answered(*_judged(job_id, judge, within=within, by=by, act="job.canceled")))
 
 
 class CancelOutcome(StrEnum):
@@ -512,12 +512,12 @@ def fail_overdue(found: JobRun, reason: FailureReason, error: str) -> bool:
 
 def _judged(
     job_id: uuid.UUID,
-    judge: Callable[[JobRun], Judgement],
+    judge: Callable[[JobRow], Judgement],
     *,
     within: uuid.UUID | None,
     by: Actor,
     act: str | None = None,
-) -> tuple[JobRun, Judgement]:
+) -> tuple[JobRow, Judgement]:
     """Judge a job as it stands and write that down; whoever finds that another came between judges anew.
 
     Returns the job as it stands after that.
@@ -533,25 +533,26 @@ def _judged(
         return job, judged
 
 
-def _answered(job: JobRun, judged: Judgement) -> JobRun:
+def _answered(job: JobRow, judged: Judgement) -> JobRow:
     if judged.refusal:
         raise Refused(judged.refusal.code, judged.refusal.detail, job)
     return job
 
 
-def _read(job_id: uuid.UUID, within: uuid.UUID | None) -> JobRun:
+def _read(job_id: uuid.UUID, within: uuid.UUID | None) -> JobRow:
     """The job as it stands, without its payload. Raises ``NotFound``."""
-    query = sa.select(*_HOT_COLUMNS).where(_job.id == job_id)
-    if within is not None:
-        query = query.where(_job.workspace_id == within)
-    with one_read() as connection:
-        row = connection.execute(query).first()
+    row = _reading(within is not None).first(_keys(job_id, within))
     if row is None:
         raise NotFound("There is no such job.")
-    return _loaded(row)
+    return JobRow(*row)
 
 
-def _write(job: JobRun, judged: Judgement, *, by: Actor, act: str | None = None) -> JobRun | None:
+@cache
+def _reading(walled: bool) -> Prepared:
+    return Prepared(sa.select(*_HOT_COLUMNS).where(_is_meant(walled)), _HOT_COLUMNS)
+
+
+def _write(job: JobRow, judged: Judgement, *, by: Actor, act: str | None = None) -> JobRow | None:
     """The one conditional UPDATE that decides every race, with its events. Null when the job is no longer as judged.
 
     ``act`` is what the audit log calls it, if it belongs there.
@@ -563,34 +564,40 @@ def _write(job: JobRun, judged: Judgement, *, by: Actor, act: str | None = None)
         ).first()
         if row is None:
             return None
-        written = JobRun(**row._mapping)
+        written = JobRow(*row)
         told = [(written, news) for news in judged.news]
         _tell(session, told, by)
         if act:
             audit.record(session, act, f"job:{job.id}", by=by, workspace_id=row.workspace_id)
     _count(told)
-    return _loaded(row)
+    return written
 
 
 def _keys(job_id: uuid.UUID, within: uuid.UUID | None) -> dict[str, Any]:
     return {"key": job_id, "within": within} if within is not None else {"key": job_id}
 
 
+def _is_meant(walled: bool) -> sa.ColumnElement[bool]:
+    """Whether a row is the job of ``_keys``."""
+    meant = _job.id == sa.bindparam("key")
+    return meant & (_job.workspace_id == sa.bindparam("within")) if walled else meant
+
+
 @cache
-def _conditional_update(statuses: frozenset[JobStatus], fields: frozenset[str], walled: bool) -> sa.Update:
+def _conditional_update(statuses: frozenset[JobStatus], fields: frozenset[str], walled: bool) -> Prepared:
     """The statement of the hot path; building it costs more than running it, so one is kept for each shape."""
-    condition = sa.and_(_job.id == sa.bindparam("key"), _job.status.in_(statuses))
-    if walled:
-        condition &= _job.workspace_id == sa.bindparam("within")
     changes: dict[str, Any] = {field: sa.bindparam(field) for field in fields}
     # As in ``judgement``: never before what the job already tells.
     now = sa.bindparam("now", type_=_job.updated_at.type)
     heard = sa.case((_job.updated_at > now, _job.updated_at), else_=now)
     changes |= {"updated_at": heard, "last_seen_at": heard, "version": _job.version + 1}
-    return sa.update(_JOBS).where(condition).values(changes).returning(*_HOT_COLUMNS)
+    # Not by "in", which is a text of its own for each number of statuses.
+    stays = sa.or_(*(_job.status == status for status in sorted(statuses)))
+    update = sa.update(_JOBS).where(_is_meant(walled), stays).values(changes).returning(*_HOT_COLUMNS)
+    return Prepared(update, _HOT_COLUMNS)
 
 
-def _tell(session: Session, told: Sequence[tuple[JobRun, News]], by: Actor) -> None:
+def _tell(session: Session, told: Sequence[tuple[JobRow, News]], by: Actor) -> None:
     """Write lines of history, in the transaction of what they tell, and put down for whom they are news."""
     if told:
         session.execute(
@@ -611,7 +618,7 @@ def _tell(session: Session, told: Sequence[tuple[JobRun, News]], by: Actor) -> N
         deliveries.announce(session, told)
 
 
-def _count(told: Iterable[tuple[JobRun, News]]) -> None:
+def _count(told: Iterable[tuple[JobRow, News]]) -> None:
     """Count the moves among lines of history, once they are written for good."""
     for job, news in told:
         if news.kind is EventKind.MOVED:
@@ -620,10 +627,11 @@ def _count(told: Iterable[tuple[JobRun, News]]) -> None:
                 metrics.jobs_failed.labels(job.failure_reason).inc()
 
 
-def _loaded(found: Mapping[str, Any] | Row[Any]) -> JobRun:
-    """A row that a statement gave back, as the session's object; what is missing is loaded when asked for."""
+def _loaded(row: JobRow) -> JobRun:
+    """A row as the database session's object; a payload that is missing is loaded when asked for."""
     job = JobRun()
-    for name, value in (found if isinstance(found, Mapping) else found._mapping).items():
-        set_committed_value(job, name, value)
+    for name, value in row._asdict().items():
+        if name != "payload" or value is not None:
+            set_committed_value(job, name, value)
     make_transient_to_detached(job)
     return db.session.merge(job, load=False)

@@ -10,8 +10,8 @@ from typing import Any
 
 from webapp.core import error_groups
 from webapp.core.database import canonical_json
-from webapp.core.lifecycle import REVIVABLE, SUCCESSORS, EventKind, FailureReason, JobStatus, predecessors
-from webapp.core.models import JobRun
+from webapp.core.lifecycle import FINAL, REVIVABLE, SUCCESSORS, EventKind, FailureReason, JobStatus, predecessors
+from webapp.core.models import JobRow
 from webapp.core.reports import Report
 
 
@@ -75,7 +75,7 @@ def _moves_from(report: Report) -> frozenset[JobStatus]:
 # --- a report ----------------------------------------------------------------------------------------------------
 
 
-def of_report(job: JobRun, report: Report, *, by: str, read: datetime) -> Judgement:
+def of_report(job: JobRow, report: Report, *, by: str, read: datetime) -> Judgement:
     """What a report does, said by ``by`` at the moment ``read`` on the clock: the PATCH table of the API."""
     now = _not_before_the_last(job, read)
     if job.status in stays_in(report):
@@ -89,12 +89,12 @@ def of_report(job: JobRun, report: Report, *, by: str, read: datetime) -> Judgem
     if job.failure_reason is FailureReason.TIMED_OUT:
         why = "The job ran longer than its max_duration and the board failed it: stop."
         return Judgement(refusal=Refusal("job_timed_out", why))
-    if job.is_final and job.failure_reason is not REVIVABLE and _repeats(job, report):
+    if job.status in FINAL and job.failure_reason is not REVIVABLE and _repeats(job, report):
         return Judgement()
     return Judgement(refusal=Refusal("illegal_transition", _contradiction(job)))
 
 
-def _moved(job: JobRun, report: Report, *, by: str, now: datetime, read: datetime) -> Judgement:
+def _moved(job: JobRow, report: Report, *, by: str, now: datetime, read: datetime) -> Judgement:
     late = report.occurred_at is not None and report.occurred_at < read
     earliest = job.started_at or job.created_at
     happened = max(report.occurred_at, earliest) if late and report.occurred_at else now
@@ -115,7 +115,7 @@ def _moved(job: JobRun, report: Report, *, by: str, now: datetime, read: datetim
     return Judgement(changes, (News(EventKind.MOVED, happened, job.status, report.status, report.message),))
 
 
-def _revived(job: JobRun, report: Report, *, by: str, read: datetime) -> Judgement:
+def _revived(job: JobRow, report: Report, *, by: str, read: datetime) -> Judgement:
     """A lost job whose runner speaks again runs on, and hears the report as a running job does."""
     now = _not_before_the_last(job, read)
     running = _heard(now) | dict.fromkeys(("completed_at", "failure_reason", "error", "error_group"))
@@ -131,7 +131,7 @@ def _confirms(report: Report) -> bool:
     return report.status is JobStatus.CANCELED and report.content.keys() <= {"message"}
 
 
-def _confirmed(job: JobRun, report: Report, now: datetime) -> Judgement:
+def _confirmed(job: JobRow, report: Report, now: datetime) -> Judgement:
     if job.cancel_confirmed_at is not None:
         return Judgement()
     changes = report.content | _heard(now)
@@ -139,7 +139,7 @@ def _confirmed(job: JobRun, report: Report, now: datetime) -> Judgement:
     return Judgement(changes, (News(EventKind.CANCEL_CONFIRMED, now, message=report.message),))
 
 
-def _heard_of_cancel(job: JobRun, report: Report, now: datetime) -> Judgement:
+def _heard_of_cancel(job: JobRow, report: Report, now: datetime) -> Judgement:
     changes: dict[str, Any] = {}
     news = []
     if job.cancel_seen_at is None:
@@ -151,7 +151,7 @@ def _heard_of_cancel(job: JobRun, report: Report, now: datetime) -> Judgement:
     return Judgement(changes, tuple(news), Refusal("job_canceled", "The job was canceled: stop."))
 
 
-def _repeats(job: JobRun, report: Report) -> bool:
+def _repeats(job: JobRow, report: Report) -> bool:
     """Whether a report on a finished job says nothing new: a runner that retries is not in error."""
     content = report.content
     if report.status is None:
@@ -160,7 +160,7 @@ def _repeats(job: JobRun, report: Report) -> bool:
     return report.status is job.status and canonical_json(stored) == canonical_json(content)
 
 
-def _contradiction(job: JobRun) -> str:
+def _contradiction(job: JobRow) -> str:
     if job.status is JobStatus.PENDING:
         return "The job is pending: report status running first."
     return f"The job is {job.status}, which this report contradicts."
@@ -169,7 +169,7 @@ def _contradiction(job: JobRun) -> str:
 # --- a cancel, and the board's verdict ---------------------------------------------------------------------------
 
 
-def of_cancel(job: JobRun, *, by: str, read: datetime) -> Judgement:
+def of_cancel(job: JobRow, *, by: str, read: datetime) -> Judgement:
     """What a cancel does: nothing to a canceled job, and it comes too late for one that completed or failed."""
     if job.status is JobStatus.CANCELED:
         return Judgement()
@@ -180,7 +180,7 @@ def of_cancel(job: JobRun, *, by: str, read: datetime) -> Judgement:
     return Judgement(changes, (News(EventKind.MOVED, now, job.status, JobStatus.CANCELED),))
 
 
-def of_verdict(job: JobRun, reason: FailureReason, error: str, *, read: datetime) -> Judgement:
+def of_verdict(job: JobRow, reason: FailureReason, error: str, *, read: datetime) -> Judgement:
     """What it does to a running job that the board finds it timed out or lost."""
     now = _not_before_the_last(job, read)
     changes = {"updated_at": now, "status": JobStatus.FAILED, "failure_reason": reason, "error": error}
@@ -191,13 +191,12 @@ def of_verdict(job: JobRun, reason: FailureReason, error: str, *, read: datetime
 # --- pieces ------------------------------------------------------------------------------------------------------
 
 
-def after(job: JobRun, changes: dict[str, Any]) -> JobRun:
-    """The job as it stands after these changes, apart from any database session. It has no payload."""
-    names = (column.key for column in JobRun.__table__.columns if column.key != "payload")
-    return JobRun(**({name: getattr(job, name) for name in names} | changes))
+def after(job: JobRow, changes: dict[str, Any]) -> JobRow:
+    """The job as it stands after these changes."""
+    return job._replace(**changes)
 
 
-def _not_before_the_last(job: JobRun, read: datetime) -> datetime:
+def _not_before_the_last(job: JobRow, read: datetime) -> datetime:
     """The time of a word: the clock's, but never before what the job already tells.
 
     Writers read the clock and then wait for each other, and several machines have several clocks; a job's history must
@@ -211,7 +210,7 @@ def _heard(now: datetime) -> dict[str, Any]:
     return {"updated_at": now, "last_seen_at": now}
 
 
-def _first_look(job: JobRun, *, started_at: datetime, now: datetime) -> datetime | None:
+def _first_look(job: JobRow, *, started_at: datetime, now: datetime) -> datetime | None:
     """When the board must first look whether a job that runs from now on ran too long or fell silent."""
     looks = []
     if job.max_duration is not None:

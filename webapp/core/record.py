@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from webapp.core.models import JOB_FIELDS, JobRun
+from webapp.core.models import JOB_FIELDS, JobRow, JobRun
 
 
 def moment(at: datetime) -> str:
@@ -12,7 +12,7 @@ def moment(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at.year >= 1000 else f"{at.isoformat()[:-6]}Z"
 
 
-def job_json(job: JobRun, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+def job_json(job: JobRun | JobRow, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """The record as JSON. ``without`` names the large fields that are left out."""
     return {name: _plain(getattr(job, name)) for name in JOB_FIELDS if name not in without}
 

@@ -11,10 +11,11 @@ import sqlalchemy as sa
 
 from webapp.core import audit, clock
 from webapp.core.audit import Actor
-from webapp.core.database import leave_mark, one_read, writing
+from webapp.core.database import leave_mark, writing
 from webapp.core.errors import Fault, Invalid, NotFound
 from webapp.core.models import ApiToken, Base, Membership, Scope, new_id
 from webapp.core.naming import faults_of_name
+from webapp.core.prepared import Prepared
 from webapp.core.secret import hashed
 from webapp.core.workspaces import require_manager
 from webapp.extensions import db
@@ -99,28 +100,31 @@ def find(text: str) -> Bearer | None:
     public_id, _, secret = rest.partition("_")
     if mark != "cb" or not secret or not text.isascii() or "\0" in text:
         return None
-    with one_read() as connection:
-        row = connection.execute(_BY_PUBLIC_ID, {"public_id": public_id}).first()
-    if row is None or not hmac.compare_digest(row.secret_hash, hashed(secret)):
+    row = _BY_PUBLIC_ID.first({"public_id": public_id})
+    if row is None:
+        return None
+    token_id, workspace_id, secret_hash, scopes, expires_at, revoked_at, last_used_at = row
+    if not hmac.compare_digest(secret_hash, hashed(secret)):
         return None
     now = clock.now()
-    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+    if revoked_at is not None or (expires_at is not None and expires_at <= now):
         return None
-    if row.last_used_at is None or row.last_used_at <= now - MARK_USED_EVERY:
+    if last_used_at is None or last_used_at <= now - MARK_USED_EVERY:
         due = sa.or_(_token.last_used_at.is_(None), _token.last_used_at <= now - MARK_USED_EVERY)
-        leave_mark(sa.update(_TOKENS).where(_token.id == row.id, due).values(last_used_at=now))
-    return Bearer(row.id, row.workspace_id, frozenset(row.scopes))
+        leave_mark(sa.update(_TOKENS).where(_token.id == token_id, due).values(last_used_at=now))
+    return Bearer(token_id, workspace_id, frozenset(scopes))
 
 
-_BY_PUBLIC_ID = sa.select(
+_COLUMNS = (
     _token.id,
-    _token.secret_hash,
     _token.workspace_id,
+    _token.secret_hash,
     _token.scopes,
     _token.expires_at,
     _token.revoked_at,
     _token.last_used_at,
-).where(_token.public_id == sa.bindparam("public_id"))
+)
+_BY_PUBLIC_ID = Prepared(sa.select(*_COLUMNS).where(_token.public_id == sa.bindparam("public_id")), _COLUMNS)
 
 
 def of_workspace(workspace_id: uuid.UUID) -> Sequence[ApiToken]:

@@ -4,7 +4,7 @@ from webapp.core.models.base import Base, first_id, new_id
 from webapp.core.models.board import AuditEntry, Listening
 from webapp.core.models.chores import Lease, Retention, TimeLimits
 from webapp.core.models.idempotency import IdempotencyKey
-from webapp.core.models.jobs import JOB_FIELDS, CancelStory, JobEvent, JobRun, JobTag
+from webapp.core.models.jobs import JOB_FIELDS, CancelStory, JobEvent, JobRow, JobRun, JobTag
 from webapp.core.models.logs import LogLevel, LogLine, LogTail
 from webapp.core.models.people import BrowserSession, LoginFailure, User
 from webapp.core.models.tokens import ApiToken, Scope, Standing
@@ -22,6 +22,7 @@ __all__ = [
     "IdempotencyKey",
     "Invitation",
     "JobEvent",
+    "JobRow",
     "JobRun",
     "JobTag",
     "Lease",

@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -139,6 +139,44 @@ class JobRun(Base):
         if self.status is JobStatus.CANCELED:
             return self.started_at is not None and self.cancel_story in (CancelStory.UNHEARD, CancelStory.TOLD)
         return not self.is_final or self.failure_reason is REVIVABLE
+
+
+class JobRow(NamedTuple):
+    """A job as a statement gave it back, apart from any database session: what is judged, written and told to runners.
+
+    The columns of ``JobRun`` in their order, but for the payload, which is here only where it was at hand anyway.
+    """
+
+    id: uuid.UUID
+    type: str
+    status: JobStatus
+    result: dict[str, Any] | None
+    error: str | None
+    progress: int
+    workspace_id: uuid.UUID | None
+    created_by: str
+    started_at: datetime | None
+    completed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    canceled_at: datetime | None
+    canceled_by: str | None
+    cancel_seen_at: datetime | None
+    cancel_confirmed_at: datetime | None
+    finish_refused: JobStatus | None
+    message: str | None
+    tags: list[str]
+    link: str | None
+    runner: str | None
+    failure_reason: FailureReason | None
+    max_duration: int | None
+    heartbeat_timeout: int | None
+    last_seen_at: datetime | None
+    parent_id: uuid.UUID | None
+    version: int
+    check_at: datetime | None
+    error_group: str | None
+    payload: dict[str, Any] | None = None
 
 
 JOB_FIELDS = (
