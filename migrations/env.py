@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.cli.refusals import words_of_the_database
 from webapp.core.clock import UtcDateTime
+from webapp.core.database import IN_A_TRANSACTION
 
 config = context.config
 if config.config_file_name:
@@ -41,7 +42,7 @@ def main() -> None:
     with database.engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.connection.execute("PRAGMA foreign_keys=OFF")
-            connection = connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+        connection = connection.execution_options(**IN_A_TRANSACTION[connection.dialect.name])
         try:
             run(connection)
             connection.commit()

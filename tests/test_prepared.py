@@ -12,9 +12,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from tests.conftest import RUNNER, Cast, dispose, job_in, make_app
 from webapp.core import jobs, tokens
 from webapp.core.audit import SYSTEM
-from webapp.core.database import is_unavailable, lacks_migration, turn_to_write
+from webapp.core.database import is_unavailable, lacks_migration, turn_to_write, writing
 from webapp.core.models import Base, JobRow, JobRun
 from webapp.core.prepared import Prepared
+from webapp.core.reports import Report
 from webapp.extensions import db
 
 JOBS = Base.metadata.tables[JobRun.__tablename__]
@@ -52,15 +53,16 @@ def test_what_is_written_is_what_sqlalchemy_writes(core: Flask, cast: Cast) -> N
     assert dict(stored._mapping) == values
 
 
-def test_a_statement_is_a_transaction_by_itself_and_leaves_nothing_open(core: Flask, cast: Cast) -> None:
+def test_a_statement_is_a_transaction_by_itself_also_after_one_of_several(core: Flask, cast: Cast) -> None:
     job = job_in("running", cast.acme)
-    jobs.update_job_status(job.id, progress=10, by=RUNNER)
-    with db.engine.connect() as connection:
-        assert connection.execute(sa.select(JOBS.c.progress).where(JOBS.c.id == job.id)).scalar() == 10
-        # A connection that came back from a statement alone makes transactions again.
-        connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(progress=99))
-        connection.rollback()
-    assert BY_ID.first({"key": job.id})[COLUMNS.index(JOBS.c.progress)] == 10  # type: ignore[index]
+    with pytest.raises(RuntimeError), writing() as session:
+        session.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(progress=99))
+        raise RuntimeError
+    jobs.update(job.id, Report.checked({"message": "on"}), within=cast.acme.id, by=RUNNER)
+    elsewhere = sa.create_engine(db.engine.url, poolclass=sa.NullPool)
+    with elsewhere.connect() as connection:
+        stored = connection.execute(sa.select(JOBS.c.progress, JOBS.c.message).where(JOBS.c.id == job.id)).one()
+    assert tuple(stored) == (0, "on")
 
 
 def test_errors_are_those_of_sqlalchemy(core: Flask, cast: Cast) -> None:

@@ -7,7 +7,7 @@ for ``/api/docs``, the page that describes it to people.
 from flask import Flask, request
 
 from webapp.api import authentication, batch, jobs, logs
-from webapp.api.blueprint import api
+from webapp.api.blueprint import PREFIX, api
 from webapp.api.body import take_in
 from webapp.api.openapi import openapi_document
 from webapp.api.reference import reference
@@ -22,4 +22,4 @@ def register(app: Flask) -> None:
     csrf.exempt(api)
 
 
-__all__ = ["authentication", "batch", "jobs", "logs", "openapi_document", "register"]
+__all__ = ["PREFIX", "authentication", "batch", "jobs", "logs", "openapi_document", "register"]

@@ -2,7 +2,9 @@
 
 from flask import Blueprint, Response, request
 
-api = Blueprint("api", __name__, url_prefix="/api/v1")
+PREFIX = "/api/v1"
+
+api = Blueprint("api", __name__, url_prefix=PREFIX)
 
 
 @api.after_request

@@ -6,7 +6,7 @@ threads of a process queue for a lock of their own first; ``busy_timeout`` is le
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -22,6 +22,12 @@ from webapp.extensions import db
 PATIENCE = 5
 """Seconds that a writer waits for the threads of its own process, and again for everybody else. A runner that hears
 503 tries again; a thread that waits for ever takes the pages down with it."""
+
+IN_A_TRANSACTION: Mapping[str, Mapping[str, Any]] = {
+    "sqlite": {"sqlite_begin": "BEGIN IMMEDIATE"},
+    "postgresql": {"isolation_level": "READ COMMITTED"},
+}
+"""By engine, what makes one transaction of the statements that follow on a connection, and takes the right to write."""
 
 _sqlite_writer = threading.Lock()
 
@@ -59,9 +65,12 @@ def engine_options(url: sa.URL, connections: int) -> dict[str, Any]:
     No ping before use, it would cost every request a round trip: after a restart of PostgreSQL one request is
     answered 503, which empties the pool.
     """
-    waits = {"options": f"-c lock_timeout={PATIENCE}s"} if url.get_backend_name() == "postgresql" else {}
-    return {
-        "connect_args": waits,
+    of_postgresql: dict[str, Any] = {
+        "connect_args": {"options": f"-c lock_timeout={PATIENCE}s"},
+        # Who only reads needs no transaction; ``writing`` begins one.
+        "isolation_level": "AUTOCOMMIT",
+    }
+    return (of_postgresql if url.get_backend_name() == "postgresql" else {}) | {
         "json_serializer": compact_json,
         "pool_size": connections,
         "max_overflow": 2,
@@ -129,7 +138,7 @@ def writing() -> Iterator[Session]:
     session.commit()
     with _turn_of_threads():
         try:
-            session.connection(execution_options={"sqlite_begin": "BEGIN IMMEDIATE"})
+            session.connection(execution_options=IN_A_TRANSACTION[db.engine.dialect.name])
             yield session
             session.commit()
         except BaseException:
@@ -168,9 +177,7 @@ def leave_mark(statement: sa.Update) -> None:
 @contextmanager
 def one_read() -> Iterator[Connection]:
     """A connection on which each statement stands alone, without the cost of a transaction around it."""
-    engine = db.engine
-    alone = {"sqlite_begin": None} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
-    with engine.connect().execution_options(**alone) as connection:
+    with db.engine.connect().execution_options(sqlite_begin=None) as connection:
         yield connection
 
 

@@ -50,7 +50,6 @@ class _Compiled:
     def __init__(self, statement: Any, columns: Sequence[sa.Column[Any]], dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         self.text = str(compiled)
-        self._is_sqlite = dialect.name == "sqlite"
         self._places = compiled.positiontup
         ways = {
             name: compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in compiled.params
@@ -69,14 +68,8 @@ class _Compiled:
         given = {**self._constants, **values}
         for name, way in self._there:
             given[name] = way(given[name])
-        if self._is_sqlite:
-            row: Sequence[Any] | None = driver.execute(self.text, [given[name] for name in self._places]).fetchone()
-            return row
-        driver.autocommit = True
-        try:
-            row = driver.execute(self.text, given).fetchone()
-        finally:
-            driver.autocommit = False
+        sent = given if self._places is None else [given[name] for name in self._places]
+        row: Sequence[Any] | None = driver.execute(self.text, sent).fetchone()
         return row
 
     def loaded(self, row: Sequence[Any]) -> list[Any]:

@@ -11,14 +11,19 @@ POLICY = "; ".join(
         "form-action 'self'",
     )
 )
+ALWAYS = (
+    ("Content-Security-Policy", POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "same-origin"),
+)
 
 
 def register(app: Flask) -> None:
     @app.after_request
     def protect(response: Response) -> Response:
-        response.headers.setdefault("Content-Security-Policy", POLICY)
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "same-origin")
+        for name, value in ALWAYS:
+            if name not in response.headers:
+                response.headers.add(name, value)
         if response.mimetype == "text/html":
             response.headers.setdefault("Cache-Control", "private, no-cache")
         return response
