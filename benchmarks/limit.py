@@ -101,7 +101,7 @@ class Sqlite:
 
 
 class Postgres:
-    """One connection a thread; a move and its event are one statement, a job and its event one transaction."""
+    """One connection a thread; whatever is written together is one statement."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -131,9 +131,8 @@ class Postgres:
         return self.write(both, [*values, *event[1:]])
 
     def create(self, values: Sequence[Any], event: Sequence[Any]) -> None:
-        with self._connection.transaction():
-            self._connection.execute(CREATED.replace("?", "%s"), values)
-            self._connection.execute(TOLD.replace("?", "%s"), event)
+        both = f"WITH made AS ({CREATED} RETURNING id) {EVENT} SELECT id, ?, ?, ?, ?, ? FROM made"
+        self._connection.execute(both.replace("?", "%s"), [*values, *event[1:]])
 
 
 @cache

@@ -148,7 +148,8 @@ def test_a_batch_that_waits_for_its_first_job_holds_no_other_so_that_nobody_wait
     reports = [BatchedReport.checked({"id": str(job_id), "progress": 1}) for job_id in reversed(made)]
     lock = sa.text("SELECT id FROM job_runs WHERE id = ANY(:ids) FOR UPDATE NOWAIT")
     waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    with ThreadPoolExecutor(1) as pool, db.engine.connect() as holder, db.engine.connect() as other:
+    transacting = db.engine.execution_options(isolation_level="READ COMMITTED")
+    with ThreadPoolExecutor(1) as pool, transacting.connect() as holder, transacting.connect() as other:
         holder.execute(lock, {"ids": made[:1]})
         batch = pool.submit(at_once, core, partial(jobs.update_several, reports, within=cast.acme.id, by=RUNNER))
         until(lambda: bool(other.scalar(waiting)))

@@ -324,16 +324,14 @@ def test_the_message_and_the_change_of_the_job_stand_or_fall_together(
     assert outbox() == []
 
 
-def test_a_workspace_without_endpoints_pays_one_narrow_read_at_the_end_of_a_job(core: Flask, cast: Cast) -> None:
+def test_a_workspace_without_endpoints_pays_nothing_beside_the_move(core: Flask, cast: Cast) -> None:
     job = job_in("pending", cast.acme)
     statements: list[str] = []
     with listening_to(statements):
         jobs.update_job_status(job.id, status="running", by=RUNNER)
-    assert not any("webhook" in statement for statement in statements)
-    with listening_to(statements):
         jobs.update_job_status(job.id, status="completed", by=RUNNER)
-    [read] = [statement for statement in statements if "webhook" in statement]
-    assert read.startswith("SELECT webhook_endpoints.id, webhook_endpoints.workspace_id, webhook_endpoints.events")
+    # A move that is one prepared statement is not heard here: whatever is, came on top.
+    assert statements == []
 
 
 class listening_to:

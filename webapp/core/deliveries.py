@@ -72,6 +72,16 @@ def announce(session: Session, told: Sequence[tuple[JobRow, News]]) -> None:
         session.execute(sa.insert(_DELIVERIES), rows)
 
 
+def may_concern(news: News) -> bool:
+    """Whether some endpoint may want to hear of this line of history."""
+    return news.kind is EventKind.MOVED and news.to in _FINAL_EVENTS
+
+
+def nobody_listens(workspace_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Whether a workspace has no endpoint that is told of jobs."""
+    return ~sa.exists().where(_endpoint.workspace_id == workspace_id, _endpoint.disabled_at.is_(None))
+
+
 def _event_of(job: JobRow, news: News) -> WebhookEvent | None:
     if news.kind is not EventKind.MOVED or news.to is None:
         return None

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from webapp.core.database import canonical_json
 from webapp.core.errors import Fault, Invalid
 from webapp.core.models import Base, IdempotencyKey
+from webapp.core.prepared import Line, line
 from webapp.extensions import db
 
 KEY_LIMIT = 200
@@ -60,6 +61,11 @@ def earlier(scope: uuid.UUID, once: Once) -> IdempotencyKey | None:
     if found is not None and found.digest != once.digest:
         raise KeyReused
     return found
+
+
+def line_of_job(name: str) -> Line:
+    """The row that remembers under which key a job was made, written together with that job."""
+    return line(name, _KEYS, ("scope", "key", "digest", "job_id"))
 
 
 def keep(session: Session, scope: uuid.UUID, once: Once, *, job_id: uuid.UUID, next_after: int | None = None) -> None:

@@ -30,7 +30,7 @@ from webapp.core.idempotency import Once
 from webapp.core.judgement import Judgement, News
 from webapp.core.lifecycle import LIVE, SUCCESSORS, EventKind, FailureReason, JobStatus
 from webapp.core.models import Base, IdempotencyKey, JobEvent, JobRow, JobRun, JobTag, new_id
-from webapp.core.prepared import Prepared
+from webapp.core.prepared import Prepared, line, values_of
 from webapp.core.reports import BatchedReport, NewJob, Report
 from webapp.extensions import db
 
@@ -117,48 +117,67 @@ def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor, once: Onc
         "parent_id": new.parent_id,
         "version": 1,
     }
+    if new.parent_id is not None and not _stands_in(new.parent_id, workspace_id):
+        raise _no_such_parent()
     try:
-        with writing() as session:
-            if new.parent_id is not None and not _stands_in(session, new.parent_id, workspace_id):
-                raise Invalid([Fault(("parent_id",), "There is no such job in this workspace.")])
-            values |= _insert(session, values)
-            # Jobs are found by tag within a workspace; one without a workspace only carries its list.
-            if tags and workspace_id is not None:
-                session.execute(
-                    sa.insert(_TAGS),
-                    [{"workspace_id": workspace_id, "tag": tag, "job_id": job_id} for tag in tags],
-                )
-            _tell(session, [(JobRow(**values), News(EventKind.ENQUEUED, now, to=JobStatus.PENDING))], by)
-            if once and workspace_id is not None:
-                idempotency.keep(session, workspace_id, once, job_id=job_id)
+        values |= _insert(values, once, by=by)
     except IntegrityError as error:
         if once and IdempotencyKey.__tablename__ in str(error.orig):
             raise _KeyTaken from None
+        if new.parent_id is not None and not _stands_in(new.parent_id, workspace_id):
+            raise _no_such_parent() from None
         raise NotFound("There is no such workspace.") from None
     metrics.jobs_created.labels(by.kind).inc()
     return JobRow(**values)
 
 
-def _insert(session: Session, values: dict[str, Any]) -> dict[str, Any]:
-    """Write a job's row. A limit that the runner left out is its workspace's, which is returned."""
-    left_out = frozenset(name for name in limits.COLUMNS if values[name] is None)
-    given = {name: value for name, value in values.items() if name not in left_out}
-    keys = {"of_workspace": values["workspace_id"], "of_type": values["type"]} if left_out else {}
-    inserted = session.execute(_insert_with_defaults(left_out), given | keys)
-    return dict(inserted.one()._mapping) if left_out else {}
+def _insert(values: dict[str, Any], once: Once | None, *, by: Actor) -> dict[str, Any]:
+    """Write a job with all that belongs to it. A limit that the runner left out is its workspace's, which is returned.
+
+    Jobs are found by tag within a workspace; one without a workspace only carries its list.
+    """
+    job_id, workspace_id = values["id"], values["workspace_id"]
+    left_out = tuple(name for name in limits.COLUMNS if values[name] is None)
+    tags = values["tags"] if workspace_id is not None else ()
+    kept = once if workspace_id is not None else None
+    news = News(EventKind.ENQUEUED, values["created_at"], to=JobStatus.PENDING)
+    sent = values_of("new", {name: value for name, value in values.items() if name not in left_out})
+    sent |= {"of_workspace": workspace_id, "of_type": values["type"]}
+    sent |= values_of("event", _event(job_id, news, by))
+    for number, tag in enumerate(tags):
+        sent |= values_of(f"tag{number}", {"workspace_id": workspace_id, "tag": tag, "job_id": job_id})
+    if kept:
+        sent |= values_of("key", {"scope": workspace_id, "key": kept.key, "digest": kept.digest, "job_id": job_id})
+    with turn_to_write():
+        row = _creating(left_out, len(tags), kept is not None).first(sent)
+    return dict(zip(("id", *left_out), row or (), strict=True))
 
 
 @cache
-def _insert_with_defaults(left_out: frozenset[str]) -> sa.Insert:
+def _creating(left_out: tuple[str, ...], tags: int, keyed: bool) -> Prepared:
     """One statement that asks for the limits that were left out and writes the row; one is kept for each shape."""
-    asked: list[sa.BindParameter[Any]] = [sa.bindparam("of_workspace"), sa.bindparam("of_type")]
-    defaults = {name: limits.default_of(name, *asked) for name in left_out}
-    insert = sa.insert(_JOBS).values(defaults)
-    return insert.returning(*(_job[name] for name in left_out)) if left_out else insert
+    asked: list[sa.BindParameter[Any]] = [sa.bindparam("of_workspace", type_=_job.workspace_id.type)]
+    asked.append(sa.bindparam("of_type", type_=_job.type.type))
+    row: dict[str, Any] = {
+        column.name: limits.default_of(column.name, *asked)
+        if column.name in left_out
+        else sa.bindparam(f"new_{column.name}", type_=column.type)
+        for column in _job
+    }
+    told = [_job.id, *(_job[name] for name in left_out)]
+    lines = [_EVENT, *(line(f"tag{number}", _TAGS, ("workspace_id", "tag", "job_id")) for number in range(tags))]
+    if keyed:
+        lines.append(idempotency.line_of_job("key"))
+    return Prepared(sa.insert(_JOBS).values(row).returning(*told), told, lines=lines)
 
 
-def _stands_in(session: Session, job_id: uuid.UUID, workspace_id: uuid.UUID | None) -> bool:
-    return session.scalar(sa.select(_job.id).where(_job.id == job_id, _job.workspace_id == workspace_id)) is not None
+def _stands_in(job_id: uuid.UUID, workspace_id: uuid.UUID | None) -> bool:
+    row = _reading(True).first({"key": job_id, "within": workspace_id})
+    return row is not None
+
+
+def _no_such_parent() -> Invalid:
+    return Invalid([Fault(("parent_id",), "There is no such job in this workspace.")])
 
 
 # --- what ran elsewhere ------------------------------------------------------------------------------------------
@@ -557,20 +576,54 @@ def _write(job: JobRow, judged: Judgement, *, by: Actor, act: str | None = None)
 
     ``act`` is what the audit log calls it, if it belongs there.
     """
-    statement = sa.update(_JOBS).where(_job.id == job.id, _job.version == job.version)
+    if act is None and len(judged.news) == 1 and (written := _write_with_line(job, judged, by)):
+        return written
     with writing() as session:
-        row = session.execute(
-            statement.values(judged.changes | {"version": _job.version + 1}).returning(*_HOT_COLUMNS)
-        ).first()
+        update = _update_as_judged(frozenset(judged.changes)).returning(*_HOT_COLUMNS)
+        row = session.execute(update, _sent_as_judged(job, judged)).first()
         if row is None:
             return None
         written = JobRow(*row)
         told = [(written, news) for news in judged.news]
         _tell(session, told, by)
         if act:
-            audit.record(session, act, f"job:{job.id}", by=by, workspace_id=row.workspace_id)
+            audit.record(session, act, f"job:{job.id}", by=by, workspace_id=written.workspace_id)
     _count(told)
     return written
+
+
+def _write_with_line(job: JobRow, judged: Judgement, by: Actor) -> JobRow | None:
+    """The same for the most part of all moves: one line of history, of which no endpoint wants to hear.
+
+    Null when the job is no longer as judged, and where an endpoint may want to.
+    """
+    (news,) = judged.news
+    statement = _moving(frozenset(judged.changes), deliveries.may_concern(news))
+    with turn_to_write():
+        row = statement.first(_sent_as_judged(job, judged) | values_of("event", _event(job.id, news, by)))
+    if row is None:
+        return None
+    written = JobRow(*row)
+    _count([(written, news)])
+    return written
+
+
+@cache
+def _moving(fields: frozenset[str], may_concern: bool) -> Prepared:
+    update = _update_as_judged(fields)
+    if may_concern:
+        update = update.where(deliveries.nobody_listens(_job.workspace_id))
+    return Prepared(update.returning(*_HOT_COLUMNS), _HOT_COLUMNS, lines=[_EVENT])
+
+
+def _update_as_judged(fields: frozenset[str]) -> sa.Update:
+    changes: dict[str, Any] = {name: sa.bindparam(f"new_{name}", type_=_job[name].type) for name in fields}
+    as_judged = _job.id == sa.bindparam("key"), _job.version == sa.bindparam("judged")
+    return sa.update(_JOBS).where(*as_judged).values(changes | {"version": _job.version + 1})
+
+
+def _sent_as_judged(job: JobRow, judged: Judgement) -> dict[str, Any]:
+    return {"key": job.id, "judged": job.version} | values_of("new", judged.changes)
 
 
 def _keys(job_id: uuid.UUID, within: uuid.UUID | None) -> dict[str, Any]:
@@ -597,24 +650,27 @@ def _conditional_update(statuses: frozenset[JobStatus], fields: frozenset[str], 
     return Prepared(update, _HOT_COLUMNS)
 
 
+def _event(job_id: uuid.UUID, news: News, by: Actor) -> dict[str, Any]:
+    """A line of history as a row."""
+    return {
+        "job_id": job_id,
+        "at": news.at,
+        "kind": news.kind,
+        "from_status": news.start,
+        "to_status": news.to,
+        "by": by.ref,
+        "message": news.message,
+    }
+
+
+_EVENT = line("event", _EVENTS, ("job_id", "at", "kind", "from_status", "to_status", "by", "message"))
+"""A line of history that is written together with what it tells."""
+
+
 def _tell(session: Session, told: Sequence[tuple[JobRow, News]], by: Actor) -> None:
     """Write lines of history, in the transaction of what they tell, and put down for whom they are news."""
     if told:
-        session.execute(
-            sa.insert(_EVENTS),
-            [
-                {
-                    "job_id": job.id,
-                    "at": news.at,
-                    "kind": news.kind,
-                    "from_status": news.start,
-                    "to_status": news.to,
-                    "by": by.ref,
-                    "message": news.message,
-                }
-                for job, news in told
-            ],
-        )
+        session.execute(sa.insert(_EVENTS), [_event(job.id, news, by) for job, news in told])
         deliveries.announce(session, told)
 
 

@@ -2,11 +2,10 @@
 
 What SQLAlchemy does around a statement costs several times what the driver does. A report of progress is two
 statements; for these, and for few others, that way is left out. Connections still come from the pool, values still pass
-through the types of their columns, and errors are those that SQLAlchemy would raise. Each statement is a transaction by
-itself.
+through the types of their columns, and errors are those that SQLAlchemy would raise. Each is a transaction by itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,22 +15,38 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from webapp.extensions import db
 
+Line = Mapping[sa.Column[Any], sa.BindParameter[Any]]
+"""A row of another table, given with the values of the statement."""
+
+
+def line(name: str, table: sa.Table, columns: Iterable[str]) -> Line:
+    """A row of which these columns are given, as ``values_of`` names them."""
+    return {table.c[column]: sa.bindparam(f"{name}_{column}", type_=table.c[column].type) for column in columns}
+
+
+def values_of(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a row under names that no other row of the statement has."""
+    return {f"{name}_{column}": value for column, value in row.items()}
+
 
 class Prepared:
-    """A statement that is sent often, and gives back these columns of one row."""
+    """A statement that is sent often, and gives back these columns of one row.
 
-    def __init__(self, statement: sa.Select[Any] | sa.Update, columns: Sequence[sa.Column[Any]]) -> None:
+    ``lines`` are written with it, if it gives back a row: all or nothing.
+    """
+
+    def __init__(self, statement: Any, columns: Sequence[sa.Column[Any]], *, lines: Sequence[Line] = ()) -> None:
         self._statement = statement
         self._columns = columns
-        self._compiled: dict[str, _Compiled] = {}
+        self._lines = lines
+        self._compiled: dict[str, _Compiled | _Several] = {}
 
     def first(self, values: Mapping[str, Any]) -> list[Any] | None:
         """Send it with these values; its first row, if it gives one. Raises what SQLAlchemy would raise."""
         engine = db.engine
         compiled = self._compiled.get(engine.dialect.name)
         if compiled is None:
-            compiled = _Compiled(self._statement, self._columns, engine.dialect)
-            self._compiled[engine.dialect.name] = compiled
+            compiled = self._compiled[engine.dialect.name] = self._compile(engine.dialect)
         connection = None
         try:
             connection = engine.raw_connection()
@@ -42,6 +57,30 @@ class Prepared:
             if connection is not None:
                 connection.close()
         return None if row is None else compiled.loaded(row)
+
+    def _compile(self, dialect: Dialect) -> "_Compiled | _Several":
+        if not self._lines:
+            return _Compiled(self._statement, self._columns, dialect)
+        if dialect.name == "sqlite":
+            return _Several(
+                _Compiled(self._statement, self._columns, dialect),
+                [_Compiled(_insert(line).values(_named(line)), (), dialect) for line in self._lines],
+            )
+        # PostgreSQL takes them all in one statement, which costs hardly more than the first alone.
+        written = self._statement.cte("written")
+        whole = sa.select(*written.c)
+        for number, line in enumerate(self._lines):
+            row = sa.select(*line.values()).select_from(written)
+            whole = whole.add_cte(_insert(line).from_select(list(_named(line)), row).cte(f"line_{number}"))
+        return _Compiled(whole, self._columns, dialect)
+
+
+def _insert(line: Line) -> sa.Insert:
+    return sa.insert(next(iter(line)).table)
+
+
+def _named(line: Line) -> Mapping[str, sa.BindParameter[Any]]:
+    return {column.name: value for column, value in line.items()}
 
 
 class _Compiled:
@@ -79,6 +118,26 @@ class _Compiled:
             if loaded[number] is not None:
                 loaded[number] = way(loaded[number])
         return loaded
+
+
+class _Several:
+    """A statement and its lines in one transaction of SQLite."""
+
+    def __init__(self, first: _Compiled, lines: Sequence[_Compiled]) -> None:
+        self._first = first
+        self._lines = lines
+        self.text = first.text
+        self.loaded = first.loaded
+
+    def send(self, driver: Any, values: Mapping[str, Any]) -> Sequence[Any] | None:
+        """The first row. After an error the transaction is open still: the pool rolls back whatever comes home so."""
+        driver.execute("BEGIN IMMEDIATE")
+        row = self._first.send(driver, values)
+        if row is not None:
+            for line in self._lines:
+                line.send(driver, values)
+        driver.execute("COMMIT")
+        return row
 
 
 def _told(engine: Engine, connection: PoolProxiedConnection | None, text: str, error: Any) -> BaseException:
