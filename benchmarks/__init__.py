@@ -2,5 +2,5 @@
 
 ``__main__`` runs it all; ``load`` is the driver, a process of its own; ``servers`` starts what is measured and reads
 its processor time and memory; ``limit`` is the bare application that each row is judged by; ``cases`` says what is
-asked; ``table`` writes it down.
+asked; ``table`` writes it down. ``scale`` is a command by itself: whether questions grow dearer with the jobs.
 """

@@ -53,8 +53,8 @@ class Board:
     def __init__(self, address: str, seeded: int) -> None:
         self.environ = {"DATABASE_URL": address, "SECRET_KEY": SECRET_KEY}
         migrate(self.environ)
-        self._app = create_app(environ=self.environ)
-        with self._app.app_context():
+        self.app = create_app(environ=self.environ)
+        with self.app.app_context():
             owner = accounts.create("ana@example.com", "Ana", PASSWORD, by=SYSTEM)
             self._workspace_id = workspaces.create("Acme", "acme", owner=owner, by=SYSTEM).id
             self.token = tokens.create(self._workspace_id, "bench", by=SYSTEM)[1]
@@ -68,7 +68,7 @@ class Board:
 
     def pending(self, count: int) -> Sequence[str]:
         """The ids of so many new jobs that wait."""
-        with self._app.app_context():
+        with self.app.app_context():
             return self._made(JobStatus.PENDING, count)
 
     def _made(self, status: JobStatus, count: int) -> Sequence[str]:
@@ -83,7 +83,7 @@ class Board:
         return made
 
     def close(self) -> None:
-        with self._app.app_context():
+        with self.app.app_context():
             db.engine.dispose()
 
     def sign_in(self, server: Server) -> None:

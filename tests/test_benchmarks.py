@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import scale
 from benchmarks.limit import HOT, LISTED
 from benchmarks.table import Figures, Row, as_text, medians
 from tests.conftest import ENGINES, ROOT, PostgresServer
@@ -55,3 +56,24 @@ def test_a_run_with_errors_has_no_figure() -> None:
     assert middle.figures is None
     assert "errors: {500: 3}" in as_text([middle])
     assert "| 100 |" not in as_text([middle])
+
+
+def test_boards_of_several_sizes_are_asked_the_same() -> None:
+    command = [sys.executable, "-m", "benchmarks.scale", "--engine", "sqlite", "--jobs", "200", "--jobs", "400"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stderr
+    head, _, *rows = done.stdout.splitlines()
+    assert head.startswith("|  | 2,200 jobs, ms | 2,400 jobs, ms |")
+    assert {"page 1,000", "counts of tag", "search of a text", "sweep"} <= {row.split(" | ")[0][2:] for row in rows}
+
+
+def test_a_question_is_judged_by_its_growth_or_by_its_limit() -> None:
+    boards = [
+        {"jobs": 10.0, "page of all": 2.0, "counts of all": 1.0, "types": 0.1},
+        {"jobs": 1000.0, "page of all": 3.2, "counts of all": 9.0, "types": 0.4},
+    ]
+    page, counts, types = scale.as_text(boards).splitlines()[2:]
+    assert page.endswith("| 1.60 | ≤ 1.5: missed |")
+    assert counts.endswith("| 9.00 | < 10 ms: met |")
+    # Fractions of a millisecond are noise.
+    assert types.endswith("| 4.00 | ≤ 1.5: met |")
