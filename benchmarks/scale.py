@@ -76,7 +76,7 @@ def _median(question: Callable[[], object]) -> float:
 
 
 def questions(slug: str) -> Questions:
-    """What is asked of a workspace: pages, tabs, filters alone and in the commonest pairs, counts, searches, one job."""
+    """What is asked of a workspace: pages, filters alone and in the commonest pairs, counts, searches, one job."""
     workspace = workspaces.by_slug(slug).id
     newest = db.session.scalars(
         sa.select(JobRun.id).where(JobRun.workspace_id == workspace).order_by(JobRun.id.desc()).limit(1000 * PAGE)

@@ -11,6 +11,7 @@ from flask import Flask
 
 from tests.conftest import RUNNER, Cast, Clock, fill, job_in
 from webapp.core import job_list, jobs, overview
+from webapp.core.database import IN_A_TRANSACTION
 from webapp.core.job_list import JobFilter
 from webapp.core.jobs import PastJob
 from webapp.core.lifecycle import JobStatus
@@ -271,7 +272,9 @@ def test_equal_overviews_have_equal_marks_and_news_changes_them(clock: Clock, ca
     assert changed()
 
 
-def test_every_figure_is_read_from_an_index_alone(clock: Clock, cast: Cast, engine_name: str) -> None:
+def test_every_figure_is_read_from_an_index_alone(
+    clock: Clock, cast: Cast, engine_name: str, request: pytest.FixtureRequest
+) -> None:
     fill(cast.acme)
     starts = Range.HOUR.buckets(clock.now())
     asked: list[tuple[str, Any]] = []
@@ -284,7 +287,8 @@ def test_every_figure_is_read_from_an_index_alone(clock: Clock, cast: Cast, engi
     overview._durations(cast.acme.id, starts[0])
     overview._failures(cast.acme.id, starts[0])
     sa.event.remove(db.engine, "before_cursor_execute", note)
-    connection = db.session.connection()
+    connection = db.engine.execution_options(**IN_A_TRANSACTION[engine_name]).connect()
+    request.addfinalizer(connection.close)
     looked = [(statement, parameters) for statement, parameters in asked if "job_runs" in statement]
     assert len(looked) == 4
     if engine_name == "postgresql":

@@ -26,8 +26,8 @@ COUNT_CAP = 10_000
 """Counting stops here, so that a tab costs the same at a million jobs."""
 COMMON = 10_000
 """A tag of more jobs than this is looked for at each job; of a rarer one all jobs are looked up."""
-COUNTED = 20_000
-"""Where a tag is common, it is counted among so many jobs of a status."""
+COUNTED = 1_000
+"""Where a tag is common, it is counted among so many jobs of a status: each costs PostgreSQL two microseconds."""
 TYPES_SHOWN = 200
 SEARCHED = 10_000
 """A text is looked for in the errors of so many failed jobs, the newest ones."""
@@ -201,16 +201,16 @@ def versions(
     return [(row.id, row.version) for row in rows]
 
 
-def counts(workspace_id: uuid.UUID, wanted: JobFilter) -> Mapping[JobStatus, Count]:
+def counts(workspace_id: uuid.UUID, wanted: JobFilter, *, looked_at: int | None = None) -> Mapping[JobStatus, Count]:
     """How many jobs of each status match, whatever statuses the filter names; counting stops at ``COUNT_CAP``.
 
-    With a tag that is common it stops after ``COUNTED`` of the jobs that all else leaves of a status: what is told then
-    may be fewer than ``COUNT_CAP``, and at least that many.
+    With a tag that is common it stops after ``looked_at`` (``COUNTED``) of the jobs that all else leaves of a status:
+    what is told then may be fewer than ``COUNT_CAP``, and at least that many.
     """
     wanted = replace(wanted, statuses=())
     common = _common(workspace_id, wanted.tags)
     if wanted.error_text is None and common:
-        return _counts_among_some(workspace_id, wanted)
+        return _counts_among_some(workspace_id, wanted, looked_at or COUNTED)
     conditions = _matching(workspace_id, wanted, common)
     asked = [JobStatus.FAILED] if wanted.only_failed else list(JobStatus)
     found = [
@@ -223,20 +223,21 @@ def counts(workspace_id: uuid.UUID, wanted: JobFilter) -> Mapping[JobStatus, Cou
     return {status: Count(min(row.get(status, 0), COUNT_CAP), row.get(status, 0) > COUNT_CAP) for status in JobStatus}
 
 
-def _counts_among_some(workspace_id: uuid.UUID, wanted: JobFilter) -> Mapping[JobStatus, Count]:
+def _counts_among_some(workspace_id: uuid.UUID, wanted: JobFilter, looked_at: int) -> Mapping[JobStatus, Count]:
     others = _matching(workspace_id, replace(wanted, tag=None, also_tag=None))
-    found = []
+    asked = []
     for status in JobStatus:
         # In no order: one by id would lead SQLite past the indexes of types and makers.
-        job = sa.select(JobRun.id).where(*others, JobRun.status == status).limit(COUNTED + 1).subquery().c
-        tagged = [_jobs_with(workspace_id, tag).where(JobTag.job_id == job.id).exists() for tag in sorted(wanted.tags)]
-        among = sa.select(sa.func.count(job.id))
-        found += [among.scalar_subquery(), among.where(*tagged).scalar_subquery()]
-    row = db.session.execute(sa.select(*found)).one()
-    return {
-        status: Count(min(matched, COUNT_CAP), matched > COUNT_CAP or among > COUNTED)
-        for status, among, matched in zip(JobStatus, row[::2], row[1::2], strict=True)
+        job = sa.select(JobRun.id).where(*others, JobRun.status == status).limit(looked_at + 1).subquery().c
+        # A query for a value, and not "exists": of that PostgreSQL makes a join, and reads all that carry the tag.
+        tagged = [_jobs_with(workspace_id, tag).where(JobTag.job_id == job.id) for tag in sorted(wanted.tags)]
+        has_all = sa.and_(*(one.scalar_subquery().is_not(None) for one in tagged))
+        asked.append(sa.select(sa.literal(status.value), sa.func.count(job.id), sa.func.count(sa.case((has_all, 1)))))
+    found = {
+        status: Count(min(matched, COUNT_CAP), matched > COUNT_CAP or among > looked_at)
+        for status, among, matched in db.session.execute(sa.union_all(*asked))
     }
+    return {status: found[status.value] for status in JobStatus}
 
 
 def each_page(workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int) -> Iterator[Sequence[JobRun]]:

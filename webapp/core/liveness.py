@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.orm import load_only
 
 from webapp.core import clock
 from webapp.core.database import writing
@@ -59,6 +60,17 @@ class Listened(NamedTuple):
     until: datetime
 
 
+_JUDGED_BY = (
+    JobRun.workspace_id,
+    JobRun.check_at,
+    JobRun.started_at,
+    JobRun.last_seen_at,
+    JobRun.max_duration,
+    JobRun.heartbeat_timeout,
+)
+"""All that is read of a job that is looked at; payloads are large."""
+
+
 def _listened() -> Listened:
     """Up to the last beat, and not up to now: a server that has just gone may have gone after its last beat."""
     now = clock.now()
@@ -80,6 +92,7 @@ def sweep(go_on: Callable[[], bool] = lambda: True) -> Swept:
             .where(JobRun.check_at <= started, JobRun.status == JobStatus.RUNNING)
             .order_by(JobRun.check_at)
             .limit(PAGE)
+            .options(load_only(*_JUDGED_BY, raiseload=True))
             .execution_options(populate_existing=True)
         ).all()
         later = {}

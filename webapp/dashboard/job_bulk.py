@@ -22,6 +22,8 @@ from webapp.dashboard.sign_in import me
 
 AT_ONCE = 10_000
 """Jobs that one act may cancel; of more that match, the newest."""
+LOOKED_AT = 2 * AT_ONCE
+"""Jobs of a status that are looked at for a tag that is common, before it is asked: far more than for a tab."""
 NAMED = 8
 """Jobs named on the page that asks."""
 TOLD = 3
@@ -40,7 +42,7 @@ def confirm_matching() -> str:
     """What a cancel of all that match would hit: how many of what, and the first of them by name."""
     asked = Asked.by(request.args)
     wanted = job_list.cancelable(asked.filter)
-    counts = job_list.counts(g.workspace.id, wanted)
+    counts = job_list.counts(g.workspace.id, wanted, looked_at=LOOKED_AT)
     first = job_list.one_page(g.workspace.id, wanted, limit=NAMED).jobs
     return _confirmation({status: counts[status] for status in wanted.statuses}, first, asked=asked)
 
