@@ -38,15 +38,15 @@ Questions = Mapping[str, Callable[[], object]]
 
 @click.command()
 @click.option("--engine", default="postgresql", type=click.Choice(["postgresql", "sqlite"]), show_default=True)
-@click.option("--jobs", "sizes", multiple=True, type=int, default=(10_000, 100_000), show_default=True)
-@click.option("--board", "addresses", multiple=True, help="The DATABASE_URL of a filled board, instead of --jobs.")
-def scale(engine: str, sizes: Sequence[int], addresses: Sequence[str]) -> None:
+@click.option("--jobs", "sizes", multiple=True, type=int, help="A board of so many jobs, made and filled here.")
+@click.option("--board", "addresses", multiple=True, help="The DATABASE_URL of a board that is filled, with --slug.")
+@click.option("--slug", default="acme", show_default=True)
+def scale(engine: str, sizes: Sequence[int], addresses: Sequence[str], slug: str) -> None:
     """Ask boards of several sizes the same questions."""
     with ExitStack() as ends:
-        apps = [create_app(environ={"DATABASE_URL": one, "SECRET_KEY": SECRET_KEY}) for one in addresses]
-        if not apps:
-            apps = [_filled(engine, size, ends) for size in sizes]
-        found = [_asked(app) for app in apps]
+        apps = [_filled(engine, size, ends) for size in sizes]
+        apps += [create_app(environ={"DATABASE_URL": one, "SECRET_KEY": SECRET_KEY}) for one in addresses]
+        found = [_asked(app, slug) for app in apps]
     click.echo(as_text(found))
 
 
@@ -56,11 +56,11 @@ def _filled(engine: str, size: int, ends: ExitStack) -> Flask:
     return board.app
 
 
-def _asked(app: Flask) -> Mapping[str, float]:
+def _asked(app: Flask, slug: str) -> Mapping[str, float]:
     """Milliseconds that each question takes, the number of jobs first."""
     with app.app_context():
         found = {"jobs": float(db.session.scalar(sa.select(sa.func.count()).select_from(JobRun)) or 0)}
-        for name, question in questions("acme").items():
+        for name, question in questions(slug).items():
             found[name] = _median(question)
     return found
 
@@ -81,6 +81,7 @@ def questions(slug: str) -> Questions:
     newest = db.session.scalars(
         sa.select(JobRun.id).where(JobRun.workspace_id == workspace).order_by(JobRun.id.desc()).limit(1000 * PAGE)
     ).all()
+    last = newest[-PAGE - 1]
     failed = job_list.one_page(workspace, JobFilter(statuses=(JobStatus.FAILED,)), limit=1).jobs[0]
     tag = db.session.scalars(sa.select(JobTag.tag).where(JobTag.job_id == newest[-1])).first()
     day = clock.now() - timedelta(days=1)
@@ -100,7 +101,7 @@ def questions(slug: str) -> Questions:
     text = JobFilter(error_text="connection refused")
     return {
         **{f"page of {name}": _page(workspace, wanted) for name, wanted in filters.items()},
-        "page 1,000": lambda: job_list.one_page(workspace, JobFilter(), limit=PAGE, cursor=newest[-1]),
+        "page 1,000, or the last": lambda: job_list.one_page(workspace, JobFilter(), limit=PAGE, cursor=last),
         # Tabs count alike, whichever is open.
         **{f"counts of {name}": _counts(workspace, wanted) for name, wanted in filters.items() if not wanted.statuses},
         "search of a text": lambda: (job_list.counts(workspace, text), job_list.one_page(workspace, text, limit=PAGE)),
