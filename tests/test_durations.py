@@ -59,13 +59,14 @@ def test_nothing_of_another_workspace_counts(clock: Clock, cast: Cast) -> None:
 def test_the_usual_duration_is_read_from_its_index_alone(cast: Cast, engine_name: str) -> None:
     fill(cast.acme)
     [type] = db.session.scalars(sa.select(JobRun.type).limit(1))
-    wanted = durations._newest(cast.acme.id, type).compile(db.engine, compile_kwargs={"literal_binds": True})
+    wanted = durations._newest(cast.acme.id, type, None).compile(db.engine, compile_kwargs={"literal_binds": True})
     if engine_name == "sqlite":
         plan = str(db.session.execute(sa.text(f"EXPLAIN QUERY PLAN {wanted}")).all())
         assert "COVERING INDEX ix_job_runs_completed" in plan
     else:
-        db.session.execute(sa.text("SET LOCAL enable_seqscan = off"))
-        plan = str(db.session.execute(sa.text(f"EXPLAIN {wanted}")).all())
+        with db.engine.execution_options(isolation_level="READ COMMITTED").connect() as connection:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            plan = str(connection.execute(sa.text(f"EXPLAIN {wanted}")).all())
         assert "Index Only Scan Backward using ix_job_runs_completed" in plan
     assert "TEMP B-TREE" not in plan
     assert "Sort" not in plan

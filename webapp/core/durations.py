@@ -36,10 +36,17 @@ def usual(
     if not types:
         return {}
     spans: dict[str, list[float]] = {}
-    for row in db.session.execute(sa.union_all(*(_newest(workspace_id, name) for name in sorted(types)))):
-        if row.id != beside:
-            spans.setdefault(row.type, []).append(max((row.completed_at - row.started_at).total_seconds(), 0))
-    return {name: timedelta(seconds=median(found[:SAMPLE])) for name, found in spans.items() if len(found) >= ENOUGH}
+    each = (_newest(workspace_id, name, beside) for name in sorted(types))
+    for row in db.session.execute(sa.union_all(*each)):
+        spans.setdefault(row.type, []).append(max(row.seconds, 0.0))
+    return {name: timedelta(seconds=round(median(found), 3)) for name, found in spans.items() if len(found) >= ENOUGH}
+
+
+def seconds() -> sa.ColumnElement[float]:
+    """How long a job took from start to completion, to the millisecond on SQLite, which counts in days."""
+    if db.engine.dialect.name == "postgresql":
+        return sa.cast(sa.extract("epoch", JobRun.completed_at - JobRun.started_at), sa.Double)
+    return (sa.func.julianday(JobRun.completed_at) - sa.func.julianday(JobRun.started_at)) * 86400.0
 
 
 def slow_after(usual: timedelta) -> timedelta:
@@ -47,16 +54,17 @@ def slow_after(usual: timedelta) -> timedelta:
     return usual * 1.5 + timedelta(seconds=1)
 
 
-def _newest(workspace_id: uuid.UUID, type: str) -> sa.Select[tuple[object, ...]]:
+def _newest(workspace_id: uuid.UUID, type: str, beside: uuid.UUID | None) -> sa.Select[tuple[object, ...]]:
     newest = (
-        sa.select(JobRun.type, JobRun.id, JobRun.started_at, JobRun.completed_at)
+        sa.select(JobRun.type, seconds().label("seconds"))
         .where(JobRun.workspace_id == workspace_id, JobRun.type == type, *_COMPLETED)
         .where(JobRun.started_at.is_not(None))
         .order_by(JobRun.id.desc())
-        .limit(SAMPLE + 1)
-        .subquery()
+        .limit(SAMPLE)
     )
-    return sa.select(newest)
+    if beside is not None:
+        newest = newest.where(JobRun.id != beside)
+    return sa.select(newest.subquery())
 
 
 def earlier(job: JobRun) -> Sequence[JobRun]:

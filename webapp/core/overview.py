@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from webapp.core import clock, job_list
+from webapp.core import clock, durations, job_list
 from webapp.core.job_list import JobFilter, is_in
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
@@ -209,7 +209,7 @@ def _counting(buckets: int) -> sa.Select[tuple[Any, ...]]:
 
 def _durations(workspace_id: uuid.UUID, since: datetime) -> Durations:
     """Sorted here: the database has to order them twice for the same, and takes longer."""
-    newest = _newest(workspace_id, JobStatus.COMPLETED, since, JobRun.type, _seconds()).limit(SAMPLE)
+    newest = _newest(workspace_id, JobStatus.COMPLETED, since, JobRun.type, durations.seconds()).limit(SAMPLE)
     took: dict[str, list[float]] = {}
     for type, seconds in db.session.execute(newest):
         took.setdefault(type, []).append(seconds)
@@ -226,13 +226,6 @@ def _reached(took: Sequence[float], percent: int) -> timedelta:
     """The shortest of the durations, in their order, that so many percent of all are no longer than."""
     seconds = took[(len(took) * percent + 99) // 100 - 1]
     return timedelta(seconds=max(round(seconds, 3), 0))
-
-
-def _seconds() -> sa.ColumnElement[float]:
-    """From start to completion, to the millisecond on SQLite, which counts in days."""
-    if db.engine.dialect.name == "postgresql":
-        return sa.cast(sa.extract("epoch", JobRun.completed_at - JobRun.started_at), sa.Double)
-    return (sa.func.julianday(JobRun.completed_at) - sa.func.julianday(JobRun.started_at)) * 86400.0
 
 
 # --- failures ----------------------------------------------------------------------------------------------------
