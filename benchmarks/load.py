@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import cycle
 from typing import cast
 
@@ -31,6 +32,13 @@ class Plan:
     seconds: float
     warm_up: float = 0.5
     once: bool = False
+    every: float | None = None
+    """Seconds from one request of a connection to its next; the connections take turns. Null: as fast as they can.
+
+    A request that is late is timed from when it was due: whoever waits for a slow answer must not hide the next.
+    """
+    holds: bool = False
+    """Whether a connection says which answer it holds already, as a browser does."""
 
 
 @dataclass
@@ -48,14 +56,23 @@ class Seen:
 class _Connection(asyncio.Protocol):
     """One connection: asks, waits for the answer, asks again."""
 
-    def __init__(self, drive: "_Drive") -> None:
+    def __init__(self, drive: "_Drive", due: float) -> None:
         self._drive = drive
+        self._due = due
         self._asked = 0.0
+        self._held = b""
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._ask()
+        self._ask_when_due()
+
+    def _ask_when_due(self) -> None:
+        every = self._drive.every
+        if every is None:
+            self._ask()
+        else:
+            asyncio.get_running_loop().call_at(self._due, self._ask)
 
     def _ask(self) -> None:
         request = self._drive.next_request()
@@ -64,14 +81,23 @@ class _Connection(asyncio.Protocol):
             return
         self._parser = httptools.HttpResponseParser(self)
         self._asked = time.perf_counter()
+        if self._drive.every is not None:
+            self._asked -= asyncio.get_running_loop().time() - self._due
+            self._due += self._drive.every
+        if self._drive.holds and self._held:
+            request = request[:-2] + b"If-None-Match: " + self._held + b"\r\n\r\n"
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"etag":
+            self._held = value
+
     def on_message_complete(self) -> None:
         self._drive.answered(self._parser.get_status_code(), time.perf_counter() - self._asked)
-        self._ask()
+        self._ask_when_due()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.closed.done():
@@ -87,6 +113,8 @@ class _Drive:
         self._seen = Seen()
         self._measuring = False
         self._over = False
+        self.every = plan.every
+        self.holds = plan.holds
 
     def next_request(self) -> bytes | None:
         if self._over:
@@ -103,10 +131,11 @@ class _Drive:
 
     async def run(self) -> Seen:
         loop = asyncio.get_running_loop()
-        connections = [
-            (await loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._plan.port))[1]
-            for _ in range(self._plan.connections)
-        ]
+        first, gap = loop.time() + 0.5, (self._plan.every or 0) / self._plan.connections
+        connections = []
+        for number in range(self._plan.connections):
+            one = partial(_Connection, self, first + number * gap)
+            connections.append((await loop.create_connection(one, "127.0.0.1", self._plan.port))[1])
         loop.call_later(self._plan.warm_up, self._begin)
         loop.call_later(self._plan.warm_up + self._plan.seconds, self._end)
         async with asyncio.timeout(self._plan.warm_up + self._plan.seconds + PATIENCE):

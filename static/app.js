@@ -29,6 +29,8 @@
     const tick = ctx.sourceEvent?.type === "every";
     // A tick that comes a moment early is the one that is due: the next would be a second late.
     if (tick && (document.hidden || poll.busy || Date.now() < poll.due - TICK / 4)) return event.preventDefault();
+    // A tick takes what the server has just told another browser; after a command we want to see it ourselves.
+    if (tick) ctx.request.headers["Cache-Control"] = "max-age=1";
     poll.url ??= ctx.request.action;
     // Our own If-None-Match: otherwise the browser hands htmx its cached copy as a 200, and it swaps for nothing.
     if (poll.etag && poll.url === ctx.request.action) ctx.request.headers["If-None-Match"] = poll.etag;

@@ -107,7 +107,8 @@ def page(address: str, client: FlaskClient, cast: Cast, browser: Browser) -> Ite
     name = client.application.config["SESSION_COOKIE_NAME"]
     cookie = client.get_cookie(name)
     assert cookie
-    with browser.new_context(base_url=address) as context:
+    # The clock of the page runs ahead of the server's: what the server saw a second ago is long past for it.
+    with browser.new_context(base_url=address, extra_http_headers={"Cache-Control": "max-age=0"}) as context:
         context.add_cookies([{"name": name, "value": cookie.value, "url": address}])
         page = context.new_page()
         page.clock.install()

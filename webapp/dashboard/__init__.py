@@ -14,6 +14,7 @@ from webapp.dashboard import (
     job_export,
     job_list,
     jobs,
+    looks,
     members,
     overview,
     profile,
@@ -50,6 +51,7 @@ def register(app: Flask) -> None:
     assets.register(app)
     display.register(app)
     headers.register(app)
+    looks.register(app)
     app.register_blueprint(sign_in.pages)
     app.register_blueprint(home.pages)
     app.register_blueprint(profile.pages)

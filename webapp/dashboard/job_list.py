@@ -18,7 +18,8 @@ from webapp.core import audit, clock, durations, error_groups, job_list, tokens,
 from webapp.core.job_list import COUNT_CAP, Count, JobFilter, Search, SearchKind
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
-from webapp.dashboard import hx
+from webapp.dashboard import hx, looks
+from webapp.dashboard.looks import Look
 from webapp.dashboard.scope import etag_of, workspace
 
 PAGE_SIZE = 50
@@ -182,8 +183,13 @@ def _makers() -> Mapping[str, str]:
 @workspace.get("/jobs/table")
 def job_table() -> AnyResponse:
     asked = Asked.by(request.args)
+    look = looks.recent(asked, lambda: _look(asked))
+    return hx.fresh(look.etag, look.html)
+
+
+def _look(asked: Asked) -> Look:
     counts = job_list.counts(g.workspace.id, asked.filter)
-    return hx.fresh(_list_etag(asked, counts), lambda: render_template("jobs/_table.html", **_listed(asked, counts)))
+    return Look(_list_etag(asked, counts), lambda: render_template("jobs/_table.html", **_listed(asked, counts)))
 
 
 def _listed(asked: Asked, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:

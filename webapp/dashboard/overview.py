@@ -15,26 +15,33 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.core import durations, job_list, overview
 from webapp.core.overview import Duration, Overview, Range
-from webapp.dashboard import hx
+from webapp.dashboard import hx, looks
+from webapp.dashboard.looks import Look
 from webapp.dashboard.scope import etag_of, workspace
 
 
 @workspace.get("/overview", endpoint="overview")
 def overview_page() -> str:
-    found = _asked()
+    found = overview.read(g.workspace.id, _range())
     return render_template("overview/page.html", ranges=Range, etag=_overview_etag(found), **_told(found))
 
 
 @workspace.get("/overview/panel")
 def overview_panel() -> AnyResponse:
-    found = _asked()
-    return hx.fresh(_overview_etag(found), lambda: render_template("overview/_panel.html", **_told(found)))
+    span = _range()
+    look = looks.recent(("overview", span), lambda: _look(span))
+    return hx.fresh(look.etag, look.html)
 
 
-def _asked() -> Overview:
+def _look(span: Range) -> Look:
+    found = overview.read(g.workspace.id, span)
+    return Look(_overview_etag(found), lambda: render_template("overview/_panel.html", **_told(found)))
+
+
+def _range() -> Range:
     """What the address asks for; the last day, where it names no range that there is."""
     named = request.args.get("range", "")
-    return overview.read(g.workspace.id, Range(named) if named in set(Range) else Range.DAY)
+    return Range(named) if named in set(Range) else Range.DAY
 
 
 def _overview_etag(found: Overview) -> str:
