@@ -2,7 +2,9 @@
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,6 +15,7 @@ from benchmarks.servers import Server, migrate
 from webapp import create_app
 from webapp.core import accounts, clock, jobs, seeding, tokens, workspaces
 from webapp.core.audit import SYSTEM
+from webapp.core.errors import NotFound
 from webapp.core.jobs import PastJob
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
@@ -48,22 +51,28 @@ def http(method: str, path: str, body: object = None, **headers: str) -> str:
 
 
 class Board:
-    """A board with some jobs, and what is needed to ask it things."""
+    """A board with some jobs, and what is needed to ask it things. One that is filled already is taken as it is."""
 
-    def __init__(self, address: str, seeded: int) -> None:
+    def __init__(self, address: str, seeded: int = 0) -> None:
         self.environ = {"DATABASE_URL": address, "SECRET_KEY": SECRET_KEY}
         migrate(self.environ)
         self.app = create_app(environ=self.environ)
         with self.app.app_context():
-            owner = accounts.create("ana@example.com", "Ana", PASSWORD, by=SYSTEM)
-            self._workspace_id = workspaces.create("Acme", "acme", owner=owner, by=SYSTEM).id
-            self.token = tokens.create(self._workspace_id, "bench", by=SYSTEM)[1]
-            for _ in seeding.seed(self._workspace_id, seeded, seed=1, by=SYSTEM):
-                pass
+            self.workspace_id = self._workspace(seeded)
+            self.token = tokens.create(self.workspace_id, "bench", by=SYSTEM)[1]
             self.running = self._made(JobStatus.RUNNING, RUNNING)
             with db.engine.begin() as connection:
                 # As PostgreSQL does by itself within a minute of so many new rows.
                 connection.exec_driver_sql("ANALYZE")
+
+    def _workspace(self, seeded: int) -> uuid.UUID:
+        with suppress(NotFound):
+            return workspaces.by_slug("acme").id
+        owner = accounts.create("ana@example.com", "Ana", PASSWORD, by=SYSTEM)
+        made = workspaces.create("Acme", "acme", owner=owner, by=SYSTEM).id
+        for _ in seeding.seed(made, seeded, seed=1, by=SYSTEM):
+            pass
+        return made
 
     @property
     def bearer(self) -> Mapping[str, str]:
@@ -79,7 +88,7 @@ class Board:
         started = now if status is JobStatus.RUNNING else None
         job = PastJob(type="bench", status=status, created_at=now - timedelta(seconds=1), started_at=started)
         for begun in range(0, count, seeding.BATCH):
-            jobs.record_past([job] * min(seeding.BATCH, count - begun), within=self._workspace_id)
+            jobs.record_past([job] * min(seeding.BATCH, count - begun), within=self.workspace_id)
         newest = sa.select(JobRun.id).where(JobRun.type == "bench", JobRun.status == status).order_by(JobRun.id.desc())
         made = [str(job_id) for job_id in db.session.scalars(newest.limit(count))]
         db.session.remove()

@@ -6,6 +6,7 @@ which answer it holds and how old another may be, as ``static/app.js`` does, at 
 
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import click
 
@@ -22,14 +23,17 @@ REPORTERS = 20
 @click.command()
 @click.option("--engine", default="postgresql", type=click.Choice(["postgresql", "sqlite"]), show_default=True)
 @click.option("--jobs", default=10_000, show_default=True, help="Jobs on the board before.")
+@click.option("--board", "given", help="The DATABASE_URL of a filled board, instead of a new one.")
 @click.option("--browsers", default=500, show_default=True)
 @click.option("--every", default=3.0, show_default=True, help="Seconds from one poll of a browser to its next.")
 @click.option("--updates", default=200, show_default=True, help="Reports a second.")
 @click.option("--workers", default=1, show_default=True)
 @click.option("--seconds", default=20.0, show_default=True)
-def watch(engine: str, jobs: int, browsers: int, every: float, updates: int, workers: int, seconds: float) -> None:
+def watch(
+    engine: str, jobs: int, given: str | None, browsers: int, every: float, updates: int, workers: int, seconds: float
+) -> None:
     """Measure reports alone, and with browsers that watch: jobs that stand on the page, and jobs that do not."""
-    with servers.database(engine) as address:
+    with nullcontext(given) if given else servers.database(engine) as address:
         board = Board(address, jobs)
         with servers.product(board.environ, workers=workers) as server:
             board.sign_in(server)
