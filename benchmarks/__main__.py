@@ -31,6 +31,7 @@ DRIVER_LIMIT = 0.85
 @click.option("--connections", multiple=True, type=int, default=(1, 16, 64), show_default=True)
 @click.option("--seconds", default=3.0, show_default=True, help="How long each row is measured.")
 @click.option("--jobs", default=10_000, show_default=True, help="Jobs on the board before.")
+@click.option("--workers", default=1, show_default=True, help="Processes of the product; several are not pinned.")
 @click.option("--runs", default=1, show_default=True, help="After several the medians are printed too.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Where all figures are written.")
 def bench(
@@ -39,6 +40,7 @@ def bench(
     connections: Sequence[int],
     seconds: float,
     jobs: int,
+    workers: int,
     runs: int,
     path: Path | None,
 ) -> None:
@@ -48,7 +50,7 @@ def bench(
         rows: list[Row] = []
         for engine in engines or ENGINES:
             with ExitStack() as ends:
-                bench = Bench(engine, jobs, seconds, ends)
+                bench = Bench(engine, jobs, seconds, workers, ends)
                 for case in CASES:
                     if not names or case.name in names:
                         rows += bench.rows(case, connections)
@@ -66,13 +68,13 @@ def bench(
 class Bench:
     """A board with the product and the bare routes on it, until the stack ends."""
 
-    def __init__(self, engine: str, jobs: int, seconds: float, ends: ExitStack) -> None:
+    def __init__(self, engine: str, jobs: int, seconds: float, workers: int, ends: ExitStack) -> None:
         self._engine = engine
         self._seconds = seconds
         address = ends.enter_context(servers.database(engine))
         self._board = Board(address, jobs)
         ends.callback(self._board.close)
-        self._product = ends.enter_context(servers.product(self._board.environ))
+        self._product = ends.enter_context(servers.product(self._board.environ, workers=workers))
         self._limit = ends.enter_context(servers.limit(self._board.environ))
         self._board.sign_in(self._product)
         self._found: dict[tuple[str, int], Figures] = {}

@@ -91,10 +91,11 @@ class Server:
 
 @contextmanager
 def product(environ: Mapping[str, str], *, workers: int = 1) -> Iterator[Server]:
-    """``flask serve``, as ``make run`` starts it, chores included."""
+    """``flask serve``, as ``make run`` starts it, chores included. One worker has one core, several have all."""
     port = free_port()
     settings = {"PORT": str(port), "WORKERS": str(workers), "PUBLIC_URL": f"http://127.0.0.1:{port}"}
-    with _started(["-m", "flask", "--app", "wsgi", "serve"], {**environ, **settings}, port) as root:
+    pinned = pinned_to(SERVER_CORE) if workers == 1 else []
+    with _started(["-m", "flask", "--app", "wsgi", "serve"], {**environ, **settings}, port, pinned) as root:
         yield Server(port, next(each for each in root.children() if "granian" in each.cmdline()))
 
 
@@ -104,14 +105,16 @@ def limit(environ: Mapping[str, str]) -> Iterator[Server]:
     port = free_port()
     command = ["-m", "granian", "--interface", "wsgi", "benchmarks.limit:app", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1", "--blocking-threads", "8", "--log-level", "error"]
-    with _started(command, environ, port) as root:
+    with _started(command, environ, port, pinned_to(SERVER_CORE)) as root:
         yield Server(port, root)
 
 
 @contextmanager
-def _started(arguments: Sequence[str], environ: Mapping[str, str], port: int) -> Iterator[psutil.Process]:
+def _started(
+    arguments: Sequence[str], environ: Mapping[str, str], port: int, pinned: Sequence[str]
+) -> Iterator[psutil.Process]:
     child = subprocess.Popen(
-        [*pinned_to(SERVER_CORE), sys.executable, *arguments],
+        [*pinned, sys.executable, *arguments],
         cwd=ROOT,
         env={**os.environ, **environ},
         start_new_session=True,
