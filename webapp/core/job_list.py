@@ -109,8 +109,9 @@ def _jobs_with(workspace_id: uuid.UUID, tag: str) -> sa.Select[uuid.UUID]:
 
 def _common(workspace_id: uuid.UUID, tags: Iterable[str]) -> frozenset[str]:
     """Those of the tags that more than ``COMMON`` jobs carry."""
-    beyond = {tag: _jobs_with(workspace_id, tag).offset(COMMON).limit(1) for tag in tags}
-    return frozenset(tag for tag, query in beyond.items() if db.session.scalar(query) is not None)
+    # From the newest on: what was deleted lately stands at the other end, and would be passed over one by one.
+    beyond = {tag: _jobs_with(workspace_id, tag).order_by(JobTag.job_id.desc()).offset(COMMON) for tag in tags}
+    return frozenset(tag for tag, query in beyond.items() if db.session.scalar(query.limit(1)) is not None)
 
 
 def _matching(
@@ -213,9 +214,10 @@ def counts(workspace_id: uuid.UUID, wanted: JobFilter, *, looked_at: int | None 
         return _counts_among_some(workspace_id, wanted, looked_at or COUNTED)
     conditions = _matching(workspace_id, wanted, common)
     asked = [JobStatus.FAILED] if wanted.only_failed else list(JobStatus)
+    matching = _for_counting(sa.select(JobRun.id).where(*conditions), wanted)
     found = [
         sa.select(sa.func.count())
-        .select_from(sa.select(JobRun.id).where(*conditions, JobRun.status == status).limit(COUNT_CAP + 1).subquery())
+        .select_from(matching.where(JobRun.status == status).limit(COUNT_CAP + 1).subquery())
         .scalar_subquery()
         for status in asked
     ]
@@ -223,12 +225,22 @@ def counts(workspace_id: uuid.UUID, wanted: JobFilter, *, looked_at: int | None 
     return {status: Count(min(row.get(status, 0), COUNT_CAP), row.get(status, 0) > COUNT_CAP) for status in JobStatus}
 
 
+def _for_counting(jobs: sa.Select[uuid.UUID], wanted: JobFilter) -> sa.Select[uuid.UUID]:
+    """Jobs in the order in which a status is counted up to a cap.
+
+    From the newest on: PostgreSQL passes over what retention has just deleted at the other end, one by one. But in no
+    order where another index serves than that by status, for an order would lead past it.
+    """
+    by_another_index = wanted.type or wanted.created_by or wanted.only_failed or wanted.tags
+    return jobs if by_another_index else jobs.order_by(JobRun.id.desc())
+
+
 def _counts_among_some(workspace_id: uuid.UUID, wanted: JobFilter, looked_at: int) -> Mapping[JobStatus, Count]:
-    others = _matching(workspace_id, replace(wanted, tag=None, also_tag=None))
+    wanted_else = replace(wanted, tag=None, also_tag=None)
+    others = _for_counting(sa.select(JobRun.id).where(*_matching(workspace_id, wanted_else)), wanted_else)
     asked = []
     for status in JobStatus:
-        # In no order: one by id would lead SQLite past the indexes of types and makers.
-        job = sa.select(JobRun.id).where(*others, JobRun.status == status).limit(looked_at + 1).subquery().c
+        job = others.where(JobRun.status == status).limit(looked_at + 1).subquery().c
         # A query for a value, and not "exists": of that PostgreSQL makes a join, and reads all that carry the tag.
         tagged = [_jobs_with(workspace_id, tag).where(JobTag.job_id == job.id) for tag in sorted(wanted.tags)]
         has_all = sa.and_(*(one.scalar_subquery().is_not(None) for one in tagged))
