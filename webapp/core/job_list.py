@@ -39,6 +39,9 @@ _ROW = [
     for column in JobRun.__table__.columns
     if column.key not in ("payload", "result", "error")
 ]
+# Made once: to make them takes a tenth of a page.
+_WITHOUT_TEXTS = load_only(*_ROW, raiseload=True)
+_WITH_ERROR = load_only(*_ROW, JobRun.error, raiseload=True)
 
 
 @dataclass(frozen=True)
@@ -178,8 +181,8 @@ def one_page(
 
     ``with_error`` loads the errors too, for runners; the board's own list does without.
     """
-    row = [*_ROW, JobRun.error] if with_error else _ROW
-    query = sa.select(JobRun).where(*_matching(workspace_id, wanted)).options(load_only(*row, raiseload=True))
+    shape = _WITH_ERROR if with_error else _WITHOUT_TEXTS
+    query = sa.select(JobRun).where(*_matching(workspace_id, wanted)).options(shape)
     query = _behind(query, wanted, cursor, started).limit(limit + 1).execution_options(populate_existing=True)
     jobs = db.session.scalars(query).all()
     if len(jobs) <= limit:
@@ -281,7 +284,7 @@ def ids(
 def some(workspace_id: uuid.UUID, job_ids: Sequence[uuid.UUID]) -> Sequence[JobRun]:
     """Those of the given jobs that are this workspace's, newest first."""
     query = sa.select(JobRun).where(JobRun.workspace_id == workspace_id, JobRun.id.in_(job_ids))
-    return db.session.scalars(query.options(load_only(*_ROW, raiseload=True)).order_by(JobRun.id.desc())).all()
+    return db.session.scalars(query.options(_WITHOUT_TEXTS).order_by(JobRun.id.desc())).all()
 
 
 def cancelable(wanted: JobFilter) -> JobFilter:

@@ -1,8 +1,10 @@
 """The job record as JSON: one shape for the API, the command line and webhooks."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from webapp.core.models import JOB_FIELDS, JobRow, JobRun
@@ -18,8 +20,15 @@ _PLAIN: Mapping[type, Callable[[Any], Any]] = {datetime: moment, uuid.UUID: str}
 
 def job_json(job: JobRun | JobRow, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """The record as JSON. ``without`` names the large fields that are left out."""
+    names, values = _reading(without)
     return {
-        name: plain(value) if (plain := _PLAIN.get(type(value := getattr(job, name)))) else value
-        for name in JOB_FIELDS
-        if name not in without
+        name: plain(value) if (plain := _PLAIN.get(type(value))) else value
+        for name, value in zip(names, values(job), strict=True)
     }
+
+
+@cache
+def _reading(without: tuple[str, ...]) -> tuple[Sequence[str], Callable[[JobRun | JobRow], Sequence[Any]]]:
+    """The names of the fields, and what reads all of them at once."""
+    names = [name for name in JOB_FIELDS if name not in without]
+    return names, attrgetter(*names)
