@@ -47,7 +47,8 @@ def fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(job_list, "one_page", fail)
+    for name in ("one_page", "one_page_of_records"):
+        monkeypatch.setattr(job_list, name, fail)
 
 
 @pytest.mark.parametrize("error", DATABASE_TROUBLE, ids=lambda error: type(error).__name__)

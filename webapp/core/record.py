@@ -7,6 +7,8 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
+import sqlalchemy as sa
+
 from webapp.core.models import JOB_FIELDS, JobRow, JobRun
 
 
@@ -18,7 +20,7 @@ def moment(at: datetime) -> str:
 _PLAIN: Mapping[type, Callable[[Any], Any]] = {datetime: moment, uuid.UUID: str}
 
 
-def job_json(job: JobRun | JobRow, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+def job_json(job: JobRun | JobRow | sa.Row[Any], *, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """The record as JSON. ``without`` names the large fields that are left out."""
     names, values = _reading(without)
     return {
@@ -28,7 +30,7 @@ def job_json(job: JobRun | JobRow, *, without: tuple[str, ...] = ()) -> dict[str
 
 
 @cache
-def _reading(without: tuple[str, ...]) -> tuple[Sequence[str], Callable[[JobRun | JobRow], Sequence[Any]]]:
+def _reading(without: tuple[str, ...]) -> tuple[Sequence[str], Callable[[object], Sequence[Any]]]:
     """The names of the fields, and what reads all of them at once."""
     names = [name for name in JOB_FIELDS if name not in without]
     return names, attrgetter(*names)
