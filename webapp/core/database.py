@@ -69,6 +69,8 @@ def engine_options(url: sa.URL, connections: int) -> dict[str, Any]:
         "connect_args": {"options": f"-c lock_timeout={PATIENCE}s"},
         # Who only reads needs no transaction; ``writing`` begins one.
         "isolation_level": "AUTOCOMMIT",
+        # What has a transaction ends it; to roll back the others once more would cost each a look at the connection.
+        "pool_reset_on_return": None,
     }
     return (of_postgresql if url.get_backend_name() == "postgresql" else {}) | {
         "json_serializer": compact_json,
