@@ -61,9 +61,10 @@ class Board:
             self.workspace_id = self._workspace(seeded)
             self.token = tokens.create(self.workspace_id, "bench", by=SYSTEM)[1]
             self.running = self._made(JobStatus.RUNNING, RUNNING)
-            with db.engine.begin() as connection:
-                # As PostgreSQL does by itself within a minute of so many new rows.
-                connection.exec_driver_sql("ANALYZE")
+            if db.engine.dialect.name == "postgresql":
+                with db.engine.connect() as connection:
+                    # As it does by itself within a minute of so many new rows.
+                    connection.exec_driver_sql("VACUUM ANALYZE")
 
     def _workspace(self, seeded: int) -> uuid.UUID:
         with suppress(NotFound):
