@@ -5,7 +5,7 @@ statements; for these, and for few others, that way is left out. Connections sti
 through the types of their columns, and errors are those that SQLAlchemy would raise. Each is a transaction by itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from webapp.extensions import db
 
+_Execute = Callable[..., Any]
 Line = Mapping[sa.Column[Any], sa.BindParameter[Any]]
 """A row of another table, given with the values of the statement."""
 
@@ -50,7 +51,7 @@ class Prepared:
         connection = None
         try:
             connection = engine.raw_connection()
-            row = compiled.send(connection.driver_connection, values)
+            row = compiled.send(_executor(connection, engine.dialect), values)
         except engine.dialect.loaded_dbapi.Error as error:
             raise _told(engine, connection, compiled.text, error) from error
         finally:
@@ -102,13 +103,13 @@ class _Compiled:
         back = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
         self._back = [(number, way) for number, way in enumerate(back) if way]
 
-    def send(self, driver: Any, values: Mapping[str, Any]) -> Sequence[Any] | None:
+    def send(self, execute: _Execute, values: Mapping[str, Any]) -> Sequence[Any] | None:
         """The first row, as the driver gives it."""
         given = {**self._constants, **values}
         for name, way in self._there:
             given[name] = way(given[name])
         sent = given if self._places is None else [given[name] for name in self._places]
-        row: Sequence[Any] | None = driver.execute(self.text, sent).fetchone()
+        row: Sequence[Any] | None = execute(self.text, sent).fetchone()
         return row
 
     def loaded(self, row: Sequence[Any]) -> list[Any]:
@@ -129,15 +130,28 @@ class _Several:
         self.text = first.text
         self.loaded = first.loaded
 
-    def send(self, driver: Any, values: Mapping[str, Any]) -> Sequence[Any] | None:
+    def send(self, execute: _Execute, values: Mapping[str, Any]) -> Sequence[Any] | None:
         """The first row. After an error the transaction is open still: the pool rolls back whatever comes home so."""
-        driver.execute("BEGIN IMMEDIATE")
-        row = self._first.send(driver, values)
+        execute("BEGIN IMMEDIATE")
+        row = self._first.send(execute, values)
         if row is not None:
             for line in self._lines:
-                line.send(driver, values)
-        driver.execute("COMMIT")
+                line.send(execute, values)
+        execute("COMMIT")
         return row
+
+
+def _executor(connection: PoolProxiedConnection, dialect: Dialect) -> _Execute:
+    """What sends a statement, and gives a cursor on its answer.
+
+    PostgreSQL's stays with its connection, and reads numbers and moments as bytes. SQLite's is a new one each time: as
+    long as one with rows left is kept, so is the lock.
+    """
+    sender: Any = connection.driver_connection
+    if dialect.name == "postgresql":
+        sender = connection.info.get("prepared") or sender.cursor(binary=True)
+        connection.info["prepared"] = sender
+    return sender.execute  # type: ignore[no-any-return]
 
 
 def _told(engine: Engine, connection: PoolProxiedConnection | None, text: str, error: Any) -> BaseException:
