@@ -171,6 +171,30 @@ def test_a_304_is_answered_without_drawing_the_job(runner: Runner, monkeypatch: 
         assert "private" in again.headers["Cache-Control"]
 
 
+def test_a_job_that_is_told_late_was_made_when_its_runner_made_it(runner: Runner, clock: Clock) -> None:
+    newer = runner.enqueue()
+    told = {"occurred_at": "2026-11-24T11:00:00Z", "tags": ["late"]}
+    late = runner.enqueue(**told)
+    assert (late["created_at"], late["updated_at"]) == ("2026-11-24T11:00:00.000000Z", newer["created_at"])
+    started = runner.report(late, status="running", occurred_at="2026-11-24T11:00:05Z").json["started_at"]
+    assert started == "2026-11-24T11:00:05.000000Z"
+    events = runner.get(f"/jobs/{late['id']}/events").json["data"]
+    assert [event["at"][11:19] for event in events] == ["11:00:00", "11:00:05"]
+    # Ids sort by creation, and so does the list.
+    assert [job["id"] for job in runner.get("/jobs").json["data"]] == [newer["id"], late["id"]]
+    assert runner.get("/jobs?created_before=2026-11-24T11:30:00Z").json["data"][0]["id"] == late["id"]
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [("2026-11-24T12:00:01Z", "2026-11-24T12:00:00.000000Z"), ("1999-01-01T00:00:00Z", "2026-10-25T12:00:00.000000Z")],
+)
+def test_a_job_is_made_neither_in_the_future_nor_more_than_30_days_ago(
+    runner: Runner, clock: Clock, told: str, kept: str
+) -> None:
+    assert runner.enqueue(occurred_at=told)["created_at"] == kept
+
+
 def test_a_late_report_tells_the_true_times_within_bounds(runner: Runner, app: Flask, cast: Cast, clock: Clock) -> None:
     with app.app_context():
         job = {"id": str(jobs.enqueue_job("report", cast.acme.id))}

@@ -52,6 +52,13 @@ def test_a_key_is_known_in_its_own_workspace_alone(runner: Runner, client: Flask
     assert elsewhere.json["id"] != first.json["id"]
 
 
+def test_when_a_request_was_meant_to_arrive_makes_no_other_of_it(runner: Runner) -> None:
+    first = enqueue(runner, "order-7")
+    for moment in ("2026-11-24T11:00:00Z", "2026-11-24T11:00:01Z"):
+        again = enqueue(runner, "order-7", occurred_at=moment)
+        assert (again.status_code, again.json["created_at"]) == (200, first.json["created_at"])
+
+
 KEY_RULE = {"pointer": "/Idempotency-Key", "detail": "1 to 200 printable ASCII characters."}
 
 

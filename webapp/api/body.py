@@ -102,7 +102,9 @@ def read_body_once(shape: type[B]) -> tuple[B, Once | None]:
     """
     key = request.headers.get("Idempotency-Key")
     body, sent = _checked(shape, faults_of_key(key))
-    return body, None if key is None else Once.named(key, sent)
+    # When a request is sent again, when it was meant to arrive may only then be told.
+    asked = {name: value for name, value in sent.items() if name != "occurred_at"}
+    return body, None if key is None else Once.named(key, asked)
 
 
 def _checked(shape: type[B], more: Sequence[Fault]) -> tuple[B, dict[str, Any]]:

@@ -131,7 +131,7 @@ _MEANINGS = {
     "message": "One short line for the operator; over 500 characters it is cut.",
     "result": "What the job produced, or has so far; at most 256 KiB as JSON text.",
     "error": "Why it failed, with status failed alone; over 64 KiB it is cut.",
-    "occurred_at": "When it happened, in a report that is sent late.",
+    "occurred_at": "When it happened, in a report or of a new job that is told late.",
     "lines": "The lines, oldest first.",
     "text": "What the work printed; over 16 KiB it is cut.",
     "level": "How grave it is.",

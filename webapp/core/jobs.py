@@ -97,8 +97,9 @@ class _KeyTaken(Exception):
 def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor, once: Once | None = None) -> JobRow:
     """Create a pending job from a checked body, with its ``enqueued`` event. Raises as ``enqueue_job`` does."""
     now = clock.now()
+    made = new.made_at(now)
     tags = list(dict.fromkeys(new.tags or ()))
-    job_id = new_id(now)
+    job_id = new_id(made)
     values: dict[str, Any] = dict.fromkeys(_job.keys()) | {
         "id": job_id,
         "type": new.type,
@@ -107,7 +108,7 @@ def enqueue(new: NewJob, *, workspace_id: uuid.UUID | None, by: Actor, once: Onc
         "progress": 0,
         "workspace_id": workspace_id,
         "created_by": by.ref,
-        "created_at": now,
+        "created_at": made,
         "updated_at": now,
         "tags": tags,
         "link": new.link,

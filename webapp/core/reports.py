@@ -8,7 +8,7 @@ faults of a body are named at once. Faults never repeat the rejected value.
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
@@ -187,8 +187,15 @@ class Body(BaseModel):
         yield from ()
 
 
+LATEST = timedelta(days=30)
+"""How long ago a job may have been made that is told of now."""
+
+
 class NewJob(Body):
-    """What a runner says of a job that it enqueues."""
+    """What a runner says of a job that it enqueues.
+
+    ``occurred_at`` tells when it was made, in a request that is sent late.
+    """
 
     type: TypeName
     payload: JsonObject | None = None
@@ -198,6 +205,11 @@ class NewJob(Body):
     parent_id: Annotated[uuid.UUID, Field(strict=False)] | None = None
     link: Link | None = None
     runner: RunnerName | None = None
+    occurred_at: Moment | None = None
+
+    def made_at(self, now: datetime) -> datetime:
+        """When it was made: now, unless it is told of late; neither in the future nor more than 30 days ago."""
+        return now if self.occurred_at is None else min(max(self.occurred_at, now - LATEST), now)
 
 
 class Limits(Body):
