@@ -30,6 +30,7 @@ lint: setup  ## ruff, mypy and djlint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10 clients/python/src
 	@if find templates -name '*.html' 2>/dev/null | grep -q .; then $(BIN)/djlint --lint templates; fi
 
 bench: setup  ## what the product costs, beside the least that it could
@@ -45,8 +46,10 @@ $(BASE): requirements/base.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/base.txt
 	@touch $@
 
-$(DEV): requirements/dev.txt $(BASE)
+# The clients are installed as a runner has them, but from where they are written.
+$(DEV): requirements/dev.txt clients/python/pyproject.toml $(BASE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --offline --no-deps --python $(BIN)/python --editable clients/python
 	@touch $@
 
 # Neither the folder nor the key is for other users of the machine to read.

@@ -355,9 +355,9 @@ def port() -> int:
 
 
 @contextmanager
-def board(url: str, folder: Path) -> Iterator[str]:
+def board(url: str, folder: Path, port: int | None = None) -> Iterator[str]:
     """A real process that serves a database, with its log in ``folder``; its address, once it answers there."""
-    port = _free_port()
+    port = port or _free_port()
     log = folder / f"server-{port}.log"
     command = f"granian --interface wsgi wsgi:app --host 127.0.0.1 --port {port} --blocking-threads 8"
     with log.open("wb") as output:
@@ -385,3 +385,37 @@ def server(url: str, tmp_path: Path) -> Iterator[StartServer]:
     """``server(2)`` starts two real processes on the test's database; their addresses."""
     with ExitStack() as running:
         yield lambda processes=1: [running.enter_context(board(url, tmp_path)) for _ in range(processes)]
+
+
+@dataclass(frozen=True)
+class Board:
+    """A running board and the address of its database."""
+
+    address: str
+    url: str
+
+
+@pytest.fixture(scope="session")
+def sqlite_board(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    """One board for all tests of this process that need a running one: to start one takes longer than most of them."""
+    folder = tmp_path_factory.mktemp("board")
+    url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'board.db')}"
+    with board(url, folder) as address:
+        yield Board(address, url)
+
+
+@pytest.fixture(scope="session")
+def postgresql_board(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    """The same on PostgreSQL, in a database of its own."""
+    url = postgres_server.create()
+    migrate(url)
+    with board(url, tmp_path_factory.mktemp("board")) as address:
+        yield Board(address, url)
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def running(engine_name: str, request: pytest.FixtureRequest) -> Board:
+    """The board of this test."""
+    started: Board = request.getfixturevalue(f"{engine_name}_board")
+    return started

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -12,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.conftest import Cast, PostgresServer, board, empty, migrate, sign_in
+from tests.conftest import Board, Cast, empty, sign_in
 
 OPTIONS = [
     "--no-sandbox",
@@ -35,40 +34,6 @@ def browser() -> Iterator[Browser]:
             say("NO BROWSER TESTS RAN: there is no Chromium. On Debian: apt-get install chromium.")
         with playwright.chromium.launch(executable_path=path, args=OPTIONS) as browser:
             yield browser
-
-
-@dataclass(frozen=True)
-class Board:
-    """A running board and the address of its database."""
-
-    address: str
-    url: str
-
-
-@pytest.fixture(scope="session")
-def sqlite_board(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
-    """One board for all browser tests of this process: to start one takes longer than most of them."""
-    folder = tmp_path_factory.mktemp("board")
-    url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'board.db')}"
-    with board(url, folder) as address:
-        yield Board(address, url)
-
-
-@pytest.fixture(scope="session")
-def postgresql_board(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
-    """The same on PostgreSQL, in a database of its own."""
-    url = postgres_server.create()
-    migrate(url)
-    with board(url, tmp_path_factory.mktemp("board")) as address:
-        yield Board(address, url)
-    postgres_server.drop(url)
-
-
-@pytest.fixture
-def running(engine_name: str, request: pytest.FixtureRequest) -> Board:
-    """The board of this test."""
-    started: Board = request.getfixturevalue(f"{engine_name}_board")
-    return started
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Runners of the clients, each with a real board in another process."""
