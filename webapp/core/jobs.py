@@ -10,11 +10,13 @@ asker may see; a job elsewhere is not found. Only in-process code and the comman
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
+from itertools import starmap
 from typing import Any
 
 import sqlalchemy as sa
@@ -417,15 +419,15 @@ def update_several(
         _write_several(session, [stand[job_id] for job_id in changed], set().union(*changed.values()))
         _tell(session, told, by)
     _count(told)
-    for outcome in outcomes:
-        metrics.job_updates.labels(outcome).inc()
+    for outcome, times in Counter(outcomes).items():
+        metrics.job_updates.labels(outcome).inc(times)
     return answers
 
 
 def _locked(session: Session, job_ids: Collection[uuid.UUID], within: uuid.UUID) -> dict[uuid.UUID, JobRow]:
     query = sa.select(*_HOT_COLUMNS).where(_job.id.in_(job_ids), _job.workspace_id == within)
     rows = session.execute(query.order_by(_job.id).with_for_update())
-    return {row.id: JobRow(*row) for row in rows}
+    return {job.id: job for job in starmap(JobRow, rows)}
 
 
 def _write_several(session: Session, jobs: Sequence[JobRow], columns: Collection[str]) -> None:

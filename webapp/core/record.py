@@ -1,6 +1,5 @@
 """The job record as JSON: one shape for the API, the command line and webhooks."""
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -9,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from webapp.core.clock import UtcDateTime
 from webapp.core.models import JOB_FIELDS, JobRow, JobRun
 
 
@@ -17,16 +17,22 @@ def moment(at: datetime) -> str:
     return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
-_PLAIN: Mapping[type, Callable[[Any], Any]] = {datetime: moment, uuid.UUID: str}
+_PLAIN: Mapping[str, Callable[[Any], str]] = {
+    column.name: moment if isinstance(column.type, UtcDateTime) else str
+    for column in JobRun.__table__.columns
+    if isinstance(column.type, UtcDateTime | sa.Uuid)
+}
+"""What makes text of the values of a column, where JSON has no such values."""
 
 
 def job_json(job: JobRun | JobRow | sa.Row[Any], *, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """The record as JSON. ``without`` names the large fields that are left out."""
     names, values = _reading(without)
-    return {
-        name: plain(value) if (plain := _PLAIN.get(type(value))) else value
-        for name, value in zip(names, values(job), strict=True)
-    }
+    told: dict[str, Any] = dict(zip(names, values(job), strict=True))
+    for name, plain in _PLAIN.items():
+        if (value := told.get(name)) is not None:
+            told[name] = plain(value)
+    return told
 
 
 @cache
