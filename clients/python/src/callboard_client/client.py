@@ -40,8 +40,9 @@ class Client:
     Without an address or a token jobs run as they would without a board: ``job``, ``attach`` and ``track`` tell nobody,
     and the log says so once; the verbs raise ``NotConfigured``.
 
-    ``spool`` is a folder that keeps what a process could not tell before it ended; the next client with that folder
-    tells it. ``strict`` lets a job raise when the board does not take what it says. ``timeout`` is in seconds.
+    ``spool`` (or ``CALLBOARD_SPOOL``) is a folder that keeps what a process could not tell before it ended; the next
+    client with that folder tells it. ``strict`` lets a job raise when the board does not take what it says. ``timeout``
+    is in seconds.
 
     One client serves all threads of a process and its forks. Close it, or use it as a block, to be sure that all was
     told; at the end of the process it closes by itself.
@@ -60,13 +61,14 @@ class Client:
     ) -> None:
         url = url or os.environ.get("CALLBOARD_URL")
         token = token or os.environ.get("CALLBOARD_TOKEN")
+        spool = spool or os.environ.get("CALLBOARD_SPOOL")
         self._strict = strict
         self._runner = runner
         self._board: Board | None = None
         self._sender: Sender | None = None
         if url and token:
             self._board = Board(url, token, timeout)
-            self._sender = Sender(self._board, interval=interval, spool=Spool(Path(spool)) if spool else None)
+            self._sender = Sender(self._board, interval=interval, spool=_spool(spool))
         else:
             missing = "CALLBOARD_URL" if not url else "CALLBOARD_TOKEN"
             log.warning("%s is not set: no board hears of the jobs of this process.", missing)
@@ -210,6 +212,11 @@ class Client:
             if not page["next_cursor"]:
                 return
 
+    def counts(self) -> dict[JobStatus, dict[str, Any]]:
+        """How many jobs of each status there are: ``{"count": 3, "capped": false}``; counting stops at 10,000."""
+        found: dict[JobStatus, dict[str, Any]] = self._asked("GET", "/jobs/counts")
+        return found
+
     def log_lines(self, job_id: str | uuid.UUID, after: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Lines of a job's log with higher numbers than ``after``, and the number to go on from."""
         page = self._asked("GET", f"/jobs/{job_id}/logs", query={"after": after})
@@ -259,6 +266,16 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _spool(folder: str | os.PathLike[str] | None) -> Spool | None:
+    if not folder:
+        return None
+    try:
+        return Spool(Path(folder))
+    except OSError as error:
+        log.warning("There is no spool, what the board cannot be told waits in memory alone: %s", error)
+        return None
 
 
 def _new(

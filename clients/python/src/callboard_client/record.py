@@ -46,13 +46,24 @@ class JobRecord:
         """Whether nothing will follow this status."""
         return self.status in FINAL
 
+    def as_json(self) -> dict[str, Any]:
+        """The record as the API has it."""
+        return {name: _told(value) for name in _ORDER for value in [getattr(self, name)]}
+
     @classmethod
     def from_json(cls, sent: Mapping[str, Any]) -> "JobRecord":
         """The record of an answer. Fields that this client does not know are left out: the board may be newer."""
         return cls(**{name: _loaded(name, value) for name, value in sent.items() if name in _NAMES})
 
 
-_NAMES = {field.name for field in fields(JobRecord)}
+_ORDER = tuple(field.name for field in fields(JobRecord))
+_NAMES = frozenset(_ORDER)
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _loaded(name: str, value: Any) -> Any:

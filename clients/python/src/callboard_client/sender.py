@@ -96,15 +96,20 @@ class Sender:
         """Say something that the next report of the same job may overtake. Returns at once."""
         with self._turn:
             if not (subject.untold or subject.stop or self._closed):
+                idle = not self._outbox
                 self._outbox.report(subject, fields, now())
-                self._wake()
+                if idle:
+                    self._wake()
 
     def log(self, subject: Subject, lines: Sequence[dict[str, Any]]) -> None:
         """Add lines to a job's log. Returns at once."""
         with self._turn:
             if not (subject.untold or self._closed):
+                idle = not self._outbox
                 self._outbox.log(subject, lines, now())
-                self._wake()
+                # Otherwise the thread waits for the moment of its next request already.
+                if idle:
+                    self._wake()
 
     def beat(self, subject: Subject, every: float) -> None:
         """Let the board hear of a job at least so often, in seconds."""

@@ -1,0 +1,217 @@
+"""``callboard jobs`` and ``callboard watch``: tables on a terminal, JSON for programs."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from callboard_client import Client
+from callboard_client.terminal import bar, clean, cut, table
+
+from tests.clients.conftest import Operator
+
+CALLBOARD = str(Path(sys.executable).with_name("callboard"))
+
+
+def piped(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A call whose output goes to a program."""
+    return subprocess.run([CALLBOARD, *arguments], capture_output=True, text=True, timeout=30)
+
+
+def told(*arguments: str) -> Any:
+    """The JSON that a program gets."""
+    done = piped(*arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+class Terminal:
+    """A command on a terminal of so many columns, and all that it has shown."""
+
+    def __init__(self, columns: int, *arguments: str) -> None:
+        self._ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, columns))
+        environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        self.process = subprocess.Popen(
+            [CALLBOARD, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+            env=environ | {"TERM": "xterm"},
+        )
+        os.close(theirs)
+        self.shown = ""
+
+    def read(self) -> bool:
+        """Wait for more; whether there may be any."""
+        try:
+            piece = os.read(self._ours, 65_536)
+        except OSError:
+            return False
+        self.shown += piece.decode().replace("\r\n", "\n")
+        return bool(piece)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+
+@pytest.fixture
+def terminal(environ: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
+    with ExitStack() as ends:
+
+        def start(*arguments: str, columns: int = 120) -> Terminal:
+            started = Terminal(columns, *arguments)
+            ends.callback(started.close)
+            return started
+
+        yield start
+
+
+def whole(shown: Terminal) -> str:
+    """All that it shows until it ends, without colors."""
+    while shown.read():
+        pass
+    return re.sub(r"\x1b\[\d+m", "", shown.shown)
+
+
+@pytest.fixture
+def some(runner: Client) -> dict[str, str]:
+    """A job in each of four statuses, by status."""
+    made = {status: runner.enqueue_job("generate-report", tags=[status]).id for status in ("pending", "running")}
+    runner.update_job_status(made["running"], "running", progress=40, message="page 4 of 10 \x1b[2J äöü 日本語")
+    for status in ("completed", "failed"):
+        made[status] = runner.enqueue_job("nightly-backup").id
+        runner.update_job_status(made[status], "running")
+    runner.update_job_status(made["completed"], "completed", result={"files": 3})
+    runner.update_job_status(
+        made["failed"], "failed", error="Traceback (most recent call last):\n  …\nOSError: disk full"
+    )
+    return made
+
+
+def test_a_program_gets_the_jobs_as_json(runner: Client, some: dict[str, str]) -> None:
+    assert [job["id"] for job in told("jobs", "list")] == list(some.values())[::-1]
+    assert [job["id"] for job in told("jobs", "list", "--limit", "1")] == [some["failed"]]
+    (live,) = told("jobs", "list", "--status", "running", "--type", "generate-report", "--tag", "running")
+    assert live["id"] == some["running"]
+    shown = told("jobs", "show", some["completed"])
+    assert (shown["result"], shown["tags"], shown["started_at"][-1]) == ({"files": 3}, [], "Z")
+    assert [event["to"] for event in shown["events"]] == ["pending", "running", "completed"]
+
+
+def test_a_person_gets_a_table_as_wide_as_the_terminal(some: dict[str, str], terminal: Callable[..., Terminal]) -> None:
+    lines = whole(terminal("jobs", "list", columns=140)).splitlines()
+    assert lines[0].split() == ["ID", "STATUS", "PROGRESS", "TYPE", "SINCE", "MESSAGE"]
+    assert [line.split()[1] for line in lines[1:]] == ["failed", "completed", "running", "pending"]
+    assert lines[1].endswith("OSError: disk full")
+    # What a runner says does not clear the screen.
+    assert "█████░░░░░░░  40 %  generate-report" in lines[3]
+    assert lines[3].endswith("page 4 of 10  [2J äöü 日本語")
+    for columns in (80, 100):
+        narrow = whole(terminal("jobs", "list", columns=columns)).splitlines()
+        assert len(narrow) == 5
+        assert max(map(len, narrow)) <= columns
+        assert narrow[3].startswith(f"{some['running']}  running     40 %  genera")
+        assert narrow[3].endswith("…")
+
+
+def test_one_job_on_a_terminal(some: dict[str, str], terminal: Callable[..., Terminal]) -> None:
+    shown = whole(terminal("jobs", "show", some["failed"]))
+    assert shown.startswith("nightly-backup  failed")
+    assert re.search(r"running → failed by token:", shown)
+    assert shown.rstrip().endswith("OSError: disk full")
+    assert '"files": 3' in whole(terminal("jobs", "show", some["completed"]))
+
+
+def test_cancel_says_what_became_of_each(runner: Client, some: dict[str, str], operator: Operator) -> None:
+    done = piped("jobs", "cancel", some["running"], some["completed"], "0193a000-0000-7000-8000-000000000001")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["status"] == "canceled"
+    assert len(done.stderr.splitlines()) == 2
+    assert some["completed"] in done.stderr
+    assert operator.job(some["running"])["status"] == "canceled"
+
+
+def test_tail_follows_a_log_to_the_end_of_its_job(runner: Client, terminal: Callable[..., Terminal]) -> None:
+    job = runner.job("generate-report").start()
+    job.log("first\nsecond")
+    runner.flush()
+    seen = terminal("jobs", "tail", str(job.id))
+    while "second" not in seen.shown:
+        assert seen.read()
+    job.log("third", "error")
+    job.complete()
+    runner.flush()
+    lines = whole(seen).splitlines()
+    assert [line.split("  ")[1] for line in lines[:3]] == ["first", "second", "third"]
+    assert lines[3:] == ["The job is completed."]
+    assert seen.process.wait() == 0
+    quick = piped("jobs", "tail", "--no-follow", str(job.id))
+    assert [json.loads(line)["text"] for line in quick.stdout.splitlines()] == ["first", "second", "third"]
+
+
+def test_watch_draws_again_and_ends_with_ctrl_c(
+    runner: Client, some: dict[str, str], terminal: Callable[..., Terminal]
+) -> None:
+    seen = terminal("watch")
+    while "40 %" not in seen.shown:
+        assert seen.read()
+    runner.update_job_status(some["running"], progress=75)
+    while "█████████░░░  75 %" not in seen.shown:
+        assert seen.read()
+    assert re.search(r"\x1b\[\d+F\x1b\[J", seen.shown)
+    assert "1 running" in seen.shown
+    os.kill(seen.process.pid, 2)
+    assert seen.process.wait(10) == 0
+
+
+def test_watch_tells_a_program_of_each_change(runner: Client, environ: dict[str, str]) -> None:
+    job = runner.enqueue_job("generate-report")
+    with subprocess.Popen([CALLBOARD, "watch"], stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout
+        assert json.loads(watching.stdout.readline())["status"] == "pending"
+        runner.update_job_status(job.id, "running", progress=5)
+        assert json.loads(watching.stdout.readline())["progress"] == 5
+        runner.update_job_status(job.id, "completed")
+        assert json.loads(watching.stdout.readline())["status"] == "completed"
+        watching.terminate()
+
+
+def test_a_call_that_cannot_be_done_says_so_in_a_line(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    unknown = piped("jobs", "show", "0193a000-0000-7000-8000-000000000001")
+    assert (unknown.returncode, len(unknown.stderr.splitlines())) == (2, 1)
+    monkeypatch.setenv("CALLBOARD_URL", f"http://127.0.0.1:{port}")
+    away = piped("jobs", "list")
+    assert (away.returncode, away.stdout, len(away.stderr.splitlines())) == (3, "", 1)
+    assert "cannot be reached" in away.stderr
+    monkeypatch.delenv("CALLBOARD_URL")
+    assert "CALLBOARD_URL" in piped("jobs", "list").stderr
+    assert piped("jobs").returncode == 2
+
+
+def test_whoever_reads_no_further_ends_it_quietly(runner: Client, some: dict[str, str]) -> None:
+    done = subprocess.run(
+        f"{CALLBOARD} jobs list | head -c 1", shell=True, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert (done.stdout, done.stderr) == ("[", "")
+
+
+def test_letters_that_take_two_columns_are_counted_so() -> None:
+    assert cut("日本語", 5) == "日本…"
+    assert cut("日本語", 6) == "日本語"
+    assert table(("A", "B"), [("日", "x"), ("ab", "y")], long=[1]) == ["A   B", "日  x", "ab  y"]
+    assert (bar(0), bar(100)) == ("░░░░░░░░░░░░   0 %", "████████████ 100 %")
+    assert clean("a\x1b[31m\n\u202eb") == "a [31m b"
