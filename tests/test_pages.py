@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from markupsafe import escape
 from werkzeug.test import TestResponse
 
-from tests.conftest import OPERATOR, RUNNER, Cast, csrf_token, job_in, sign_in
+from tests.conftest import OPERATOR, ROOT, RUNNER, Cast, csrf_token, job_in, sign_in
 from webapp.core import accounts, jobs
 from webapp.core.audit import SYSTEM
 from webapp.core.errors import Refused
+from webapp.dashboard.connect import RUNNERS, Runner
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
 DASHBOARD = Path(__file__).resolve().parent.parent / "webapp" / "dashboard"
@@ -348,6 +350,24 @@ def test_the_first_calls_of_a_runner_name_this_board_and_this_workspace(ben: Fla
     assert "Ask the owner or an admin of Acme for a token" in page
     assert "API=http://127.0.0.1:8000/api/v1" in page
     assert 'href="/api/docs"' in page
+
+
+@pytest.mark.parametrize("runner", RUNNERS, ids=lambda runner: runner.slug)
+def test_each_kind_of_runner_has_its_first_lines_with_this_address(ben: FlaskClient, runner: Runner) -> None:
+    page = ben.get(f"/w/acme/connect/{runner.slug}").text
+    assert "export CALLBOARD_URL=http://127.0.0.1:8000" in page
+    assert runner.install in page
+    assert escape(runner.code) in page
+    assert f'href="/w/acme/connect/{runner.slug}"' in ben.get("/w/acme/connect").text
+    assert ben.get("/w/acme/connect/cobol").status_code == 404
+
+
+@pytest.mark.parametrize("runner", RUNNERS, ids=lambda runner: runner.slug)
+def test_each_kind_of_runner_has_a_page_of_docs_with_the_code_that_the_tests_run(runner: Runner) -> None:
+    told = (ROOT / runner.page).read_text()
+    assert f"`{runner.example}`" in told
+    assert f"\n{runner.code}\n```" in told
+    assert runner.install in told
 
 
 # --- every answer ------------------------------------------------------------------------------------------------

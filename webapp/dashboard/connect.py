@@ -1,10 +1,85 @@
-"""How to connect a runner: the first calls, with this board's address and this workspace's name in them."""
+"""How to connect a runner: the first lines for each kind, with this board's address in them.
 
-from flask import current_app, render_template
+The code is that of ``examples/``, which the tests run: a page cannot tell what no longer works.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from flask import abort, current_app, render_template
 
 from webapp.dashboard.scope import workspace
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+_SHOWN = re.compile(r"^ *(?:#|//) docs: begin\n(.*?)^ *(?:#|//) docs: end$", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A kind of runner: how to install what it needs, the file whose shown part is its code, and what that does.
+
+    ``start`` is the command that runs it. ``page`` is its page in ``docs/runners``.
+    """
+
+    slug: str
+    name: str
+    install: str
+    example: str
+    says: str
+    start: str | None = None
+
+    @property
+    def page(self) -> str:
+        return f"docs/runners/{self.slug}.md"
+
+    @property
+    def code(self) -> str:
+        """The part of the example that is shown."""
+        return shown_part(ROOT / self.example)
+
+
+@cache
+def shown_part(path: Path) -> str:
+    """What stands between ``docs: begin`` and ``docs: end`` in a file."""
+    found = _SHOWN.search(path.read_text(encoding="utf-8"))
+    if found is None:
+        raise ValueError(f"{path.name} has no part to show.")
+    return found[1].rstrip()
+
+
+PIP = "pip install ./clients/python"
+RUNNERS: Sequence[Runner] = (
+    Runner(
+        "command",
+        "Any command",
+        PIP,
+        "examples/runners/nightly_backup.sh",
+        "The lines it writes are the job's log, ::progress lines tell how far it is, a cancel is SIGTERM, and its exit "
+        "code is passed through. Without a board it runs all the same.",
+    ),
+    Runner(
+        "python",
+        "Python",
+        PIP,
+        "examples/runners/python_jobs.py",
+        "An exception fails the job with its traceback, a cancel raises JobCanceled from the next report, and while "
+        "the board is away the work goes on.",
+        "python examples/runners/python_jobs.py",
+    ),
+)
 
 
 @workspace.get("/connect")
 def connect() -> str:
-    return render_template("connect/page.html", public_url=current_app.config["PUBLIC_URL"])
+    return render_template("connect/page.html", public_url=current_app.config["PUBLIC_URL"], runners=RUNNERS)
+
+
+@workspace.get("/connect/<runner>")
+def connect_with(runner: str) -> str:
+    known = next((each for each in RUNNERS if each.slug == runner), None) or abort(404)
+    return render_template(
+        "connect/runner.html", public_url=current_app.config["PUBLIC_URL"], runners=RUNNERS, runner=known
+    )
