@@ -112,6 +112,7 @@ def test_every_page_is_clean_and_no_wider_than_the_window(still: Page, app: Flas
         known = {
             "slug": "acme",
             "job_id": job_in("failed", cast.acme).id,
+            "runner": "python",
             "user_id": cast.ben.id,
             "token_id": tokens.of_workspace(cast.acme.id)[0].id,
             "webhook_id": webhooks.create(ada, "https://hooks.example.com/in", ["job.failed"], by=OPERATOR).id,
