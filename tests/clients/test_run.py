@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import Operator, Outage
-from tests.clients.test_python_client import until
+from tests.clients.conftest import Operator, Outage, until
 
 CALLBOARD = str(Path(sys.executable).with_name("callboard"))
 Run = Callable[..., "subprocess.Popen[str]"]

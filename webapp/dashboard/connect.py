@@ -69,6 +69,15 @@ RUNNERS: Sequence[Runner] = (
         "the board is away the work goes on.",
         "python examples/runners/python_jobs.py",
     ),
+    Runner(
+        "celery",
+        "Celery",
+        'pip install "./clients/python[celery]"',
+        "examples/runners/celery_jobs.py",
+        "Publishing a task creates its job as pending, a worker starts and ends it, a retry is a message of the same "
+        "job, and a cancel stops the task at its next report or revokes it.",
+        "celery -A celery_jobs worker",
+    ),
 )
 
 

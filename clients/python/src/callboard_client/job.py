@@ -33,6 +33,8 @@ class Job:
 
     result: Mapping[str, Any] | None = None
     """What the job produced, told when it completes. What JSON has no word for is told as text."""
+    stops_with: Callable[[JobStopped], BaseException] = staticmethod(lambda stop: stop)
+    """What is raised instead of ``JobStopped``: an engine may have a word of its own for work that is not to go on."""
 
     def __init__(
         self,
@@ -99,7 +101,7 @@ class Job:
     def check(self) -> None:
         """Raise ``JobStopped`` if the board said that the job is to stop; else do nothing."""
         if self._subject.stop is not None:
-            raise self._subject.stop
+            raise self.stops_with(self._subject.stop)
 
     def _report(self, fields: dict[str, Any]) -> None:
         self.check()
@@ -108,11 +110,14 @@ class Job:
 
     # --- its beginning and its end -------------------------------------------------------------------------------
 
-    def enqueue(self) -> "Job":
-        """Create the job as pending, for a worker to start. Waits for the board, unless that is away."""
+    def enqueue(self, *, wait: bool = True) -> "Job":
+        """Create the job as pending, for a worker to start. Waits for the board, unless that is away.
+
+        With ``wait=False`` it returns at once and is told from the background: for work that knows the job by its key.
+        """
         if self._new is not None:
             new, self._new = self._new, None
-            self._tell(Entry(self._subject, "create", new, now(), self._key, urgent=True))
+            self._tell(Entry(self._subject, "create", new, now(), self._key, urgent=True), wait=wait)
         return self
 
     def start(self, message: str | None = None) -> "Job":
@@ -131,7 +136,7 @@ class Job:
             self._sender.beat(self._subject, self._beat_every)
         return self
 
-    def complete(self, result: Mapping[str, Any] | None = None) -> None:
+    def complete(self, result: object = None) -> None:
         """Say that it completed. Of a canceled job the board notes that it finished anyway."""
         told = plain_object(self.result if result is None else result)
         self._end("completed", {} if told is None else {"result": told})
@@ -145,6 +150,15 @@ class Job:
         """Say that it was canceled and has stopped, by the board's word or by its own."""
         self._end("canceled", {"message": text(message)[:MESSAGE_LIMIT]} if message else {})
 
+    def pause(self, message: str) -> None:
+        """Say why it waits, for its next attempt: the job goes on running, and ``start`` says that it is at work again.
+
+        Until then it gives no sign of life, for whoever waits may never be woken.
+        """
+        if self._sender:
+            self._sender.rest(self._subject)
+        self._tell(Entry(self._subject, "report", {"message": text(message)[:MESSAGE_LIMIT]}, now(), urgent=True))
+
     def _end(self, status: JobStatus, fields: dict[str, Any]) -> None:
         if self._sender:
             self._sender.rest(self._subject)
@@ -152,39 +166,44 @@ class Job:
         if not isinstance(self._subject.stop, JobTimedOut):
             self._tell(Entry(self._subject, "report", {"status": status, **fields}, now(), urgent=True))
 
-    def _tell(self, entry: Entry) -> None:
+    def _tell(self, entry: Entry, *, wait: bool = True) -> None:
         if self._sender is None:
             return
-        outcome = self._sender.tell(entry)
+        outcome = self._sender.tell(entry) if wait else self._sender.tell(entry, wait=0)
         # Of a stop the work hears where it can leave.
-        if self._strict and not isinstance(outcome, JobRecord | JobStopped):
+        if wait and self._strict and not isinstance(outcome, JobRecord | JobStopped):
             raise outcome or BoardUnreachable("The board is away; what the job says of itself is told later.")
 
     # --- as a block ----------------------------------------------------------------------------------------------
 
+    def enter(self) -> None:
+        """Be the ``current_job`` here, until ``leave``."""
+        self._token = _current.set(self)
+
+    def leave(self) -> None:
+        """Be it no longer."""
+        if self._token:
+            _current.reset(self._token)
+            self._token = None
+
     def __enter__(self) -> "Job":
         self.start()
-        self._token = _current.set(self)
+        self.enter()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._leave()
+        self.leave()
         self._finish(error)
 
     async def __aenter__(self) -> "Job":
         await asyncio.to_thread(self.start)
-        self._token = _current.set(self)
+        self.enter()
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._leave()
+        self.leave()
         # Also of a task that is canceled the board is told how it ended.
         await asyncio.shield(asyncio.to_thread(self._finish, error))
-
-    def _leave(self) -> None:
-        if self._token:
-            _current.reset(self._token)
-            self._token = None
 
     def _finish(self, error: BaseException | None) -> None:
         try:

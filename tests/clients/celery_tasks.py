@@ -1,0 +1,57 @@
+"""Tasks that a Celery worker of the tests runs."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import callboard_client.celery
+from callboard_client import Client, current_job
+from celery import Celery
+
+app = Celery("tests", broker=os.environ["BROKER_URL"], backend=os.environ["BROKER_URL"])
+app.conf.update(broker_connection_retry_on_startup=True, worker_cancel_long_running_tasks_on_connection_loss=False)
+callboard_client.celery.connect(app, Client(interval=0.05), heartbeat_timeout=2, grace=0.3, tags=["celery"])
+
+
+def wait_for(path: str) -> None:
+    while not Path(path).exists():
+        time.sleep(0.01)
+
+
+@app.task
+def report(month: str, until: str) -> dict[str, str]:
+    current_job().progress(40, message=month)
+    wait_for(until)
+    return {"month": month}
+
+
+@app.task
+def fail() -> None:
+    raise ValueError("no such month")
+
+
+@app.task(bind=True, autoretry_for=(Exception,), max_retries=2, default_retry_delay=0)
+def flaky(self: Any, until: str) -> int:
+    if self.request.retries == 0:
+        raise OSError("the printer is on fire")
+    current_job().progress(10)
+    wait_for(until)
+    if self.request.retries == 1:
+        raise OSError("it still is")
+    return 3
+
+
+@app.task(autoretry_for=(Exception,), max_retries=5, default_retry_delay=0)
+def endless(mark: str) -> None:
+    Path(mark).touch()
+    for number in range(100_000):
+        current_job().progress(number / 1000)
+        time.sleep(0.01)
+
+
+@app.task
+def deaf(mark: str) -> None:
+    Path(mark).touch()
+    time.sleep(100)
+    Path(mark).unlink()
