@@ -78,6 +78,31 @@ RUNNERS: Sequence[Runner] = (
         "job, and a cancel stops the task at its next report or revokes it.",
         "celery -A celery_jobs worker",
     ),
+    Runner(
+        "procrastinate",
+        "Procrastinate",
+        'pip install "./clients/python[procrastinate]"',
+        "examples/runners/procrastinate_jobs.py",
+        "Deferring a task creates its job as pending, a worker starts and ends it, a retry is a message of the same "
+        "job, and a cancel aborts the task.",
+        "procrastinate --app procrastinate_jobs.app worker",
+    ),
+    Runner(
+        "apscheduler",
+        "APScheduler",
+        'pip install "./clients/python[apscheduler]"',
+        "examples/runners/apscheduler_jobs.py",
+        "Every run is a job, and a run that was missed or left out is a failed one.",
+        "python examples/runners/apscheduler_jobs.py",
+    ),
+    Runner(
+        "futures",
+        "concurrent.futures",
+        PIP,
+        "examples/runners/futures_jobs.py",
+        "Every call that is submitted is a job, in threads and in processes.",
+        "python examples/runners/futures_jobs.py",
+    ),
 )
 
 

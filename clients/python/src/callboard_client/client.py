@@ -62,6 +62,7 @@ class Client:
         url = url or os.environ.get("CALLBOARD_URL")
         token = token or os.environ.get("CALLBOARD_TOKEN")
         spool = spool or os.environ.get("CALLBOARD_SPOOL")
+        self._settings = (url, token, timeout, runner, spool, strict, interval)
         self._strict = strict
         self._runner = runner
         self._board: Board | None = None
@@ -261,11 +262,28 @@ class Client:
         if self._board is not None:
             self._board.close()
 
+    def __reduce__(self) -> Any:
+        """In another process it is a client with the same settings, the token among them; one for all copies."""
+        return _same_client, self._settings
+
     def __enter__(self) -> "Client":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@functools.cache
+def _same_client(
+    url: str | None,
+    token: str | None,
+    timeout: float,
+    runner: str | None,
+    spool: str | os.PathLike[str] | None,
+    strict: bool,
+    interval: float,
+) -> Client:
+    return Client(url, token, timeout=timeout, runner=runner, spool=spool, strict=strict, interval=interval)
 
 
 def _spool(folder: str | os.PathLike[str] | None) -> Spool | None:

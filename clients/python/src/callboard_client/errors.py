@@ -10,6 +10,16 @@ if TYPE_CHECKING:
 class CallboardError(Exception):
     """The board did not do what it was asked. Every other error of this client is one of these."""
 
+    def __reduce__(self) -> Any:
+        """It may have to travel from the process that did the work to the one that waits for it."""
+        return _arrived, (type(self), self.args, self.__dict__)
+
+
+def _arrived(kind: type[CallboardError], args: tuple[object, ...], state: dict[str, Any]) -> CallboardError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class NotConfigured(CallboardError):
     """Neither the arguments nor the environment say which board, or with which token."""

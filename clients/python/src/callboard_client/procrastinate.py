@@ -1,0 +1,131 @@
+"""Procrastinate: every task is a job. ``connect(app, Client())`` in the module of the app, for workers and for others.
+
+Deferring creates the job as pending, a worker starts and ends it, a retry is a message of the same job. Both find it by
+Procrastinate's own id of the job.
+"""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from procrastinate import App
+from procrastinate.exceptions import JobAborted
+from procrastinate.job_context import JobContext
+from procrastinate.jobs import Job as Deferred
+from procrastinate.worker import Worker
+
+from callboard_client.client import HEARTBEAT_TIMEOUT, Client
+from callboard_client.errors import JobStopped
+from callboard_client.job import Job
+
+
+class TaskStopped(JobStopped, JobAborted):
+    """``JobStopped`` as Procrastinate understands it: aborted, and nothing to be tried again."""
+
+    def __init__(self, stop: JobStopped) -> None:
+        super().__init__(stop.code, str(stop), stop.job)
+
+
+def connect(
+    app: App,
+    client: Client,
+    *,
+    name: str = "procrastinate",
+    payload: bool = True,
+    tags: Sequence[str] = (),
+    max_duration: int | None = None,
+    heartbeat_timeout: int | None = HEARTBEAT_TIMEOUT,
+) -> None:
+    """Tell the board of all tasks of the app but Procrastinate's own.
+
+    ``name`` tells one database of Procrastinate from another one in the same workspace: each counts its jobs from 1.
+    ``payload=False`` keeps the arguments of tasks from the board. ``heartbeat_timeout`` should be longer than a task
+    waits for its next attempt: until then its job is silent.
+    """
+    about: dict[str, Any] = {"tags": tags, "max_duration": max_duration, "heartbeat_timeout": heartbeat_timeout}
+    tasks = _Tasks(client, about, name, payload)
+    app.worker_defaults["worker_middleware"] = [*app.worker_defaults.get("worker_middleware", ()), tasks.around]
+    # Nobody is told of what is deferred: the two ways into the queue are, where all others lead.
+    manager: Any = app.job_manager
+    manager.batch_defer_jobs = tasks.deferring(manager.batch_defer_jobs)
+    manager.batch_defer_jobs_async = tasks.deferring_async(manager.batch_defer_jobs_async)
+
+
+class _Tasks:
+    def __init__(self, client: Client, about: dict[str, Any], name: str, payload: bool) -> None:
+        self._client = client
+        self._about = about
+        self._name = name
+        self._payload = payload
+
+    def _job(self, deferred: Deferred) -> Job:
+        told = {"args": [], "kwargs": deferred.task_kwargs} if self._payload else None
+        return self._client.job(deferred.task_name, told, key=f"{self._name}:{deferred.id}", **self._about)
+
+    def _enqueue(self, deferred: Sequence[Deferred]) -> None:
+        for each in deferred:
+            if not _is_its_own(each):
+                self._job(each).enqueue(wait=False)
+
+    def deferring(self, defer: Callable[..., list[Deferred]]) -> Callable[..., list[Deferred]]:
+        @functools.wraps(defer)
+        def told(*args: Any, **kwargs: Any) -> list[Deferred]:
+            deferred = defer(*args, **kwargs)
+            self._enqueue(deferred)
+            return deferred
+
+        return told
+
+    def deferring_async(
+        self, defer: Callable[..., Awaitable[list[Deferred]]]
+    ) -> Callable[..., Awaitable[list[Deferred]]]:
+        @functools.wraps(defer)
+        async def told(*args: Any, **kwargs: Any) -> list[Deferred]:
+            deferred = await defer(*args, **kwargs)
+            self._enqueue(deferred)
+            return deferred
+
+        return told
+
+    async def around(self, run: Callable[[], Awaitable[Any]], context: JobContext, worker: Worker) -> Any:
+        """A middleware of the worker: around every job, whether its task is a coroutine or runs in a thread."""
+        if _is_its_own(context.job):
+            return await run()
+        job = self._job(context.job)
+        job.stops_with = TaskStopped
+        attempt = context.job.attempts + 1
+        await asyncio.to_thread(job.start, f"attempt {attempt}" if attempt > 1 else None)
+        self._abort_on_stop(job, context)
+        job.enter()
+        try:
+            returned = await run()
+        except (JobAborted, asyncio.CancelledError) as aborted:
+            await asyncio.to_thread(job.stopped)
+            raise JobAborted from aborted
+        except BaseException as error:
+            if context.task.get_retry_exception(exception=error, job=context.job):
+                why = f"attempt {attempt} failed: {type(error).__name__}: {error}"
+                await asyncio.to_thread(job.pause, why)
+            else:
+                await asyncio.to_thread(job.fail, error)
+            raise
+        finally:
+            job.leave()
+        await asyncio.to_thread(job.complete, returned)
+        return returned
+
+    def _abort_on_stop(self, job: Job, context: JobContext) -> None:
+        """Let Procrastinate abort the task: a coroutine is canceled, a thread finds ``context.should_abort()``."""
+        loop = asyncio.get_running_loop()
+        abort = context.app.job_manager.cancel_job_by_id_async
+
+        def stop(_: JobStopped) -> None:
+            assert context.job.id is not None
+            asyncio.run_coroutine_threadsafe(abort(context.job.id, abort=True), loop)
+
+        job.on_stop(stop)
+
+
+def _is_its_own(deferred: Deferred) -> bool:
+    return deferred.task_name.startswith(("builtin:", "procrastinate."))

@@ -1,0 +1,24 @@
+"""Scheduled functions as jobs. Run it with CALLBOARD_URL and CALLBOARD_TOKEN set."""
+
+import time
+
+# docs: begin
+from apscheduler.schedulers.blocking import BlockingScheduler
+
+import callboard_client.apscheduler
+from callboard_client import Client, current_job
+
+scheduler = BlockingScheduler()
+callboard_client.apscheduler.connect(scheduler, Client())
+
+
+@scheduler.scheduled_job("interval", seconds=5)
+def clean_up() -> dict[str, int]:
+    for folder in range(1, 11):
+        current_job().progress(folder * 10, message=f"folder {folder} of 10")
+        time.sleep(0.1)  # your work
+    return {"folders": 10}
+
+
+scheduler.start()
+# docs: end
