@@ -10,12 +10,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from callboard_client.errors import BoardUnreachable, NotConfigured
-from callboard_client.http import Board
+from callboard_client.http import Board, path_of, record_of
 from callboard_client.job import Job
-from callboard_client.plain import ERROR_LIMIT, MESSAGE_LIMIT, ending, plain_object, text
+from callboard_client.plain import ERROR_LIMIT, ending, key_of, message_of, plain_object, seconds, text
 from callboard_client.record import JobRecord, JobStatus
 from callboard_client.sender import INTERVAL, Sender
 from callboard_client.spool import Spool
@@ -31,7 +31,7 @@ RETRIES = (0.25, 0.5, 1.0, 2.0)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Parent = Job | JobRecord | str
+Parent = Job | JobRecord | str | uuid.UUID
 
 
 class Client:
@@ -59,17 +59,18 @@ class Client:
         strict: bool = False,
         interval: float = INTERVAL,
     ) -> None:
+        # As they were given: what stands in the environment stands in that of another process as well.
+        self._settings = (url, token, timeout, runner, spool, strict, interval)
         url = url or os.environ.get("CALLBOARD_URL")
         token = token or os.environ.get("CALLBOARD_TOKEN")
         spool = spool or os.environ.get("CALLBOARD_SPOOL")
-        self._settings = (url, token, timeout, runner, spool, strict, interval)
         self._strict = strict
         self._runner = runner
         self._board: Board | None = None
         self._sender: Sender | None = None
         if url and token:
             self._board = Board(url, token, timeout)
-            self._sender = Sender(self._board, interval=interval, spool=_spool(spool))
+            self._sender = Sender(self._board, interval=interval, spool=_spool(spool, url, token))
         else:
             missing = "CALLBOARD_URL" if not url else "CALLBOARD_TOKEN"
             log.warning("%s is not set: no board hears of the jobs of this process.", missing)
@@ -94,8 +95,10 @@ class Client:
         ``max_duration`` and ``heartbeat_timeout`` are seconds; without the latter a dead runner's job runs for ever.
         """
         new = _new(type, payload, tags, max_duration, heartbeat_timeout, parent, link)
-        every = BEAT_EVERY if heartbeat_timeout is None else min(BEAT_EVERY, heartbeat_timeout / 3)
-        return self._at_work(every, new=new, key=key or str(uuid.uuid4()))
+        silent = new.get("heartbeat_timeout")
+        every = min(BEAT_EVERY, silent / 3) if isinstance(silent, int | float) else BEAT_EVERY
+        later = parent if isinstance(parent, Job) and parent.id is None else None
+        return self._at_work(every, new=new, key=key_of(key or uuid.uuid4()), parent=later)
 
     def attach(self, job_id: str | uuid.UUID, *, beat_every: float = BEAT_EVERY) -> Job:
         """A job that was created before, here or elsewhere: a block for ``with`` that does its work."""
@@ -105,15 +108,24 @@ class Client:
         runner = self._runner or f"{socket.gethostname()}:{os.getpid()}"
         return Job(self._sender, runner=runner, beat_every=beat_every, strict=self._strict, **which)
 
-    def track(self, type: str | None = None, **about: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    @overload
+    def track(self, type: Callable[P, R]) -> Callable[P, R]: ...
+
+    @overload
+    def track(self, type: str | None = None, **about: Any) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+    def track(self, type: Any = None, **about: Any) -> Any:
         """A decorator: each call of the function is a job, of the function's name unless ``type`` says another.
 
         ``about`` is what ``job`` takes. The function reports with ``current_job()``. A mapping that it returns is the
-        job's result. Functions with ``async`` are awaited as they are.
+        job's result. Functions with ``async`` are awaited as they are. Raises ``TypeError`` for a generator function:
+        its call ends before its work begins.
         """
 
         def tracked(function: Callable[P, R]) -> Callable[P, R]:
-            name = type or function.__name__
+            name = type if isinstance(type, str) else function.__name__
+            if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+                raise TypeError("A generator function is no job; use a block with client.job(…) inside of it.")
             if inspect.iscoroutinefunction(function):
 
                 @functools.wraps(function)
@@ -130,7 +142,7 @@ class Client:
 
             return run
 
-        return tracked
+        return tracked(type) if callable(type) else tracked
 
     # --- the four verbs ------------------------------------------------------------------------------------------
 
@@ -151,7 +163,7 @@ class Client:
         Raises ``BoardRefused`` and, after some tries, ``BoardUnreachable``.
         """
         new = _new(type, payload, tags, max_duration, heartbeat_timeout, parent, link)
-        return self._job_of("POST", "/jobs", new, key=key or str(uuid.uuid4()))
+        return self._job_of("POST", "/jobs", new, key=key_of(key or uuid.uuid4()))
 
     def update_job_status(
         self,
@@ -173,23 +185,23 @@ class Client:
         sent = {
             "status": status,
             "progress": progress,
-            "message": None if message is None else text(message)[:MESSAGE_LIMIT],
+            "message": None if message is None else message_of(message),
             "result": plain_object(result),
             "error": None if error is None else ending(error, ERROR_LIMIT),
             "link": link,
             "runner": runner,
         }
         return self._job_of(
-            "PATCH", f"/jobs/{job_id}", {name: value for name, value in sent.items() if value is not None}
+            "PATCH", path_of(job_id), {name: value for name, value in sent.items() if value is not None}
         )
 
     def get_job_status(self, job_id: str | uuid.UUID) -> JobRecord:
         """The job as it stands. Raises ``JobNotFound``, ``BoardRefused`` and, at last, ``BoardUnreachable``."""
-        return self._job_of("GET", f"/jobs/{job_id}")
+        return self._job_of("GET", path_of(job_id))
 
     def cancel_job(self, job_id: str | uuid.UUID) -> JobRecord:
         """Cancel a job, for which the token needs ``jobs:cancel``. Raises ``JobConflict`` if it has ended already."""
-        return self._job_of("POST", f"/jobs/{job_id}/cancel")
+        return self._job_of("POST", f"{path_of(job_id)}/cancel")
 
     # --- and to look around --------------------------------------------------------------------------------------
 
@@ -220,16 +232,16 @@ class Client:
 
     def log_lines(self, job_id: str | uuid.UUID, after: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Lines of a job's log with higher numbers than ``after``, and the number to go on from."""
-        page = self._asked("GET", f"/jobs/{job_id}/logs", query={"after": after})
+        page = self._asked("GET", f"{path_of(job_id)}/logs", query={"after": after})
         return page["data"], page["next_after"]
 
     def events(self, job_id: str | uuid.UUID) -> list[dict[str, Any]]:
         """The history of a job, oldest first."""
-        found: list[dict[str, Any]] = self._asked("GET", f"/jobs/{job_id}/events")["data"]
+        found: list[dict[str, Any]] = self._asked("GET", f"{path_of(job_id)}/events")["data"]
         return found
 
     def _job_of(self, method: str, path: str, body: object = None, *, key: str | None = None) -> JobRecord:
-        return JobRecord.from_json(self._asked(method, path, body, key=key))
+        return record_of(self._asked(method, path, body, key=key))
 
     def _asked(
         self,
@@ -263,7 +275,7 @@ class Client:
             self._board.close()
 
     def __reduce__(self) -> Any:
-        """In another process it is a client with the same settings, the token among them; one for all copies."""
+        """In another process it is a client with the same settings, a token among them if one was given here."""
         return _same_client, self._settings
 
     def __enter__(self) -> "Client":
@@ -286,11 +298,11 @@ def _same_client(
     return Client(url, token, timeout=timeout, runner=runner, spool=spool, strict=strict, interval=interval)
 
 
-def _spool(folder: str | os.PathLike[str] | None) -> Spool | None:
+def _spool(folder: str | os.PathLike[str] | None, url: str, token: str) -> Spool | None:
     if not folder:
         return None
     try:
-        return Spool(Path(folder))
+        return Spool(Path(folder), url, token)
     except OSError as error:
         log.warning("There is no spool, what the board cannot be told waits in memory alone: %s", error)
         return None
@@ -305,14 +317,15 @@ def _new(
     parent: Parent | None,
     link: str | None,
 ) -> dict[str, Any]:
+    whose = parent.id if isinstance(parent, Job | JobRecord) else parent
     body = {
-        "type": text(type),
+        "type": text(type)[:200],
         "payload": plain_object(payload),
         "tags": [text(tag) for tag in tags] or None,
-        "max_duration": max_duration,
-        "heartbeat_timeout": heartbeat_timeout,
-        "parent_id": parent if parent is None or isinstance(parent, str) else parent.id,
-        "link": link,
+        "max_duration": seconds(max_duration),
+        "heartbeat_timeout": seconds(heartbeat_timeout),
+        "parent_id": None if whose is None else text(whose),
+        "link": None if link is None else text(link),
     }
     return {name: value for name, value in body.items() if value is not None}
 

@@ -71,7 +71,7 @@ def _call(
     with client.job(name, payload, **about) as job:
         returned = function()
         if returned is not None:
-            job.result = returned  # type: ignore[assignment]
+            job.result = returned
     return returned
 
 

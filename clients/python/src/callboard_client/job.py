@@ -2,14 +2,18 @@
 
 import asyncio
 import contextvars
+import functools
 import logging
+import os
+import threading
 import traceback
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from callboard_client.errors import BoardUnreachable, CallboardError, JobStopped, JobTimedOut
+from callboard_client.errors import BoardUnreachable, CallboardError, JobConflict, JobStopped, JobTimedOut
 from callboard_client.outbox import Entry, Subject, as_text, now
-from callboard_client.plain import ERROR_LIMIT, MESSAGE_LIMIT, ending, plain_object, text
+from callboard_client.plain import ERROR_LIMIT, ending, message_of, plain_object, text
 from callboard_client.record import JobRecord, JobStatus
 
 if TYPE_CHECKING:
@@ -17,7 +21,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("callboard_client")
 
+LEVELS = {"warn": "warning", "critical": "error", "fatal": "error", "exception": "error", "trace": "debug"}
+"""What others call the levels of a log."""
+
+P = ParamSpec("P")
+J = TypeVar("J", bound="Job")
 _current: "contextvars.ContextVar[Job | None]" = contextvars.ContextVar("callboard_job", default=None)
+
+
+def harmless(method: Callable[Concatenate[J, P], None]) -> Callable[Concatenate[J, P], None]:
+    """Whatever goes wrong here is a line of the log, and not the work's business: a stop is, and what strict wants."""
+
+    @functools.wraps(method)
+    def guarded(job: J, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(job, *args, **kwargs)
+        except Exception as error:
+            if isinstance(error, CallboardError):
+                raise
+            log.exception("What job %s said could not be told.", job.id or "")
+
+    return guarded
 
 
 class Job:
@@ -31,10 +55,8 @@ class Job:
     is away, everything is kept and told later.
     """
 
-    result: Mapping[str, Any] | None = None
+    result: object = None
     """What the job produced, told when it completes. What JSON has no word for is told as text."""
-    stops_with: Callable[[JobStopped], BaseException] = staticmethod(lambda stop: stop)
-    """What is raised instead of ``JobStopped``: an engine may have a word of its own for work that is not to go on."""
 
     def __init__(
         self,
@@ -43,6 +65,7 @@ class Job:
         new: dict[str, Any] | None = None,
         key: str | None = None,
         job_id: str | None = None,
+        parent: "Job | None" = None,
         runner: str | None = None,
         beat_every: float | None = None,
         strict: bool = False,
@@ -51,10 +74,14 @@ class Job:
         self._subject = Subject(id=job_id, untold=sender is None)
         self._new = new
         self._key = key
+        self._parent = parent
         self._runner = runner
         self._beat_every = beat_every
         self._strict = strict
         self._token: contextvars.Token[Job | None] | None = None
+        self._pid = os.getpid()
+        self.stops_with: Callable[[JobStopped], BaseException] = _of_its_own
+        """What is raised when the job is to stop: an engine may have a word of its own for that."""
 
     @property
     def id(self) -> str | None:
@@ -67,35 +94,35 @@ class Job:
         return self._subject.stop is not None
 
     def on_stop(self, hear: Callable[[JobStopped], object]) -> None:
-        """Call this once, from another thread, as soon as the board says that the job is to stop."""
-        self._subject.on_stop.append(hear)
-        if self._subject.stop is not None:
-            hear(self._subject.stop)
+        """Call this once when the board says that the job is to stop: from another thread, or now if it has said so."""
+        if self._sender and (stop := self._sender.on_stop(self._subject, hear)):
+            hear(stop)
 
     # --- while it runs -------------------------------------------------------------------------------------------
 
-    def progress(self, percent: float | None = None, message: str | None = None) -> None:
+    def progress(self, percent: float | None = None, message: object = None) -> None:
         """Say how far it is, in percent from 0 to 100, and in one line what it does. Returns at once.
 
         May be called as often as is handy: of many calls the board hears the last, twice a second. Raises
         ``JobStopped`` (``JobCanceled`` or ``JobTimedOut``) when the board said that the job is to stop.
         """
-        fields: dict[str, Any] = {}
-        if percent is not None:
-            fields["progress"] = max(0, min(100, int(percent)))
-        if message is not None:
-            fields["message"] = text(message)[:MESSAGE_LIMIT]
-        self._report(fields)
+        self.check()
+        self._report_progress(percent, message)
 
-    def update(self, *, result: Mapping[str, Any] | None = None, link: str | None = None) -> None:
+    def update(self, *, result: object = None, link: object = None) -> None:
         """Say what there is so far: a result that may still grow, the address of a page. Raises as ``progress``."""
-        fields = {"result": plain_object(result), "link": link}
-        self._report({name: value for name, value in fields.items() if value is not None})
+        self.check()
+        self._report_result(result, link)
 
-    def log(self, line: str, level: str = "info") -> None:
+    @harmless
+    def log(self, line: object, level: str = "info") -> None:
         """Add a line to the job's log: ``debug``, ``info``, ``warning`` or ``error``. Returns at once, never raises."""
         if self._sender:
-            lines = [{"text": text(each), "level": level, "at": as_text(now())} for each in line.splitlines() or [""]]
+            known = level.lower() if isinstance(level, str) else "info"
+            known = LEVELS.get(known, known)
+            known = known if known in ("debug", "info", "warning", "error") else "info"
+            at = as_text(now())
+            lines = [{"text": each, "level": known, "at": at} for each in text(line).splitlines() or [""]]
             self._sender.log(self._subject, lines)
 
     def check(self) -> None:
@@ -103,10 +130,22 @@ class Job:
         if self._subject.stop is not None:
             raise self.stops_with(self._subject.stop)
 
-    def _report(self, fields: dict[str, Any]) -> None:
-        self.check()
+    @harmless
+    def _report_progress(self, percent: float | None, message: object) -> None:
+        fields: dict[str, Any] = {}
+        if percent is not None:
+            # In this order NaN is 0.
+            fields["progress"] = int(max(0, min(100, percent)))
+        if message is not None:
+            fields["message"] = message_of(message)
         if self._sender:
             self._sender.report(self._subject, fields)
+
+    @harmless
+    def _report_result(self, result: object, link: object) -> None:
+        fields = {"result": plain_object(result), "link": None if link is None else text(link)}
+        if self._sender:
+            self._sender.report(self._subject, {name: value for name, value in fields.items() if value is not None})
 
     # --- its beginning and its end -------------------------------------------------------------------------------
 
@@ -115,41 +154,51 @@ class Job:
 
         With ``wait=False`` it returns at once and is told from the background: for work that knows the job by its key.
         """
-        if self._new is not None:
-            new, self._new = self._new, None
-            self._tell(Entry(self._subject, "create", new, now(), self._key, urgent=True), wait=wait)
+        self._create(wait)
         return self
 
     def start(self, message: str | None = None) -> "Job":
         """Say that the job runs, and give signs of life from now on. Raises ``JobStopped`` if it is not to run."""
-        self.enqueue()
-        body: dict[str, Any] = {"status": "running"}
-        if self._runner:
-            body["runner"] = self._runner
-        if message:
-            body["message"] = text(message)[:MESSAGE_LIMIT]
-        self._tell(Entry(self._subject, "report", body, now(), urgent=True))
+        self._create(True)
+        self._begin(message)
         if self.stop_requested:
             self.stopped()
             self.check()
-        if self._sender and self._beat_every:
-            self._sender.beat(self._subject, self._beat_every)
         return self
+
+    @harmless
+    def _create(self, wait: bool) -> None:
+        if self._new is not None:
+            new, self._new = self._new, None
+            parent = self._parent._subject if self._parent else None
+            self._tell(Entry(self._subject, "create", new, now(), self._key, parent, urgent=True), wait=wait)
+
+    @harmless
+    def _begin(self, message: str | None) -> None:
+        body: dict[str, Any] = {"status": "running"}
+        if self._runner:
+            body["runner"] = text(self._runner)[:200]
+        if message:
+            body["message"] = message_of(message)
+        entry = self._tell(Entry(self._subject, "report", body, now(), urgent=True))
+        if isinstance(entry.outcome, JobConflict) and not self.stop_requested:
+            log.warning("Job %s is %s already: the board shows nothing of this run.", self.id, entry.outcome.job.status)
+        elif self._sender and self._beat_every and not self.stop_requested:
+            self._sender.beat(self._subject, self._beat_every)
 
     def complete(self, result: object = None) -> None:
         """Say that it completed. Of a canceled job the board notes that it finished anyway."""
-        told = plain_object(self.result if result is None else result)
-        self._end("completed", {} if told is None else {"result": told})
+        self._end("completed", result=self.result if result is None else result)
 
     def fail(self, error: str | BaseException) -> None:
         """Say that it failed, and why: a text, or an exception with its traceback."""
-        told = error if isinstance(error, str) else "".join(traceback.format_exception(error))
-        self._end("failed", {"error": ending(told, ERROR_LIMIT)})
+        self._end("failed", error=error)
 
     def stopped(self, message: str | None = None) -> None:
         """Say that it was canceled and has stopped, by the board's word or by its own."""
-        self._end("canceled", {"message": text(message)[:MESSAGE_LIMIT]} if message else {})
+        self._end("canceled", message=message)
 
+    @harmless
     def pause(self, message: str) -> None:
         """Say why it waits, for its next attempt: the job goes on running, and ``start`` says that it is at work again.
 
@@ -157,33 +206,56 @@ class Job:
         """
         if self._sender:
             self._sender.rest(self._subject)
-        self._tell(Entry(self._subject, "report", {"message": text(message)[:MESSAGE_LIMIT]}, now(), urgent=True))
+        self._tell(Entry(self._subject, "report", {"message": message_of(message)}, now(), urgent=True))
 
-    def _end(self, status: JobStatus, fields: dict[str, Any]) -> None:
+    @harmless
+    def _end(
+        self,
+        status: JobStatus,
+        *,
+        result: object = None,
+        error: str | BaseException | None = None,
+        message: str | None = None,
+    ) -> None:
         if self._sender:
             self._sender.rest(self._subject)
+        body: dict[str, Any] = {"status": status}
+        if result is not None:
+            body["result"] = plain_object(result)
+        if error is not None:
+            told = "".join(traceback.format_exception(error)) if isinstance(error, BaseException) else error
+            body["error"] = ending(told, ERROR_LIMIT)
+        if message:
+            body["message"] = message_of(message)
         # A job past its time was failed for good by the board.
         if not isinstance(self._subject.stop, JobTimedOut):
-            self._tell(Entry(self._subject, "report", {"status": status, **fields}, now(), urgent=True))
+            self._tell(Entry(self._subject, "report", body, now(), urgent=True))
 
-    def _tell(self, entry: Entry, *, wait: bool = True) -> None:
+    def _tell(self, entry: Entry, *, wait: bool = True) -> Entry:
         if self._sender is None:
-            return
+            return entry
         outcome = self._sender.tell(entry) if wait else self._sender.tell(entry, wait=0)
         # Of a stop the work hears where it can leave.
         if wait and self._strict and not isinstance(outcome, JobRecord | JobStopped):
-            raise outcome or BoardUnreachable("The board is away; what the job says of itself is told later.")
+            if entry.kind == "create" or entry.body.get("status") == "running":
+                # Work that does not begin is none that should be waited for.
+                self._sender.abandon(self._subject)
+            raise outcome or self._sender.why or BoardUnreachable("The board is away.")
+        return entry
 
     # --- as a block ----------------------------------------------------------------------------------------------
 
     def enter(self) -> None:
         """Be the ``current_job`` here, until ``leave``."""
+        self._pid = os.getpid()
         self._token = _current.set(self)
 
     def leave(self) -> None:
         """Be it no longer."""
         if self._token:
-            _current.reset(self._token)
+            # A generator may be closed in another context than it was begun in, where there is nothing to be left.
+            with suppress(ValueError):
+                _current.reset(self._token)
             self._token = None
 
     def __enter__(self) -> "Job":
@@ -196,7 +268,22 @@ class Job:
         self._finish(error)
 
     async def __aenter__(self) -> "Job":
-        await asyncio.to_thread(self.start)
+        given_up, started = threading.Event(), threading.Event()
+
+        def start() -> None:
+            self.start()
+            started.set()
+            if given_up.is_set():
+                self.stopped(_STOPPED.format("CancelledError"))
+
+        try:
+            await asyncio.to_thread(start)
+        except asyncio.CancelledError:
+            # The thread goes on, and nobody would end what it started.
+            given_up.set()
+            if started.is_set():
+                threading.Thread(target=self.stopped, args=[_STOPPED.format("CancelledError")]).start()
+            raise
         self.enter()
         return self
 
@@ -206,13 +293,16 @@ class Job:
         await asyncio.shield(asyncio.to_thread(self._finish, error))
 
     def _finish(self, error: BaseException | None) -> None:
+        if os.getpid() != self._pid:
+            # A child of a fork leaves the block of its parent, which is still in it.
+            return
         try:
             if error is None or (isinstance(error, SystemExit) and not error.code):
                 self.complete()
             elif isinstance(error, JobStopped):
                 self.stopped()
-            elif isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
-                self.stopped(f"Stopped by its runner ({type(error).__name__}).")
+            elif isinstance(error, KeyboardInterrupt | asyncio.CancelledError | GeneratorExit):
+                self.stopped(_STOPPED.format(type(error).__name__))
             else:
                 self.fail(error)
         except CallboardError:
@@ -220,6 +310,14 @@ class Job:
             if error is None:
                 raise
             log.warning("The end of job %s could not be told.", self.id, exc_info=True)
+
+
+_STOPPED = "Stopped by its runner ({})."
+
+
+def _of_its_own(stop: JobStopped) -> JobStopped:
+    """A new one each time: one that is raised again and again would hold on to all it has passed."""
+    return type(stop)(stop.code, str(stop), stop.job)
 
 
 def current_job() -> Job:

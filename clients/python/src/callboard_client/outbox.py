@@ -1,10 +1,11 @@
 """What the board has not been told yet: in order, without what is outdated, within bounds."""
 
+import json
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any, Literal
 
 from callboard_client.errors import CallboardError, JobStopped
@@ -12,12 +13,14 @@ from callboard_client.record import JobRecord
 
 LIMIT = 10_000
 """Entries that wait. When so many do, new jobs and lines of logs are left out; what was begun is told to its end."""
-LINES = 500
-"""Lines of one job's log that wait, which is what the board takes at once; of more than that the last."""
+LINES = 499
+"""Lines of one job's log that wait, which with one that tells of others is what the board takes at once."""
+LINE_LIMIT = 4_000
+"""Characters of one line."""
 AT_ONCE = 100
 """Reports in one request."""
 BYTES_AT_ONCE = 400_000
-"""Of results and errors in one request; the board takes a MiB."""
+"""Of results and errors, or of lines, in one request; the board takes a MiB."""
 
 Kind = Literal["create", "report", "log"]
 
@@ -48,27 +51,30 @@ class Entry:
     body: dict[str, Any]
     at: datetime
     key: str | None = None
+    parent: Subject | None = None
+    """The job that this one belongs to, where that had no id yet."""
     urgent: bool = False
     kept: bool = False
     """Whether it is in the spool."""
+    left_in: Path | None = None
+    """The file of a dead process that it was found in."""
     tries: int = 0
+    """How often it went wrong; one that did goes alone."""
     taken: bool = False
+    """Whether it is under way or written down, and cannot grow any more."""
     outcome: JobRecord | CallboardError | None = None
     answered: bool = False
     left_out: int = 0
     """Lines of a log that were too many."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of it, roughly."""
-        return sum(len(str(self.body[name])) for name in ("result", "error") if name in self.body) + 200
+    size: int = 0
+    """Bytes of the lines of a log."""
 
 
 class Outbox:
     """Entries in the order in which they came. Not thread-safe: its owner holds a lock."""
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque()
+        self._entries: dict[Entry, None] = {}
         self._urgent = 0
         # By job, what waits and may still grow: as long as nothing else was said of it, and it is not under way.
         self._reports: dict[Subject, Entry] = {}
@@ -93,7 +99,7 @@ class Outbox:
     def put(self, entry: Entry) -> None:
         """Add an entry. What comes later of the same job is not mixed with what came before it."""
         self._reports.pop(entry.subject, None)
-        self._entries.append(entry)
+        self._entries[entry] = None
         self._urgent += entry.urgent
 
     def report(self, subject: Subject, fields: Mapping[str, Any], at: datetime) -> None:
@@ -112,33 +118,49 @@ class Outbox:
             if not self.has_room:
                 return
             waiting = self._logs[subject] = Entry(subject, "log", {"lines": []}, at)
-            self._entries.append(waiting)
+            self._entries[waiting] = None
         kept: list[dict[str, Any]] = waiting.body["lines"]
-        kept.extend(lines)
-        if len(kept) > LINES:
-            waiting.left_out += len(kept) - LINES
-            del kept[:-LINES]
+        for line in lines[-LINES:]:
+            kept.append({**line, "text": line["text"][:LINE_LIMIT]})
+            waiting.size += _size(kept[-1])
+        waiting.left_out += max(0, len(lines) - LINES)
+        gone = 0
+        while len(kept) - gone > LINES or waiting.size > BYTES_AT_ONCE:
+            waiting.size -= _size(kept[gone])
+            gone += 1
+        waiting.left_out += gone
+        del kept[:gone]
 
     def take(self) -> list[Entry]:
-        """The next entries that make one request; they stay here until they are ``done``."""
+        """The next entries that make one request; they stay here until they are ``done``.
+
+        Reports go together, past what of other jobs goes alone; of each job everything goes in its order.
+        """
         taken: list[Entry] = []
+        passed: set[Subject] = set()
         size = 0
         for entry in self._entries:
             alone = entry.kind != "report" or entry.subject.id is None or entry.tries > 0
-            if taken and (alone or len(taken) == AT_ONCE or size + entry.size > BYTES_AT_ONCE):
+            if not taken and alone:
+                entry.taken = True
+                return [entry]
+            if alone or entry.subject in passed:
+                passed.add(entry.subject)
+                continue
+            size += 200 + (_size(entry.body) if "status" in entry.body or "result" in entry.body else 0)
+            if taken and size > BYTES_AT_ONCE:
                 break
             entry.taken = True
             taken.append(entry)
-            size += entry.size
-            if alone:
+            if len(taken) == AT_ONCE:
                 break
         return taken
 
     def done(self, entries: Sequence[Entry]) -> None:
-        """Forget entries that were answered: the first ones, as they were taken."""
+        """Forget entries."""
         for entry in entries:
-            if self._entries and self._entries[0] is entry:
-                self._entries.popleft()
+            if entry in self._entries:
+                del self._entries[entry]
                 self._urgent -= entry.urgent
                 for growing in (self._reports, self._logs):
                     if growing.get(entry.subject) is entry:
@@ -146,15 +168,17 @@ class Outbox:
 
     def again(self, entry: Entry) -> None:
         """Put an entry back before all others."""
-        self._entries.appendleft(entry)
+        self._entries = {entry: None, **self._entries}
         self._urgent += entry.urgent
 
     def drop(self, subject: Subject) -> None:
         """Forget whatever waits of a job."""
-        self._entries = deque(entry for entry in self._entries if entry.subject is not subject)
-        self._urgent = sum(entry.urgent for entry in self._entries)
-        self._reports.pop(subject, None)
-        self._logs.pop(subject, None)
+        self.done([entry for entry in self._entries if entry.subject is subject])
+
+
+def _size(value: object) -> int:
+    """Bytes of its JSON."""
+    return len(json.dumps(value, ensure_ascii=False).encode())
 
 
 def now() -> datetime:

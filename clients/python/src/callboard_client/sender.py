@@ -7,7 +7,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from callboard_client.errors import (
@@ -19,7 +19,7 @@ from callboard_client.errors import (
     JobStopped,
     Unauthorized,
 )
-from callboard_client.http import Board, judged
+from callboard_client.http import Board, judged, path_of, record_of
 from callboard_client.outbox import Entry, Outbox, Subject, as_text, now
 from callboard_client.record import JobRecord
 from callboard_client.spool import Spool
@@ -27,7 +27,7 @@ from callboard_client.spool import Spool
 log = logging.getLogger("callboard_client")
 
 INTERVAL = 0.5
-"""Seconds between two requests, unless one of them starts or ends a job."""
+"""Seconds from one round of requests to the next, unless one of them starts or ends a job."""
 PATIENCE = 5.0
 """Seconds that a job waits at its start and at its end for the board, as long as the board was there before."""
 AWAY_AFTER = 1.5
@@ -38,8 +38,14 @@ BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds from one failure to the next try."""
 REFUSED_AGAIN = 60.0
 """Seconds to the next try after the token was refused."""
-TRIES = 5
+TRIES = 4
 """With so many internal errors in a row it is the report that the board cannot digest."""
+STEP = 0.1
+"""Seconds after which somebody who waits looks whether it is still worth it."""
+
+Answer = JobRecord | BoardRefused | None
+"""What became of an entry; null for lines of a log, of which nothing is told."""
+Heard = tuple[Callable[[JobStopped], object], JobStopped]
 
 
 class Sender:
@@ -59,19 +65,26 @@ class Sender:
         self._thread: threading.Thread | None = None
         self._failures = 0
         self._failing_since: float | None = None
+        self._asking_since: float | None = None
         self._refused = False
+        self._unwritten = False
         self._next_try = 0.0
-        self._sent_at = 0.0
+        self._next_round = 0.0
+        self._of_this_round = 0
         self._closing = False
         self._closed = False
+        self.why: CallboardError | None = None
+        """What was wrong when the board could last not be told."""
 
     # --- what jobs ask of it -------------------------------------------------------------------------------------
 
     @property
     def away(self) -> bool:
         """Whether the board has been away for so long that nobody waits for it."""
-        since = self._failing_since
-        return self._refused or (since is not None and time.monotonic() - since >= AWAY_AFTER)
+        moment = time.monotonic()
+        if self._asking_since is not None and moment - self._asking_since >= PATIENCE:
+            return True
+        return self._refused or (self._failing_since is not None and moment - self._failing_since >= AWAY_AFTER)
 
     def tell(self, entry: Entry, *, wait: float = PATIENCE) -> JobRecord | CallboardError | None:
         """Put an entry in line and wait for its answer; null when the board is away, for then it is told later."""
@@ -80,16 +93,19 @@ class Sender:
                 return None
             if self._closed or (entry.kind == "create" and not self._outbox.has_room):
                 entry.subject.untold = True
-                log.warning(
-                    "A job is not told to the board: %s.", "the client is closed" if self._closed else "too much waits"
-                )
+                why = "the client is closed" if self._closed else "too much waits already"
+                log.warning("A job is not told to the board: %s.", why)
                 return None
             self._outbox.put(entry)
             entry.subject.spoken = time.monotonic()
             if self.away:
                 self._keep([entry])
-            self._wake()
-            self._turn.wait_for(lambda: entry.answered or entry.subject.untold or self.away, wait)
+            deadline = time.monotonic() + (wait if self._wake() else 0)
+            while not (entry.answered or entry.subject.untold or self.away):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._turn.wait(min(left, STEP))
             return entry.outcome
 
     def report(self, subject: Subject, fields: Mapping[str, Any]) -> None:
@@ -98,6 +114,7 @@ class Sender:
             if not (subject.untold or subject.stop or self._closed):
                 idle = not self._outbox
                 self._outbox.report(subject, fields, now())
+                # Otherwise the thread waits for the moment of its next request already.
                 if idle:
                     self._wake()
 
@@ -107,7 +124,6 @@ class Sender:
             if not (subject.untold or self._closed):
                 idle = not self._outbox
                 self._outbox.log(subject, lines, now())
-                # Otherwise the thread waits for the moment of its next request already.
                 if idle:
                     self._wake()
 
@@ -122,12 +138,26 @@ class Sender:
         with self._turn:
             self._beating.pop(subject, None)
 
+    def on_stop(self, subject: Subject, hear: Callable[[JobStopped], object]) -> JobStopped | None:
+        """Call this when the board says that the job is to stop; what it said, if it has said so already."""
+        with self._turn:
+            if subject.stop is None:
+                subject.on_stop.append(hear)
+            return subject.stop
+
+    def abandon(self, subject: Subject) -> None:
+        """Say nothing more of a job, nor what waits of it."""
+        with self._turn:
+            subject.untold = True
+            self._outbox.drop(subject)
+
     def flush(self, wait: float = PATIENCE) -> bool:
         """Wait until everything is told, unless the board is away; whether it is."""
         with self._turn:
             self._closing = True
-            self._wake()
-            self._turn.wait_for(lambda: not self._outbox or self.away, wait)
+            deadline = time.monotonic() + (wait if not self._outbox or self._wake() else 0)
+            while self._outbox and not self.away and (left := deadline - time.monotonic()) > 0:
+                self._turn.wait(min(left, STEP))
             self._closing = self._closed
             return not self._outbox
 
@@ -142,20 +172,27 @@ class Sender:
             if left:
                 self._keep(self._outbox)
             self._turn.notify_all()
-        if self._spool:
-            self._spool.close(empty=not left)
+            if self._spool:
+                self._spool.close(empty=not left)
         if left:
-            log.warning(
-                "The board was not told %d reports: they %s.", left, "wait in the spool" if self._spool else "are lost"
-            )
+            where = "wait in the spool" if self._spool and not self._unwritten else "are lost"
+            log.warning("The board was not told %d reports: they %s.", left, where)
 
     # --- the thread ----------------------------------------------------------------------------------------------
 
-    def _wake(self) -> None:
+    def _wake(self) -> bool:
+        """Let the thread look what there is to do; whether there is one."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="callboard", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="callboard", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # At the end of the process, or where it may have no more of them. The next call tries again.
+                log.warning("The board cannot be told now: %s.", error)
+                return False
+            self._thread = thread
         self._turn.notify_all()
+        return True
 
     def _run(self) -> None:
         self._adopt()
@@ -166,10 +203,7 @@ class Sender:
                 log.exception("A report to the board failed in this client; it is left out.")
                 heard = []
                 with self._turn:
-                    self._outbox.done(entries)
-                    for entry in entries:
-                        entry.answered = True
-                    self._turn.notify_all()
+                    self._give_up(entries)
             for hear, stop in heard:
                 try:
                     hear(stop)
@@ -178,85 +212,90 @@ class Sender:
 
     def _next(self) -> list[Entry] | None:
         with self._turn:
-            while True:
-                self._put_heartbeats()
-                wait = self._seconds_to_wait()
-                if wait is not None and wait <= 0:
-                    return self._outbox.take()
-                if self._closed:
-                    return None
-                self._turn.wait(wait)
-
-    def _seconds_to_wait(self) -> float | None:
-        moment = time.monotonic()
-        if self._closed:
+            while not self._closed:
+                moment = time.monotonic()
+                self._put_heartbeats(moment)
+                wait = self._seconds_to_wait(moment)
+                if wait is not None and wait <= 0 and (taken := self._outbox.take()):
+                    self._asking_since = time.monotonic()
+                    return taken
+                self._turn.wait(wait if wait is None else max(wait, 0.001))
             return None
+
+    def _seconds_to_wait(self, moment: float) -> float | None:
         if self._outbox:
-            soon = self._sent_at if self._outbox.urgent or self._closing else self._sent_at + self._interval
-            return max(soon, self._next_try) - moment
+            if moment >= self._next_round and self._of_this_round <= 0:
+                # What waits now is told without a pause, in however many requests.
+                self._of_this_round = len(self._outbox)
+            at_once = self._of_this_round > 0 or self._outbox.urgent or self._closing
+            return max(moment if at_once else self._next_round, self._next_try) - moment
         due = [subject.spoken + every for subject, every in self._beating.items()]
         return max(min(due) - moment, 0.0) if due else None
 
-    def _put_heartbeats(self) -> None:
-        moment = time.monotonic()
+    def _put_heartbeats(self, moment: float) -> None:
         for subject, every in self._beating.items():
             if moment - subject.spoken >= every:
                 subject.spoken = moment
-                # What waits says as much.
-                if not self._outbox and not subject.stop:
+                # To a board that is away it would be no news when it is there again.
+                if not subject.stop and not (self._failing_since and self._outbox):
                     self._outbox.report(subject, {}, now())
 
-    def _send(self, entries: Sequence[Entry]) -> list[tuple[Callable[[JobStopped], object], JobStopped]]:
+    def _send(self, entries: Sequence[Entry]) -> list[Heard]:
         """Ask the board, and note what it said; who is to hear that its job is to stop."""
         asked_at = time.monotonic()
-        answers: list[JobRecord | BoardRefused | None]
+        answers: list[Answer]
         try:
-            answers = list(self._ask(entries))
+            answers = self._ask(entries)
         except (BoardUnreachable, Unauthorized) as error:
             self._failed(entries, error, asked_at)
             return []
         except BoardRefused as refusal:
+            if len(entries) > 1:
+                self._each_alone(entries)
+                return []
             answers = [refusal]
         with self._turn:
             recovered = self._failing_since is not None
             self._failures, self._failing_since, self._refused = 0, None, False
-            self._sent_at = time.monotonic()
+            self._asked(len(entries))
             self._outbox.done(entries)
             stops = [stop for entry, answer in zip(entries, answers, strict=True) for stop in self._note(entry, answer)]
-            if self._spool and not self._outbox:
-                self._spool.clear()
+            self._forget([entry for entry in entries if entry.answered])
             self._turn.notify_all()
         if recovered:
             log.info("The board is there again.")
             self._adopt()
         return stops
 
-    def _ask(self, entries: Sequence[Entry]) -> Iterator[JobRecord | BoardRefused | None]:
+    def _asked(self, count: int) -> None:
+        self._asking_since = None
+        self._of_this_round -= count
+        if self._of_this_round <= 0:
+            self._next_round = time.monotonic() + self._interval
+
+    def _ask(self, entries: Sequence[Entry]) -> list[Answer]:
         first = entries[0]
+        path = path_of(first.subject.id)
         if first.kind == "create":
-            yield JobRecord.from_json(self._board.call("POST", "/jobs", _dated(first), key=first.key))
-        elif first.kind == "log":
+            return [self._board.job("POST", "/jobs", _dated(first), key=first.key)]
+        if first.subject.id is None:
+            return [JobNotFound(404, "not_found", "The job was never made.")]
+        if first.kind == "log":
             lines = first.body["lines"]
             if first.left_out:
-                gone = {"text": f"… {first.left_out:,} lines left out …", "level": "warning", "at": lines[0]["at"]}
-                lines = [gone, *lines[1:]]
+                told = f"… {first.left_out:,} lines left out …"
+                lines = [{"text": told, "level": "warning", "at": lines[0]["at"]}, *lines]
             first.key = first.key or first.subject.name + as_text(first.at)
-            self._board.call("POST", f"/jobs/{first.subject.id}/logs", {"lines": lines}, key=first.key)
-            yield None
-        elif len(entries) == 1:
-            yield JobRecord.from_json(self._board.call("PATCH", f"/jobs/{first.subject.id}", _dated(first)))
-        else:
-            reports = [{"id": entry.subject.id, **_dated(entry)} for entry in entries]
-            for each in self._board.call("POST", "/jobs/batch", {"data": reports})["data"]:
-                yield JobRecord.from_json(each["job"]) if each.get("job") else judged(each["problem"])
+            self._board.call("POST", f"{path}/logs", {"lines": lines}, key=first.key)
+            return [None]
+        if len(entries) == 1:
+            return [self._board.job("PATCH", path, _dated(first))]
+        reports = [{"id": entry.subject.id, **_dated(entry)} for entry in entries]
+        return _answers(self._board.call("POST", "/jobs/batch", {"data": reports}), len(entries))
 
-    def _note(
-        self, entry: Entry, answer: JobRecord | BoardRefused | None
-    ) -> Iterator[tuple[Callable[[JobStopped], object], JobStopped]]:
+    def _note(self, entry: Entry, answer: Answer) -> Iterator[Heard]:
         subject = entry.subject
         entry.outcome, entry.answered = answer, True
-        if answer is None:
-            return
         if isinstance(answer, JobRecord):
             subject.id = answer.id
         elif isinstance(answer, JobStopped):
@@ -264,20 +303,21 @@ class Sender:
                 subject.stop = answer
                 yield from ((hear, answer) for hear in subject.on_stop)
         elif isinstance(answer, JobConflict):
-            log.info("The board did not take a report of job %s: %s", subject.id, answer)
-        elif entry.kind == "report" and answer.status in (413, 422) and (kept := _without_what_may_be_wrong(entry)):
-            log.warning("The board refused what job %s said, which is left out: %s", subject.id, answer)
-            entry.body, entry.answered, entry.tries = kept, False, 1
+            log.warning("The board did not take a report of job %s: %s", subject.id, answer)
+        elif answer is not None and (kept := _without_what_is_wrong(entry, answer)):
+            log.warning("The board refused something of job %s, which is left out: %s", subject.id or "", answer)
+            entry.body, entry.answered, entry.outcome, entry.tries = kept, False, None, 1
             self._outbox.again(entry)
-        else:
+        elif answer is not None:
             log.warning("The board refused a report: %s", answer)
             if entry.kind == "create" or isinstance(answer, JobNotFound):
-                subject.untold = True
-                self._outbox.drop(subject)
+                self._untold(subject)
 
     def _failed(self, entries: Sequence[Entry], error: BoardUnreachable | Unauthorized, asked_at: float) -> None:
         with self._turn:
-            if self._failing_since is None:
+            self.why = error
+            internal = isinstance(error, BoardUnreachable) and error.status == 500
+            if self._failing_since is None and not internal:
                 self._failing_since = asked_at
                 log.warning("The board cannot be told, jobs go on and reports wait: %s", error)
             self._refused = isinstance(error, Unauthorized)
@@ -286,52 +326,116 @@ class Sender:
                 wait = max(wait, min(error.retry_after, BACKOFF[-1]))
             self._next_try = time.monotonic() + (REFUSED_AGAIN if self._refused else wait)
             self._failures += 1
+            self._asked(0)
             for entry in entries:
-                entry.taken = entry.kind == "log"
-                if isinstance(error, BoardUnreachable) and error.status == 500:
-                    entry.tries += 1
+                # Lines that may have arrived must not be other ones under the same key.
+                entry.taken = entry.kept or entry.kind == "log"
+                entry.tries += internal
             if entries[0].tries >= TRIES:
-                log.warning("A report was left out: the board had an internal error %d times.", TRIES)
-                self._outbox.done(entries[:1])
-                entries[0].answered = True
+                log.warning("A report is left out: the board had an internal error %d times.", TRIES)
+                self._failures = 0
+                self._give_up(entries[:1])
             self._keep(self._outbox)
             self._turn.notify_all()
 
+    def _each_alone(self, entries: Sequence[Entry]) -> None:
+        """One of several reports is not understood: each is told by itself, so that it costs no other."""
+        with self._turn:
+            self._asked(0)
+            for entry in entries:
+                entry.tries = max(entry.tries, 1)
+
+    def _give_up(self, entries: Sequence[Entry]) -> None:
+        self._asked(0)
+        if len(entries) > 1:
+            self._each_alone(entries)
+            return
+        self._outbox.done(entries)
+        for entry in entries:
+            entry.answered = True
+            if entry.kind == "create":
+                self._untold(entry.subject)
+        self._forget(entries)
+        self._turn.notify_all()
+
+    def _untold(self, subject: Subject) -> None:
+        subject.untold = True
+        self._beating.pop(subject, None)
+        self._outbox.drop(subject)
+
     # --- the spool -----------------------------------------------------------------------------------------------
 
-    def _keep(self, entries: "Sequence[Entry] | Outbox") -> None:
+    def _keep(self, entries: Iterable[Entry]) -> None:
         """Write down what must not be lost with this process: a report that the next one overtakes may be."""
         if self._spool is None:
             return
         try:
-            self._spool.keep(entry for entry in entries if entry.kind != "report" or "status" in entry.body)
-        except Exception:
-            log.warning("The spool cannot be written, reports wait in memory alone.", exc_info=True)
-            self._spool = None
+            self._spool.keep([entry for entry in entries if _matters(entry)])
+            self._unwritten = False
+        except Exception as error:
+            if not self._unwritten:
+                log.warning("The spool cannot be written, reports wait in memory alone: %s", error)
+            self._unwritten = True
+
+    def _forget(self, entries: Sequence[Entry]) -> None:
+        if self._spool is None:
+            return
+        try:
+            self._spool.told(entries, list(self._outbox))
+        except Exception as error:
+            log.warning("The spool cannot be written: %s", error)
 
     def _adopt(self) -> None:
         if self._spool is None:
             return
+        try:
+            left = self._spool.left_behind()
+        except Exception as error:
+            log.warning("The spool cannot be read: %s", error)
+            return
         with self._turn:
-            try:
-                left = self._spool.left_behind()
-            except Exception:
-                log.warning("The spool cannot be read.", exc_info=True)
-                return
             for entry in left:
                 self._outbox.put(entry)
+
+    def after_fork(self) -> None:
+        """A child has neither its parent's thread nor what its parent is about to tell."""
+        self._board.reopen()
+        self._begin()
+        if self._spool:
+            self._spool.forget()
+
+
+def _answers(told: Any, count: int) -> list[Answer]:
+    data = told.get("data") if isinstance(told, Mapping) else None
+    if not isinstance(data, list) or len(data) != count or not all(isinstance(each, Mapping) for each in data):
+        raise BoardUnreachable("What answers is not a board.")
+    return [record_of(each["job"]) if each.get("job") else judged(each.get("problem")) for each in data]
 
 
 def _dated(entry: Entry) -> dict[str, Any]:
     """The body with the moment it tells of, if that is long gone. Only what moves a job has one."""
-    tells_a_move = entry.kind == "create" or "status" in entry.body
+    body = entry.body
+    if entry.parent is not None and entry.parent.id is not None:
+        body = {**body, "parent_id": entry.parent.id}
+    tells_a_move = entry.kind == "create" or "status" in body
     late = tells_a_move and (now() - entry.at).total_seconds() > LATE
-    return {**entry.body, "occurred_at": as_text(entry.at)} if late else entry.body
+    return {**body, "occurred_at": as_text(entry.at)} if late else body
 
 
-def _without_what_may_be_wrong(entry: Entry) -> dict[str, Any] | None:
-    kept = {name: value for name, value in entry.body.items() if name in ("status", "progress")}
-    return kept if "status" in kept and kept != entry.body else None
+def _matters(entry: Entry) -> bool:
+    return entry.kind != "report" or bool(entry.body.keys() & {"status", "result", "link"})
+
+
+def _without_what_is_wrong(entry: Entry, refusal: BoardRefused) -> dict[str, Any] | None:
+    """The body without the fields that the board does not take; null where nothing would be left to say, or gained."""
+    if entry.kind == "log" or refusal.status not in (413, 422):
+        return None
+    wrong = {
+        str(fault.get("pointer", "")).split("/")[1] for fault in refusal.faults if "/" in str(fault.get("pointer"))
+    }
+    wrong |= {"payload", "result", "error"} if refusal.status == 413 else set()
+    kept = {name: value for name, value in entry.body.items() if name not in wrong}
+    return kept if kept != entry.body and kept and not wrong & {"status", "type"} else None
 
 
 _senders: "weakref.WeakSet[Sender]" = weakref.WeakSet()
@@ -344,12 +448,8 @@ def _close_all() -> None:
 
 
 def _after_fork() -> None:
-    """A child has neither its parent's thread nor what its parent is about to tell."""
     for sender in _senders:
-        sender._board.reopen()
-        sender._begin()
-        if sender._spool:
-            sender._spool.forget()
+        sender.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

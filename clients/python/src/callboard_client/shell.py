@@ -4,10 +4,11 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from callboard_client.client import Client
-from callboard_client.errors import BoardUnreachable, CallboardError
+from callboard_client.errors import BoardUnreachable, CallboardError, JobNotFound
 from callboard_client.record import STATUSES, JobRecord, JobStatus
 from callboard_client.terminal import ago, bar, clean, colored, columns, table
 
@@ -99,13 +100,22 @@ def watch(client: Client, *, type: str | None, tag: str | None, as_json: bool) -
 def _report_changes(client: Client, type: str | None, tag: str | None) -> None:
     seen: dict[str, JobRecord] = {}
     while True:
-        live = {job.id: job for job in client.jobs(status=("running", "pending"), type=type, tag=tag, limit=500)}
-        ended = {job_id: client.get_job_status(job_id) for job_id in seen if job_id not in live}
-        for job in (live | ended).values():
+        try:
+            live = {job.id: job for job in client.jobs(status=("running", "pending"), type=type, tag=tag, limit=500)}
+            ended = [job for job_id in seen if job_id not in live for job in _still_there(client, job_id)]
+        except BoardUnreachable as error:
+            print(f"callboard: {error} Trying again.", file=sys.stderr)
+            continue
+        for job in (*live.values(), *ended):
             if seen.get(job.id) != job:
                 _print_json(job.as_json(), indent=None)
         seen = live
         time.sleep(EVERY)
+
+
+def _still_there(client: Client, job_id: str) -> Iterator[JobRecord]:
+    with suppress(JobNotFound):
+        yield client.get_job_status(job_id)
 
 
 def _draw_again(client: Client, type: str | None, tag: str | None) -> None:

@@ -10,7 +10,7 @@ BAR = 12
 """Characters of a bar of progress."""
 NARROWEST = 7
 """Columns that are left of a text that has no room."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 _COLORS = {"pending": "33", "running": "36", "completed": "32", "failed": "31", "canceled": "90"}
 
 
