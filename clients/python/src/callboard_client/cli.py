@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from callboard_client import shell
 from callboard_client.client import HEARTBEAT_TIMEOUT, Client
 from callboard_client.errors import BoardRefused, CallboardError
 from callboard_client.record import STATUSES
-from callboard_client.run import run
 
 ABOUT = "Jobs of a Callboard. CALLBOARD_URL and CALLBOARD_TOKEN say which board."
 RUN = """Run a command as a job. Lines like "::progress 40 page 4 of 10" in its output tell how far it is; the other
@@ -24,12 +24,11 @@ lines go to the job's log. The exit code is the command's. Without a board the c
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; the exit code."""
     logging.basicConfig(format="callboard: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    # Whoever reads no further ends this quietly, as with every other command.
     given = _parser().parse_args(arguments)
-    as_json = getattr(given, "json", False) or not sys.stdout.isatty()
     try:
-        return _run(given) if given.command == "run" else _asked(given, as_json)
+        return _run(given) if given.command == "run" else _asked(given)
     except BrokenPipeError:
+        # Whoever reads no further ends this quietly, as with every other command.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
@@ -40,6 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
+    from callboard_client.run import run
+
+    for stream in range(3):
+        # What is closed would be the next file that is opened, a connection to the board for one.
+        with suppress(OSError):
+            os.fstat(stream)
+            continue
+        os.open(os.devnull, os.O_RDWR)
     with Client(spool=given.spool) as client:
         job = client.job(
             given.type or Path(given.program[0]).name or given.program[0],
@@ -54,7 +61,8 @@ def _run(given: argparse.Namespace) -> int:
         return run(job, given.program, grace=given.grace)
 
 
-def _asked(given: argparse.Namespace, as_json: bool) -> int:
+def _asked(given: argparse.Namespace) -> int:
+    as_json = given.json or not sys.stdout.isatty()
     with Client() as client:
         match given.command, getattr(given, "verb", None):
             case "watch", _:

@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -124,6 +124,15 @@ class Job:
             at = as_text(now())
             lines = [{"text": each, "level": known, "at": at} for each in text(line).splitlines() or [""]]
             self._sender.log(self._subject, lines)
+
+    @harmless
+    def log_lines(self, lines: Sequence[str], level: str = "info", *, left_out: int = 0) -> None:
+        """Add lines to the job's log, of which so many more were left out before. Never raises."""
+        if self._sender:
+            at = as_text(now())
+            self._sender.log(
+                self._subject, [{"text": text(line), "level": level, "at": at} for line in lines], left_out
+            )
 
     def check(self) -> None:
         """Raise ``JobStopped`` if the board said that the job is to stop; else do nothing."""

@@ -111,8 +111,8 @@ class Outbox:
             self._reports[subject] = waiting
         waiting.body.update(fields)
 
-    def log(self, subject: Subject, lines: Sequence[dict[str, Any]], at: datetime) -> None:
-        """Add lines to a job's log."""
+    def log(self, subject: Subject, lines: Sequence[dict[str, Any]], at: datetime, left_out: int = 0) -> None:
+        """Add lines to a job's log, of which so many more were left out."""
         waiting = self._logs.get(subject)
         if waiting is None or waiting.taken:
             if not self.has_room:
@@ -123,7 +123,7 @@ class Outbox:
         for line in lines[-LINES:]:
             kept.append({**line, "text": line["text"][:LINE_LIMIT]})
             waiting.size += _size(kept[-1])
-        waiting.left_out += max(0, len(lines) - LINES)
+        waiting.left_out += left_out + max(0, len(lines) - LINES)
         gone = 0
         while len(kept) - gone > LINES or waiting.size > BYTES_AT_ONCE:
             waiting.size -= _size(kept[gone])

@@ -118,12 +118,12 @@ class Sender:
                 if idle:
                     self._wake()
 
-    def log(self, subject: Subject, lines: Sequence[dict[str, Any]]) -> None:
-        """Add lines to a job's log. Returns at once."""
+    def log(self, subject: Subject, lines: Sequence[dict[str, Any]], left_out: int = 0) -> None:
+        """Add lines to a job's log, of which so many more were left out. Returns at once."""
         with self._turn:
             if not (subject.untold or self._closed):
                 idle = not self._outbox
-                self._outbox.log(subject, lines, now())
+                self._outbox.log(subject, lines, now(), left_out)
                 if idle:
                     self._wake()
 
