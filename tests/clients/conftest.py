@@ -138,6 +138,14 @@ def outage(url: str, tmp_path: Path, port: int) -> Iterator[Outage]:
 
 
 @pytest.fixture
+def away(environ: dict[str, str], outage: Outage, monkeypatch: pytest.MonkeyPatch) -> Outage:
+    """A board that is not there, where runners look for it; the test may start it."""
+    outage.stop()
+    monkeypatch.setenv("CALLBOARD_URL", outage.address)
+    return outage
+
+
+@pytest.fixture
 def program(environ: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a Python program as a process of its own; it is ended with the test."""
     with ExitStack() as ends:

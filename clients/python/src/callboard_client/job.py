@@ -7,8 +7,8 @@ import logging
 import os
 import threading
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from callboard_client.errors import BoardUnreachable, CallboardError, JobConflict, JobStopped, JobTimedOut
@@ -266,6 +266,15 @@ class Job:
             with suppress(ValueError):
                 _current.reset(self._token)
             self._token = None
+
+    @contextmanager
+    def as_current(self) -> "Iterator[Job]":
+        """A block in which this is the ``current_job``, for whoever says by himself how it begins and ends."""
+        self.enter()
+        try:
+            yield self
+        finally:
+            self.leave()
 
     def __enter__(self) -> "Job":
         self.start()

@@ -1,0 +1,106 @@
+"""What adapters of task queues share: which job a task is, and what is said of its attempts.
+
+Nothing here raises because of the board, but for ``JobStopped`` when a task is not to start.
+"""
+
+import hashlib
+import json
+import logging
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from callboard_client.client import HEARTBEAT_TIMEOUT, Client
+from callboard_client.errors import JobStopped
+from callboard_client.job import Job
+from callboard_client.plain import plain_object
+
+log = logging.getLogger("callboard_client")
+
+PAYLOAD_LIMIT = 256 * 1024
+"""Bytes of JSON that the board takes of a task's arguments; larger ones are left out."""
+KEY_LIMIT = 200
+
+
+class Tasks:
+    """The tasks of one engine as jobs: who enqueues one and who works on it describe the same job alike."""
+
+    def __init__(
+        self,
+        engine: str,
+        client: Client,
+        *,
+        payload: bool = True,
+        tags: Sequence[str] = (),
+        heartbeat_timeout: int | None = HEARTBEAT_TIMEOUT,
+        max_duration: int | None = None,
+    ) -> None:
+        self.client = client
+        self._engine = engine
+        self._payload = payload
+        self._about: dict[str, Any] = {
+            "tags": tags,
+            "heartbeat_timeout": heartbeat_timeout,
+            "max_duration": max_duration,
+        }
+
+    def job(self, name: str, task_id: str, args: Iterable[object], kwargs: Mapping[str, object]) -> Job:
+        """The job of a task; the same one for everybody who names the same task."""
+        payload = plain_object({"args": list(args), "kwargs": dict(kwargs)}) if self._payload else None
+        if payload and len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()) > PAYLOAD_LIMIT:
+            payload = None
+        key = f"{self._engine}:{task_id}"
+        if len(key) > KEY_LIMIT or not (key.isascii() and key.isprintable()):
+            key = f"{self._engine}:{hashlib.sha256(task_id.encode('utf-8', 'replace')).hexdigest()}"
+        return self.client.job(name, payload, key=key, **self._about)
+
+    def enqueued(self, name: str, task_id: str, args: Iterable[object], kwargs: Mapping[str, object]) -> None:
+        """Say that the task waits for its worker."""
+        with _in_peace():
+            self.job(name, task_id, args, kwargs).enqueue()
+
+
+class Attempt:
+    """One attempt at the job of a task, of so many at most, as far as the engine knows."""
+
+    def __init__(self, job: Job, number: int | None = None, of: int | None = None) -> None:
+        self.job = job
+        self._name = "an attempt" if number is None else f"attempt {number}" + ("" if of is None else f" of {of}")
+        self._again = number is not None and number > 1
+
+    def start(self) -> None:
+        """Say that the job runs. Raises ``JobStopped`` if it is not to run, which the board then knows."""
+        with _in_peace():
+            self.job.start(self._name if self._again else None)
+
+    def complete(self, returned: object = None) -> None:
+        """Say that the job completed, with what the task returned unless it set a result itself."""
+        with _in_peace():
+            self.job.complete(plain_object(returned) if self.job.result is None else None)
+
+    def fail(self, error: str | BaseException) -> None:
+        """Say that the job failed for good."""
+        with _in_peace():
+            self.job.fail(error)
+
+    def retry(self, error: BaseException) -> None:
+        """Say that the job goes on with another attempt, later."""
+        with _in_peace():
+            self.job.pause(f"{self._name} failed: {traceback.format_exception_only(error)[-1].strip()}")
+
+    def stopped(self, message: str | None = None) -> None:
+        """Say that the job has stopped, by the board's word or by the engine's."""
+        with _in_peace():
+            self.job.enqueue().stopped(message)
+
+
+@contextmanager
+def _in_peace() -> Iterator[None]:
+    """Whatever fails in here is no fault of the task."""
+    try:
+        yield
+    except JobStopped:
+        raise
+    except Exception:
+        log.warning("The board was not told of a task.", exc_info=True)

