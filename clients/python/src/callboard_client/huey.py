@@ -38,7 +38,9 @@ def connect(huey: Huey, client: Client, **about: Any) -> None:
 
     def enqueued(_: str, task: Task) -> None:
         if task.id not in at_work:
-            tasks.enqueued(task.name, task.id, task.args, task.kwargs)
+            # The arguments as the worker will find them.
+            sent = task if huey.immediate else huey.deserialize_task(huey.serialize_task(task))
+            tasks.enqueued(sent.name, sent.id, sent.args, sent.kwargs)
 
     def prepare(task: Task) -> None:
         attempt = attempt_at(task)
@@ -51,6 +53,9 @@ def connect(huey: Huey, client: Client, **about: Any) -> None:
                 with attempt.job.as_current():
                     return run()
             except JobStopped as stop:
+                # It may be another job that was to stop.
+                if not attempt.job.stop_requested:
+                    raise
                 raise CancelExecution(str(stop), retry=False) from stop
 
         task.execute = execute

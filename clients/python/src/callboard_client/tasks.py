@@ -84,10 +84,11 @@ class Attempt:
         with _in_peace():
             self.job.fail(error)
 
-    def retry(self, error: BaseException) -> None:
+    def retry(self, why: str | BaseException) -> None:
         """Say that the job goes on with another attempt, later."""
         with _in_peace():
-            self.job.pause(f"{self._name} failed: {traceback.format_exception_only(error)[-1].strip()}")
+            told = why if isinstance(why, str) else f"failed: {traceback.format_exception_only(why)[-1].strip()}"
+            self.job.pause(f"{self._name} {told}")
 
     def stopped(self, message: str | None = None) -> None:
         """Say that the job has stopped, by the board's word or by the engine's."""
