@@ -47,9 +47,7 @@ class Tasks:
 
     def job(self, name: str, task_id: str, args: Iterable[object], kwargs: Mapping[str, object]) -> Job:
         """The job of a task; the same one for everybody who names the same task."""
-        payload = plain_object({"args": list(args), "kwargs": dict(kwargs)}) if self._payload else None
-        if payload and len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()) > PAYLOAD_LIMIT:
-            payload = None
+        payload = _payload(args, kwargs) if self._payload else None
         key = f"{self._engine}:{task_id}"
         if len(key) > KEY_LIMIT or not (key.isascii() and key.isprintable()):
             key = f"{self._engine}:{hashlib.sha256(task_id.encode('utf-8', 'replace')).hexdigest()}"
@@ -94,6 +92,16 @@ class Attempt:
         """Say that the job has stopped, by the board's word or by the engine's."""
         with _in_peace():
             self.job.enqueue().stopped(message)
+
+
+def _payload(args: Iterable[object], kwargs: Mapping[str, object]) -> dict[str, Any] | None:
+    try:
+        told = plain_object({"args": list(args), "kwargs": dict(kwargs)})
+        size = len(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode())
+    except Exception:
+        log.warning("The arguments of a task cannot be told.", exc_info=True)
+        return None
+    return told if size <= PAYLOAD_LIMIT else None
 
 
 @contextmanager
