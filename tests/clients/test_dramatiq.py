@@ -16,8 +16,8 @@ from callboard_client.dramatiq import Callboard
 from dramatiq.brokers.stub import StubBroker
 from flask import Flask
 
-from tests.clients.conftest import Operator, Outage
-from tests.clients.workers import BIN, lines, lose, module, redis_server, until, worker
+from tests.clients.conftest import Operator, Outage, lose, until
+from tests.clients.workers import BIN, lines, module, redis_server, worker
 from tests.conftest import ROOT, Clock
 
 SOURCE = """

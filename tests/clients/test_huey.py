@@ -15,8 +15,8 @@ from callboard_client.huey import connect
 from flask import Flask
 from huey import MemoryHuey
 
-from tests.clients.conftest import Operator, Outage
-from tests.clients.workers import BIN, lines, lose, module, until, worker
+from tests.clients.conftest import Operator, Outage, lose, until
+from tests.clients.workers import BIN, lines, module, worker
 from tests.conftest import ROOT, Clock
 
 SOURCE = """

@@ -31,7 +31,7 @@ from callboard_client import (
 )
 from flask import Flask
 
-from tests.clients.conftest import Operator, Outage, until
+from tests.clients.conftest import Operator, Outage, lose, until
 from tests.conftest import Cast, Clock
 from webapp.core import liveness
 
@@ -486,13 +486,7 @@ def test_a_worker_that_is_killed_is_lost_in_time(
     until(lambda: [job["status"] for job in operator.jobs] == ["running"])
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    with app.app_context():
-        clock.moment = datetime.fromisoformat(operator.newest["last_seen_at"])
-        for _ in range(16):
-            liveness.beat()
-            clock.advance(seconds=2)
-        liveness.beat()
-        liveness.sweep()
+    lose(operator, app, clock)
     told = operator.newest
     assert (told["status"], told["failure_reason"]) == ("failed", "lost")
 

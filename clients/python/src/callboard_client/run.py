@@ -64,7 +64,7 @@ def run(job: Job, command: Sequence[str], *, grace: float) -> int:
             log.error("%s cannot be run: %s.", command[0], error.strerror)
             job.fail(f"{command[0]} cannot be run: {error.strerror}.")
             return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUN
-        group.leader = child
+        group.lead(child)
         job.on_stop(group.stop)
         output = _Output(job)
         output.follow(child)
@@ -104,6 +104,12 @@ class _Group:
         self.leader: subprocess.Popen[bytes] | None = None
         self.reason: JobStopped | None = None
         self.ended_by: signal.Signals | None = None
+
+    def lead(self, leader: "subprocess.Popen[bytes]") -> None:
+        """The command runs. What it, or anybody else, told this process before that, it hears now."""
+        self.leader = leader
+        if self.ended_by is not None:
+            self._send(self.ended_by)
 
     def stop(self, reason: JobStopped) -> None:
         """Send SIGTERM now and SIGKILL after the grace."""
