@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.clients.conftest import Operator, Outage, until
@@ -164,6 +165,81 @@ def test_a_run_with_the_key_of_a_canceled_job_does_not_begin(start: Run, operato
     returned, _, said = finished(start("--type", "t", "--key", "order-8", "--", "touch", str(mark)))
     assert (returned, mark.exists()) == (143, False)
     assert "not run" in said
+
+
+def test_a_slow_reader_gets_everything(start: Run, operator: Operator) -> None:
+    run = start("--", "head", "-c", "500000", "/dev/zero")
+    until(lambda: operator.jobs)
+    assert run.stdout
+    taken = 0
+    while piece := os.read(run.stdout.fileno(), 65_536):
+        # Longer than anybody waits for the command itself.
+        time.sleep(0.3)
+        taken += len(piece)
+    assert (taken, run.wait(20)) == (500_000, 0)
+    assert operator.newest["status"] == "completed"
+
+
+def test_a_disk_that_is_full_is_the_command_s_to_hear_of(environ: dict[str, str], operator: Operator) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        command = [CALLBOARD, "run", "--", "seq", "1000000"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert done.returncode == 128 + signal.SIGPIPE
+    assert "cannot be passed on" in done.stderr
+    assert operator.newest["status"] == "failed"
+
+
+def test_a_command_whose_reader_is_gone_ends_as_it_would(environ: dict[str, str], operator: Operator) -> None:
+    done = subprocess.run(f"{CALLBOARD} run -- yes | head -1", shell=True, capture_output=True, text=True, timeout=30)
+    assert done.stdout == "y\n"
+    until(lambda: operator.newest["status"] == "failed")
+    assert operator.newest["error"].startswith("Killed by SIGPIPE")
+
+
+def test_a_command_runs_with_its_streams_closed_and_a_proxy_that_nobody_knows(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    for shell in (f"{CALLBOARD} run -- touch {tmp_path}/a <&- >&- 2>&-", f"{CALLBOARD} run -- touch {tmp_path}/b"):
+        subprocess.run(
+            shell, shell=True, check=True, timeout=30, env=os.environ | {"ALL_PROXY": "socks5://127.0.0.1:9"}
+        )
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_a_signal_that_the_command_survives_ends_no_job(start: Run, operator: Operator) -> None:
+    run = start("--", "sh", "-c", "trap '' HUP; echo ready; read line; exit 0")
+    assert run.stdout
+    assert run.stdout.readline() == "ready\n"
+    run.send_signal(signal.SIGHUP)
+    assert finished(run)[0] == 0
+    assert operator.newest["status"] == "completed"
+
+
+def test_what_a_canceled_command_leaves_behind_is_gone_after_the_grace(
+    start: Run, operator: Operator, tmp_path: Path
+) -> None:
+    script = f"(trap '' TERM; exec >/dev/null 2>&1; echo $$ > {tmp_path}/pid; sleep 60) & echo ready; wait"
+    run = start("--heartbeat-timeout", "1", "--grace", "0.5", "--", "bash", "-c", script)
+    until(lambda: operator.jobs and "ready" in operator.log(operator.newest["id"]))
+    group = psutil.Process(run.pid).children()[0].pid
+    operator.cancel(operator.newest["id"])
+    assert finished(run)[0] == 143
+    until(lambda: not any(_group_of(process) == group for process in psutil.process_iter()))
+
+
+def _group_of(process: psutil.Process) -> int | None:
+    try:
+        return os.getpgid(process.pid) if process.status() != psutil.STATUS_ZOMBIE else None
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return None
+
+
+def test_a_command_that_leaves_something_running_ends_all_the_same(start: Run, operator: Operator) -> None:
+    script = "(while :; do echo still; sleep 0.05; done) & echo $!; exit 0"
+    run = start("--", "sh", "-c", script)
+    returned, out, _ = finished(run)
+    os.kill(int(out.split()[0]), signal.SIGKILL)
+    assert (returned, operator.newest["status"]) == (0, "completed")
 
 
 def test_much_output_is_passed_on_whole_and_told_in_part(start: Run, operator: Operator) -> None:

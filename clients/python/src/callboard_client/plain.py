@@ -17,7 +17,7 @@ MOST = 100_000
 """Values that are kept of one payload or result; the board takes 256 KiB."""
 MESSAGE_LIMIT = 500
 ERROR_LIMIT = 60_000
-"""Characters of an error that are sent, from its end: there a traceback says what it was."""
+"""Bytes of an error that are sent, from its end: there a traceback says what it was. The board takes 64 KiB."""
 _KEY = re.compile(r"[ -~]{1,200}")
 
 
@@ -80,9 +80,10 @@ def message_of(value: object) -> str:
 
 
 def ending(value: str, limit: int) -> str:
-    """The end of a text that is too long, with a mark where it was cut."""
-    sent = text(value)
-    return sent if len(sent) <= limit else f"… {len(sent) - limit:,} characters left out …\n{sent[-limit:]}"
+    """The end of a text of more bytes than that, with a mark where it was cut."""
+    sent = text(value).encode()
+    kept = sent[-limit:].decode("utf-8", "ignore")
+    return kept if len(sent) <= limit else f"… {len(sent) - limit:,} bytes left out …\n{kept}"
 
 
 def seconds(value: object) -> Any:

@@ -148,8 +148,7 @@ class Sender:
     def abandon(self, subject: Subject) -> None:
         """Say nothing more of a job, nor what waits of it."""
         with self._turn:
-            subject.untold = True
-            self._outbox.drop(subject)
+            self._untold(subject)
 
     def flush(self, wait: float = PATIENCE) -> bool:
         """Wait until everything is told, unless the board is away; whether it is."""
@@ -362,6 +361,9 @@ class Sender:
         subject.untold = True
         self._beating.pop(subject, None)
         self._outbox.drop(subject)
+        if not self._outbox:
+            # Nobody asks any more whether the board is there again: the next to come finds out.
+            self._failures, self._failing_since, self._refused, self._next_try = 0, None, False, 0.0
 
     # --- the spool -----------------------------------------------------------------------------------------------
 
