@@ -1,0 +1,19 @@
+/** Tell a Callboard of your background jobs. */
+
+export { Callboard } from "./callboard.js";
+export {
+  BoardRefused,
+  BoardUnreachable,
+  CallboardError,
+  JobCanceled,
+  JobConflict,
+  JobNotFound,
+  JobStopped,
+  JobTimedOut,
+  NotConfigured,
+  Unauthorized,
+  type Fault,
+} from "./errors.js";
+export type { Job } from "./job.js";
+export type { CallboardOptions, ExistingJob, NewJob, Report } from "./options.js";
+export type { JobRecord, JobStatus, JsonObject, LogLevel } from "./record.js";
