@@ -1,0 +1,214 @@
+/** Jobs that report by themselves, against a real board. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BoardRefused, JobCanceled, type Job } from "@callboard/client";
+import { counting, history, jobsOf, logOf, until } from "./board.js";
+
+test("the work is a job from its start to its end", async () => {
+  const { board } = counting({ runner: "worker-1" });
+  let id = "";
+  const options = { payload: { month: "2026-10" }, tags: ["monthly"], maxDuration: 300, key: crypto.randomUUID() };
+  const returned = await board.withJob("generate-report", options, async (job) => {
+    id = job.id ?? "";
+    job.progress(40, "page 4 of 10");
+    job.log("first line\nsecond line");
+    await until(async () => (await board.getJobStatus(id)).progress === 40);
+    assert.equal((await board.getJobStatus(id)).message, "page 4 of 10");
+    return { pages: 10 };
+  });
+  assert.deepEqual(returned, { pages: 10 });
+  const told = await board.getJobStatus(id);
+  assert.deepEqual([told.status, told.progress, told.result], ["completed", 100, { pages: 10 }]);
+  assert.deepEqual([told.payload, told.tags, told.runner], [{ month: "2026-10" }, ["monthly"], "worker-1"]);
+  assert.deepEqual([told.maxDuration, told.heartbeatTimeout], [300, 60]);
+  assert.deepEqual(await history(id), ["pending", "running", "completed"]);
+  assert(await board.flush());
+  assert.deepEqual(await logOf(id), ["first line", "second line"]);
+});
+
+test("what is thrown fails the job with its stack, and goes on", async () => {
+  const { board } = counting();
+  let id = "";
+  const thrown = new RangeError("no month 13");
+  const work = board.withJob("generate-report", (job) => {
+    id = job.id ?? "";
+    throw thrown;
+  });
+  await assert.rejects(work, (error) => error === thrown);
+  const told = await board.getJobStatus(id);
+  assert.deepEqual([told.status, told.failureReason], ["failed", "error"]);
+  assert.match(told.error ?? "", /^RangeError: no month 13\n +at .*jobs\.test/);
+});
+
+test("a job that was enqueued elsewhere is done here", async () => {
+  const { board } = counting();
+  const { id } = await board.enqueueJob("generate-report", { heartbeatTimeout: 3 });
+  const returned = await board.withJob({ id, heartbeatTimeout: 3 }, (job) => {
+    assert.equal(job.id, id);
+    job.update({ result: { pages: 1 }, link: "https://example.com/log" });
+    return [1, 2];
+  });
+  assert.deepEqual(returned, [1, 2]);
+  const told = await board.getJobStatus(id);
+  assert.deepEqual([told.status, told.result, told.link], ["completed", { pages: 1 }, "https://example.com/log"]);
+});
+
+test("a cancel stops the work at its next report, and the board is told that it stopped", async () => {
+  const { board } = counting();
+  let job: Job | undefined;
+  let rows = 0;
+  const work = board.withJob("import", async (own) => {
+    job = own;
+    await board.cancelJob(own.id ?? "");
+    for (; rows < 10_000; rows += 1) {
+      own.progress(rows / 100);
+      await sleep(5);
+    }
+  });
+  await assert.rejects(work, JobCanceled);
+  assert(rows < 10_000 && job?.id);
+  assert.equal(job.signal.reason, job.stop);
+  const told = await board.getJobStatus(job.id);
+  assert.equal(told.status, "canceled");
+  assert(told.cancelSeenAt && told.cancelConfirmedAt);
+});
+
+test("silent work hears of a cancel by its signal, from the heartbeat", async () => {
+  const { board } = counting();
+  let id = "";
+  const begun = Date.now();
+  // The timer throws an AbortError of its own.
+  const work = board.withJob("silent", { heartbeatTimeout: 1 }, async (job) => {
+    id = job.id ?? "";
+    await board.cancelJob(id);
+    await sleep(30_000, null, { signal: job.signal });
+  });
+  await assert.rejects(work, JobCanceled);
+  assert(Date.now() - begun < 15_000);
+  const told = await board.getJobStatus(id);
+  assert(told.cancelConfirmedAt && told.progress === 0);
+});
+
+test("work that goes on after a cancel finished anyway, and the board says so", async () => {
+  const { board } = counting();
+  let id = "";
+  const returned = await board.withJob("stubborn", { heartbeatTimeout: 1 }, async (job) => {
+    id = job.id ?? "";
+    await board.cancelJob(id);
+    await until(() => job.signal.aborted);
+    assert.throws(() => job.check(), JobCanceled);
+    return { done: true };
+  });
+  assert.deepEqual(returned, { done: true });
+  assert.equal((await history(id)).at(-1), "refused");
+  assert.equal((await board.getJobStatus(id)).cancelConfirmedAt, null);
+});
+
+test("a cancel that a verb heard inside of the work counts as well", async () => {
+  const { board } = counting();
+  let id = "";
+  const work = board.withJob("import", async (job) => {
+    id = job.id ?? "";
+    await board.cancelJob(id);
+    await board.updateJobStatus(id, { progress: 10 });
+  });
+  await assert.rejects(work, JobCanceled);
+  assert((await board.getJobStatus(id)).cancelConfirmedAt);
+});
+
+test("a job that was canceled before its turn does not run", async () => {
+  const { board } = counting();
+  const { id } = await board.enqueueJob("import");
+  await board.cancelJob(id);
+  await assert.rejects(board.withJob({ id }, () => assert.fail("It ran.")), JobCanceled);
+  assert((await board.getJobStatus(id)).cancelConfirmedAt);
+});
+
+test("10,000 calls are a few dozen requests, and the last one counts", async () => {
+  const { board, asked } = counting({ interval: undefined });
+  let id = "";
+  const begun = Date.now();
+  await board.withJob("loop", async (job) => {
+    id = job.id ?? "";
+    for (let row = 0; row < 10_000; row += 1) {
+      job.progress(row / 200, `row ${row}`);
+      if (row % 100 === 0) await sleep(20);
+    }
+    await until(async () => (await board.getJobStatus(id)).message === "row 9999");
+    assert.equal((await board.getJobStatus(id)).progress, 49);
+  });
+  const reports = asked.filter((request) => request.startsWith("PATCH"));
+  assert(reports.length <= 4 + (Date.now() - begun) / 500, `${reports.length} reports`);
+  assert.equal((await board.getJobStatus(id)).message, "row 9999");
+});
+
+test("jobs at once share requests", async () => {
+  const { board, asked } = counting({ interval: undefined });
+  const type = `part-${crypto.randomUUID()}`;
+  const begun = Date.now();
+  const parts = Array.from({ length: 20 }, (_, number) =>
+    board.withJob(type, async (job) => {
+      for (let percent = 0; percent < 100; percent += 1) {
+        job.progress(percent, `${number} at ${percent}`);
+        await sleep(5);
+      }
+    }),
+  );
+  await Promise.all(parts);
+  assert.deepEqual((await jobsOf(type)).map((job) => job.status), Array(20).fill("completed"));
+  // 20 creations, and of 2,000 reports, 20 starts and 20 ends a few batches.
+  assert(asked.length < 20 + 45 + (Date.now() - begun) / 500, `${asked.length} requests`);
+});
+
+test("a result that the board refuses does not cost the end", async () => {
+  const { board, warned } = counting();
+  let id = "";
+  await board.withJob("large", (job) => {
+    id = job.id ?? "";
+    return { text: "x".repeat(300_000) };
+  });
+  assert(await board.flush());
+  const told = await board.getJobStatus(id);
+  assert.deepEqual([told.status, told.result], ["completed", null]);
+  assert.match(warned.join(), /\/result/);
+});
+
+test("whatever a job holds is told", async () => {
+  const { board } = counting();
+  class Customer {
+    readonly name = "Ada";
+    readonly self = this;
+  }
+  const payload = {
+    day: new Date(Date.UTC(2026, 10, 24)),
+    big: 2n ** 80n,
+    none: Number.NaN,
+    zero: "a\0b",
+    half: "\ud800",
+    left: undefined,
+    does: () => 1,
+    customer: new Customer(),
+    names: new Map([["a", new Set([1])]]),
+  };
+  const { id } = await board.enqueueJob("odd", { payload });
+  const { payload: told } = await board.getJobStatus(id);
+  assert.deepEqual(told, {
+    day: "2026-11-24T00:00:00.000Z",
+    big: String(2n ** 80n),
+    none: "NaN",
+    zero: "a\ufffdb",
+    half: "\ufffd",
+    customer: { name: "Ada", self: "<Customer>" },
+    names: { a: [1] },
+  });
+});
+
+test("a strict job throws what else is only told to the console", async () => {
+  const strict = counting({ strict: true });
+  await assert.rejects(strict.board.withJob("", () => assert.fail("It ran.")), BoardRefused);
+  const lenient = counting();
+  assert.equal(await lenient.board.withJob("", () => "done"), "done");
+  assert.match(lenient.warned.join(), /\/type/);
+});
