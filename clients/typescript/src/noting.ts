@@ -22,7 +22,7 @@ export function note(entry: Entry, answer: Answer, outbox: Outbox, warn: (messag
   entry.answered = true;
   if (answer === null) return;
   if (!(answer instanceof CallboardError)) {
-    subject.id = answer.id;
+    subject.id ??= answer.id;
   } else if (answer instanceof JobStopped) {
     if (subject.stop !== null) return;
     subject.stop = answer;

@@ -1,0 +1,86 @@
+/** The examples, run with the real SDKs as far as they go without their cloud. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { InngestTestEngine } from "@inngest/test";
+import { resourceCatalog } from "@trigger.dev/core/v3";
+import { runInMockTaskContext } from "@trigger.dev/core/v3/test";
+import { StandardResourceCatalog } from "@trigger.dev/core/v3/workers";
+import { NextRequest } from "next/server.js";
+import { counting, history, jobsOf, until } from "./board.js";
+
+const { board } = counting();
+
+/** The newest job of the examples' type, whole. */
+async function newest() {
+  const [job] = await jobsOf("generate-report");
+  assert(job);
+  return board.getJobStatus(job.id);
+}
+
+/** The id of the next job that begins. */
+async function nextJob(): Promise<() => Promise<string>> {
+  const before = (await jobsOf("generate-report"))[0]?.id;
+  const isNew = (job: { id: string; status: string } | undefined) => job && job.id !== before && job.status === "running";
+  return () =>
+    until(async () => {
+      const [job] = await jobsOf("generate-report");
+      return isNew(job) ? job?.id : undefined;
+    });
+}
+
+test("a Trigger.dev task", async () => {
+  const catalog = new StandardResourceCatalog();
+  resourceCatalog.setGlobalResourceCatalog(catalog);
+  resourceCatalog.setCurrentFileContext("examples/trigger-task.ts", "trigger-task");
+  await import("../examples/trigger-task.js");
+  const task = catalog.getTask("generate-report");
+  assert(task);
+  const ctx = { run: { id: `run_${crypto.randomUUID()}` } };
+  const output = await runInMockTaskContext(
+    ({ ctx }) => task.fns.run({ month: "2026-10" }, { ctx, signal: new AbortController().signal }),
+    { ctx },
+  );
+  assert.deepEqual(output, { pages: 10 });
+  const job = await newest();
+  assert.deepEqual([job.status, job.result, job.payload], ["completed", { pages: 10 }, { month: "2026-10" }]);
+  // Both end it after the same time.
+  assert.deepEqual([job.maxDuration, job.maxDuration], [300, task.maxDuration]);
+});
+
+test("an Inngest function", async () => {
+  const { generateReport } = await import("../examples/inngest-function.js");
+  const engine = new InngestTestEngine({
+    function: generateReport,
+    events: [{ name: "shop/month.ended", data: { month: "2026-09" } }],
+    transformCtx: (ctx) => ({ ...ctx, runId: crypto.randomUUID(), attempt: 0 }),
+  });
+  const { result } = await engine.execute();
+  assert.deepEqual(result, { pages: 10 });
+  const job = await newest();
+  assert.deepEqual([job.status, job.result, job.payload], ["completed", { pages: 10 }, { month: "2026-09" }]);
+  assert.deepEqual(await history(job.id), ["pending", "running", "completed"]);
+});
+
+test("a Next.js route handler", async () => {
+  const { POST, maxDuration } = await import("../examples/nextjs-route.js");
+  const request = () =>
+    new NextRequest("http://127.0.0.1/reports", { method: "POST", body: JSON.stringify({ month: "2026-08" }) });
+  const answer = await POST(request());
+  assert.deepEqual([answer.status, await answer.json()], [200, { pages: 10 }]);
+  const job = await newest();
+  assert.deepEqual([job.status, job.payload, job.maxDuration], ["completed", { month: "2026-08" }, maxDuration]);
+});
+
+test("a cancel of a route handler's job is its answer", async () => {
+  const { POST } = await import("../examples/nextjs-route.js");
+  // On a slow machine the work may be over before it hears of its cancel; then the next one does.
+  const canceled = await until(async () => {
+    const next = await nextJob();
+    const answer = POST(new NextRequest("http://127.0.0.1/reports", { method: "POST", body: '{"month": "2026-07"}' }));
+    await board.cancelJob(await next());
+    return (await answer).status === 409;
+  });
+  assert(canceled);
+  assert((await newest()).cancelConfirmedAt);
+});
