@@ -99,9 +99,9 @@ export class Job {
   async start(): Promise<void> {
     const { create, runner, sender, beatEvery } = this.#about;
     const subject = this.#subject;
-    if (create) await this.#tell({ kind: "create", subject, body: create.body, key: create.key, at: Date.now() });
+    if (create) await this.#tell({ kind: "create", subject, body: create.body, key: create.key, at: Date.now(), begins: true });
     const body: WireReport = { status: "running", ...(runner !== undefined && { runner: text(runner) }) };
-    await this.#tell({ kind: "report", subject, body, at: Date.now() });
+    await this.#tell({ kind: "report", subject, body, at: Date.now(), begins: !create });
     if (subject.stop) await this.stopped();
     this.check();
     sender?.beat(subject, beatEvery);

@@ -43,6 +43,8 @@ export type Entry = What & {
   readonly key?: string;
   /** Whether it does not wait for others. */
   readonly urgent?: boolean;
+  /** Whether it is the first that is said of its job here, so that it may be left out. */
+  readonly begins?: boolean;
   tries?: number;
   taken?: boolean;
   answered?: boolean;

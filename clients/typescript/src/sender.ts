@@ -34,7 +34,7 @@ export class Sender {
   async tell(entry: Entry): Promise<JobRecord | CallboardError | null> {
     const { subject } = entry;
     if (subject.untold) return null;
-    if (entry.kind === "create" && !this.#outbox.hasRoom) {
+    if (entry.begins && !this.#outbox.hasRoom) {
       subject.untold = true;
       this.warn("A job is not told to the board: too much waits.");
       return null;

@@ -79,7 +79,7 @@ describe("while a board is not what it should be", { concurrency: 8 }, () => {
     const { board, warned, asked } = counting({ token: "cb_wrong_token" });
     const begun = performance.now();
     for (let number = 0; number < 3; number += 1) {
-      await board.withJob("generate-report", (job) => {
+      await board.withJob("report", (job) => {
         job.progress(10);
         assert.equal(job.id, null);
       });
@@ -146,7 +146,7 @@ test("without an address the work runs, and that is said once", async () => {
   const { board, warned, asked } = counting({ token: TOKEN });
   try {
     for (let number = 0; number < 2; number += 1) {
-      const returned = await board.withJob("generate-report", (job) => {
+      const returned = await board.withJob("report", (job) => {
         job.progress(10);
         job.log("line");
         return job.id;

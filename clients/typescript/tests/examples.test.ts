@@ -11,7 +11,7 @@ import { counting, history, jobsOf, until } from "./board.js";
 
 const { board } = counting();
 
-/** The newest job of the examples' type, whole. */
+/** The newest job of the examples' type, which no other file of tests uses, whole. */
 async function newest() {
   const [job] = await jobsOf("generate-report");
   assert(job);

@@ -10,7 +10,7 @@ test("the work is a job from its start to its end", async () => {
   const { board } = counting({ runner: "worker-1" });
   let id = "";
   const options = { payload: { month: "2026-10" }, tags: ["monthly"], maxDuration: 300, key: crypto.randomUUID() };
-  const returned = await board.withJob("generate-report", options, async (job) => {
+  const returned = await board.withJob("report", options, async (job) => {
     id = job.id ?? "";
     job.progress(40, "page 4 of 10");
     job.log("first line\nsecond line");
@@ -32,7 +32,7 @@ test("what is thrown fails the job with its stack, and goes on", async () => {
   const { board } = counting();
   let id = "";
   const thrown = new RangeError("no month 13");
-  const work = board.withJob("generate-report", (job) => {
+  const work = board.withJob("report", (job) => {
     id = job.id ?? "";
     throw thrown;
   });
@@ -44,7 +44,7 @@ test("what is thrown fails the job with its stack, and goes on", async () => {
 
 test("a job that was enqueued elsewhere is done here", async () => {
   const { board } = counting();
-  const { id } = await board.enqueueJob("generate-report", { heartbeatTimeout: 3 });
+  const { id } = await board.enqueueJob("report", { heartbeatTimeout: 3 });
   const returned = await board.withJob({ id, heartbeatTimeout: 3 }, (job) => {
     assert.equal(job.id, id);
     job.update({ result: { pages: 1 }, link: "https://example.com/log" });

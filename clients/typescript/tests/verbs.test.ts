@@ -16,7 +16,7 @@ import { counting, history } from "./board.js";
 
 test("the four verbs", async () => {
   const { board } = counting();
-  const job = await board.enqueueJob("generate-report", {
+  const job = await board.enqueueJob("report", {
     payload: { month: "2026-10" },
     tags: ["monthly"],
     maxDuration: 60,
@@ -40,7 +40,7 @@ test("the four verbs", async () => {
 
 test("an error is told with its stack, and its causes", async () => {
   const { board } = counting();
-  const job = await board.enqueueJob("generate-report");
+  const job = await board.enqueueJob("report");
   const error = new TypeError("no month", { cause: new RangeError("13") });
   const failed = await board.updateJobStatus(job.id, { status: "failed", error });
   assert.match(failed.error ?? "", /^TypeError: no month\n +at .*verbs\.test[^]*Caused by: RangeError: 13\n +at /);
@@ -57,7 +57,7 @@ test("a verb that is refused says why", async () => {
   });
   await assert.rejects(board.getJobStatus("0193a000-0000-7000-8000-000000000001"), JobNotFound);
   await assert.rejects(board.getJobStatus("../jobs"), JobNotFound);
-  const job = await board.enqueueJob("generate-report");
+  const job = await board.enqueueJob("report");
   await assert.rejects(board.updateJobStatus(job.id, { status: "completed" }), JobConflict);
   await assert.rejects(new Callboard({ token: "cb_wrong_token" }).getJobStatus(job.id), Unauthorized);
 });
@@ -74,7 +74,7 @@ test("without an address verbs say so", async () => {
   const { CALLBOARD_URL } = process.env;
   delete process.env["CALLBOARD_URL"];
   try {
-    await assert.rejects(new Callboard({ token: "cb_x_y" }).enqueueJob("generate-report"), NotConfigured);
+    await assert.rejects(new Callboard({ token: "cb_x_y" }).enqueueJob("report"), NotConfigured);
   } finally {
     process.env["CALLBOARD_URL"] = CALLBOARD_URL;
   }
