@@ -1,6 +1,6 @@
 """How to connect a runner: the first lines for each kind, with this board's address in them.
 
-The code is that of ``examples/``, which the tests run: a page cannot tell what no longer works.
+The code is that of examples, which the tests run: a page cannot tell what no longer works.
 """
 
 import re
@@ -51,6 +51,7 @@ def shown_part(path: Path) -> str:
 
 
 PIP = "pip install ./clients/python"
+NPM = "npm install ./clients/typescript"
 RUNNERS: Sequence[Runner] = (
     Runner(
         "command",
@@ -129,6 +130,27 @@ RUNNERS: Sequence[Runner] = (
         "examples/runners/futures_jobs.py",
         "Every call that is submitted is a job, in threads and in processes.",
         "python examples/runners/futures_jobs.py",
+    ),
+    Runner(
+        "nextjs",
+        "Next.js",
+        NPM,
+        "clients/typescript/examples/nextjs-route.ts",
+        "A route handler whose work is a job, with one limit for both.",
+    ),
+    Runner(
+        "inngest",
+        "Inngest",
+        NPM,
+        "clients/typescript/examples/inngest-function.ts",
+        "A step of a function is a job.",
+    ),
+    Runner(
+        "trigger-dev",
+        "Trigger.dev",
+        NPM,
+        "clients/typescript/examples/trigger-task.ts",
+        "A run of a task is a job.",
     ),
 )
 
