@@ -1,9 +1,11 @@
 """A running board for the clients, what it says of their jobs, and one that can be stopped and started again."""
 
+import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
@@ -48,6 +50,12 @@ def until(true: Callable[[], object], seconds: float = 20) -> None:
     while not true():
         assert time.monotonic() < deadline, "It did not happen."
         time.sleep(0.02)
+
+
+def awaited(work: Coroutine[Any, Any, None]) -> None:
+    """Run it in a thread of its own: tests of a browser in this process may hold a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 class Operator:

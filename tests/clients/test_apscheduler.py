@@ -14,7 +14,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.schedulers.background import BackgroundScheduler
 from callboard_client import Client, current_job
 
-from tests.clients.conftest import Operator, until
+from tests.clients.conftest import Operator, awaited, until
 from tests.clients.test_examples import EXAMPLES
 from tests.clients.test_futures import endless, fail, report
 
@@ -95,7 +95,7 @@ def test_a_coroutine_is_awaited(runner: Client, operator: Operator) -> None:
             await asyncio.sleep(0.02)
         scheduler.shutdown()
 
-    asyncio.run(main())
+    awaited(main())
     assert (operator.newest["type"], operator.newest["result"]) == ("counted", {"n": 1})
 
 

@@ -1,6 +1,5 @@
 """Procrastinate's own worker on a real PostgreSQL: its tasks are jobs, from being deferred to their ends."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from procrastinate import App, PsycopgConnector
 
-from tests.clients.conftest import Operator, until
+from tests.clients.conftest import Operator, awaited, until
 from tests.conftest import ROOT, PostgresServer
 
 TASKS = "tests.clients.procrastinate_tasks"
@@ -30,7 +29,7 @@ def queue(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> I
         async with App(connector=PsycopgConnector(conninfo=address)).open_async() as app:
             await app.schema_manager.apply_schema_async()
 
-    asyncio.run(make_tables())
+    awaited(make_tables())
     monkeypatch.setenv("QUEUE_URL", address)
     yield address
     postgres_server.drop(url)

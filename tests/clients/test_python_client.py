@@ -31,7 +31,7 @@ from callboard_client import (
 )
 from flask import Flask
 
-from tests.clients.conftest import Operator, Outage, lose, until
+from tests.clients.conftest import Operator, Outage, awaited, lose, until
 from tests.conftest import Cast, Clock
 from webapp.core import liveness
 
@@ -334,7 +334,7 @@ def test_the_same_with_async(environ: dict[str, str], operator: Operator) -> Non
             await client.cancel_job(waiting.id)
             assert [found.type async for found in client.jobs()] == ["second", "tracked", "first"]
 
-    asyncio.run(work())
+    awaited(work())
     assert [job["status"] for job in operator.jobs] == ["canceled", "completed", "completed"]
 
 
@@ -351,7 +351,7 @@ def test_a_task_that_is_canceled_by_its_loop_tells_it(environ: dict[str, str], o
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    asyncio.run(main())
+    awaited(main())
     assert operator.newest["status"] == "canceled"
     assert "CancelledError" in operator.newest["message"]
 

@@ -16,7 +16,7 @@ import pytest
 from callboard_client import BoardUnreachable, Client, Job, JobCanceled
 from flask import Flask
 
-from tests.clients.conftest import Operator, Outage, until
+from tests.clients.conftest import Operator, Outage, awaited, until
 from tests.conftest import Cast
 from webapp.core import tokens
 from webapp.core.audit import SYSTEM
@@ -255,7 +255,7 @@ def test_a_task_that_is_canceled_while_it_enters_leaves_no_job_behind(
         go_on.set()
         await asyncio.to_thread(until, lambda: operator.jobs and operator.newest["status"] == "canceled")
 
-    asyncio.run(main())
+    awaited(main())
 
 
 def test_a_child_that_leaves_its_parent_s_block_does_not_end_the_job(runner: Client, operator: Operator) -> None:
