@@ -44,7 +44,7 @@ def token(app: Flask, cast: Cast) -> str:
         return tokens.create(cast.acme.id, "a runner of acme", scopes=tuple(Scope), by=SYSTEM)[1]
 
 
-def until(true: Callable[[], object], seconds: float = 20) -> None:
+def until(true: Callable[[], object], seconds: float = 60) -> None:
     """Wait for another process."""
     deadline = time.monotonic() + seconds
     while not true():
