@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +11,11 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from callboard_client import Client, JobCanceled, current_job
+from callboard_client import http as client_http
 from callboard_client.futures import TrackedExecutor
 
 from tests.clients.conftest import Operator, until
@@ -108,6 +111,47 @@ def test_a_call_that_was_canceled_before_its_turn_does_not_run(
             future.result(20)
     until(lambda: [job["status"] for job in operator.jobs] == ["canceled"] * 3 + ["completed"])
     assert not (tmp_path / "ran").exists()
+
+
+def test_arguments_that_change_while_they_wait_are_told_as_they_were_submitted(
+    pool: TrackedExecutor, operator: Operator, tmp_path: Path
+) -> None:
+    pool.submit(report, "2026-10", str(tmp_path / "go"))
+    pages = ["first"]
+    second = pool.submit(len, pages)
+    until(lambda: len(operator.jobs) == 2)
+    pages.append("second")
+    (tmp_path / "go").touch()
+    assert second.result(20)
+    until(lambda: [job["status"] for job in operator.jobs] == ["completed", "completed"])
+    assert operator.newest["payload"] == {"args": [["first"]], "kwargs": {}}
+
+
+def test_a_fork_never_meets_a_thread_in_the_middle_of_openssl(
+    environ: dict[str, str], operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock that another thread held is never given back in the child: its first report would wait for ever."""
+    real = ssl.create_default_context
+
+    def noted(*args: Any, **kwargs: Any) -> ssl.SSLContext:
+        threads_in_openssl.append(threading.current_thread().name)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(ssl, "create_default_context", noted)
+    client_http._trusted.cache_clear()
+    threads_in_openssl.clear()
+    with Client() as client, TrackedExecutor(POOLS["fork"](), client) as pool:
+        assert pool.submit(in_openssl).result(20) == ["MainThread"]
+    assert threads_in_openssl == ["MainThread"]
+    assert [job["status"] for job in operator.jobs] == ["completed"]
+
+
+threads_in_openssl: list[str] = []
+
+
+def in_openssl() -> list[str]:
+    """As the process that runs it knows them."""
+    return threads_in_openssl
 
 
 def test_a_process_that_dies_fails_its_job_at_once(runner: Client, operator: Operator) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from callboard_client.client import HEARTBEAT_TIMEOUT, Client
 from callboard_client.job import Job
+from callboard_client.plain import plain_object
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,7 +47,8 @@ class TrackedExecutor(Executor):
 
     def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> "Future[R]":
         """As the executor's own."""
-        told = {"args": args, "kwargs": kwargs} if self._payload else None
+        # As they are now: until its turn whoever submits may change them, and the same key is to mean the same job.
+        told = plain_object({"args": args, "kwargs": kwargs}) if self._payload else None
         about = {**self._about, "key": f"future:{uuid.uuid4()}"}
         name = self._type or str(getattr(function, "__name__", type(function).__name__))
         job = self._client.job(name, told, **about).enqueue(wait=False)
