@@ -8,10 +8,12 @@ from typing import Any
 import callboard_client.celery
 from callboard_client import Client, current_job
 from celery import Celery
+from celery.exceptions import Reject
 
 app = Celery("tests", broker=os.environ["BROKER_URL"], backend=os.environ["BROKER_URL"])
 app.conf.update(broker_connection_retry_on_startup=True, worker_cancel_long_running_tasks_on_connection_loss=False)
-callboard_client.celery.connect(app, Client(interval=0.05), heartbeat_timeout=2, grace=0.3, tags=["celery"])
+client = Client(interval=0.05)
+callboard_client.celery.connect(app, client, heartbeat_timeout=2, grace=0.3, tags=["celery"])
 
 
 def wait_for(path: str) -> None:
@@ -55,3 +57,25 @@ def deaf(mark: str) -> None:
     Path(mark).touch()
     time.sleep(100)
     Path(mark).unlink()
+
+
+class Customer:
+    """What a producer may pass, and a worker finds as something else."""
+
+    def __json__(self) -> dict[str, str]:
+        return {"name": "Ada"}
+
+
+@app.task
+def greet(who: Any, flags: Any) -> str:
+    return str(who["name"])
+
+
+@app.task
+def reject() -> None:
+    raise Reject("not for me", requeue=True)
+
+
+@app.task(time_limit=1)
+def overdue() -> None:
+    time.sleep(100)

@@ -50,10 +50,10 @@ def worker(broker: str, environ: dict[str, str], tmp_path: Path) -> Iterator[Cal
 def end(parent: psutil.Process) -> None:
     """Kill a worker with its pool, as a machine does that is switched off."""
     if parent.is_running():
-        family = [parent, *parent.children(recursive=True)]
-        for process in family:
+        for process in [parent, *parent.children(recursive=True)]:
             process.kill()
-        psutil.wait_procs(family)
+        # The others are dead as well, but it may take a while until somebody buries them.
+        parent.wait()
 
 
 def publish(task: str, *args: str) -> str:
@@ -178,6 +178,37 @@ def test_a_pool_process_that_dies_fails_its_job_at_once(
     os.kill(told.pid, signal.SIGKILL)
     until(lambda: status(operator) == ["failed"])
     assert "WorkerLostError" in operator.newest["error"]
+
+
+def test_a_task_that_celery_ends_at_its_time_limit_is_a_failed_job(
+    worker: Callable[..., psutil.Process], operator: Operator
+) -> None:
+    worker()
+    publish("overdue")
+    until(lambda: status(operator) == ["failed"])
+    assert "TimeLimitExceeded" in operator.newest["error"]
+
+
+def test_arguments_are_told_as_the_worker_finds_them(
+    worker: Callable[..., psutil.Process], operator: Operator, program: Callable[..., Any]
+) -> None:
+    source = f"from {TASKS} import Customer, greet\ngreet.delay(Customer(), {{True: 1, None: (2,)}})"
+    assert program(source).wait(60) == 0
+    assert operator.newest["payload"] == {"args": [{"name": "Ada"}, {"true": 1, "null": [2]}], "kwargs": {}}
+    worker()
+    until(lambda: status(operator) == ["completed"])
+    assert operator.newest["result"] == {"value": "Ada"}
+
+
+@pytest.mark.parametrize("task", ["reject", "flaky"])
+def test_nobody_speaks_for_a_task_that_is_not_at_work(
+    broker: str, program: Callable[..., Any], tmp_path: Path, task: str
+) -> None:
+    (tmp_path / "go").touch()
+    arguments = [str(tmp_path / "go")] if task == "flaky" else []
+    source = f"from {TASKS} import client, {task}\n{task}.apply(args={arguments!r})\nprint(client._sender._beating)"
+    done = program(source)
+    assert (done.communicate(timeout=60)[0], done.returncode) == ("{}\n", 0)
 
 
 def test_tasks_run_and_are_published_while_the_board_is_away(

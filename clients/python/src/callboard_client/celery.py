@@ -8,10 +8,12 @@ import logging
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from celery import Celery, signals
 from celery.exceptions import Ignore
+from kombu.utils import json
 
 from callboard_client.client import HEARTBEAT_TIMEOUT, Client
 from callboard_client.errors import JobStopped
@@ -77,7 +79,7 @@ class _Tasks:
         self._app.Task.before_start = self._may_run
 
     def _job(self, name: str, task_id: str, args: Any, kwargs: Any) -> Job:
-        told = {"args": args, "kwargs": kwargs} if self._payload else None
+        told = _as_found(args, kwargs) if self._payload else None
         return self._client.job(name, told, key=f"celery:{task_id}", **self._about)
 
     def _is_ours(self, name: str) -> bool:
@@ -117,7 +119,7 @@ class _Tasks:
         log.warning("Task %s was canceled and goes on: it is revoked.", task_id)
         self._app.control.revoke(task_id, terminate=True)
 
-    def _ended(self, task_id: str, task: Any, state: str, retval: Any, **_: object) -> None:
+    def _ended(self, task_id: str, task: Any, state: str | None, retval: Any, **_: object) -> None:
         at_work = self._at_work.pop(task_id, None)
         if at_work is None:
             return
@@ -133,6 +135,10 @@ class _Tasks:
             job.fail(retval)
         elif state == "IGNORED":
             job.complete()
+        elif state != "RETRY" or task.request.is_eager:
+            # Rejected, and perhaps put back in line, or tried again without being published. Until somebody is at work
+            # on it, nobody is to say so.
+            job.pause(f"{at_work.attempt}: {state or 'interrupted'}".lower())
 
     def _failed_elsewhere(self, sender: Any, task_id: str, exception: Any, args: Any, kwargs: Any, **_: object) -> None:
         """The worker saw a process of its pool die. What fails in its own process is told by ``_ended``."""
@@ -142,6 +148,14 @@ class _Tasks:
     def _revoked(self, sender: Any, request: Any, **_: object) -> None:
         if self._is_ours(sender.name):
             self._job(sender.name, request.id, request.args, request.kwargs).enqueue().stopped("The task was revoked.")
+
+
+def _as_found(args: Any, kwargs: Any) -> dict[str, Any]:
+    """The arguments as JSON brings them to a worker, so that both sides tell the same of them."""
+    # Another serializer may take what JSON does not.
+    with suppress(Exception):
+        args, kwargs = json.loads(json.dumps([args, kwargs]))
+    return {"args": args, "kwargs": kwargs}
 
 
 def _attempt(task: Any) -> str:
