@@ -53,3 +53,16 @@ def endless(mark: str) -> None:
 async def deaf(mark: str) -> None:
     Path(mark).touch()
     await asyncio.sleep(100)
+
+
+@app.task(retry=2)
+async def patient(mark: str, until: str) -> None:
+    Path(mark).touch()
+    while not Path(until).exists():
+        await asyncio.sleep(0.01)
+
+
+@app.task
+async def once(mark: str) -> None:
+    Path(mark).touch()
+    await asyncio.sleep(100)

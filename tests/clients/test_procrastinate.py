@@ -47,6 +47,7 @@ def worker(queue: str, environ: dict[str, str], tmp_path: Path) -> Iterator[Star
             log = ends.enter_context((tmp_path / "worker.log").open("ab"))
             command = [sys.executable, "-m", "procrastinate", "--app", app, "worker", "--concurrency", "2"]
             command += ["--fetch-job-polling-interval", "0.2", "--abort-job-polling-interval", "0.2"]
+            command += ["--shutdown-graceful-timeout", "0.1"]
             child = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
             ends.callback(child.wait)
             ends.callback(child.kill)
@@ -97,7 +98,7 @@ def test_a_retry_is_a_message_of_the_same_job(worker: Start, operator: Operator,
     worker()
     defer("flaky", until=str(tmp_path / "go"))
     until(lambda: operator.jobs and operator.newest["progress"] == 10)
-    assert operator.newest["message"] == "attempt 2"
+    assert operator.newest["message"] == "attempt 2 of 4"
     (tmp_path / "go").touch()
     until(lambda: status(operator) == ["completed"])
     assert operator.history(operator.newest["id"]) == ["pending", "running", "completed"]
@@ -124,6 +125,35 @@ def test_a_task_that_was_canceled_before_its_turn_does_not_run(
     until(lambda: statuses(queue) == ["aborted"])
     assert not (tmp_path / "begun").exists()
     assert operator.newest["cancel_confirmed_at"]
+
+
+def test_a_task_that_is_interrupted_by_the_end_of_its_worker_goes_on_in_another_one(
+    worker: Start, operator: Operator, tmp_path: Path, queue: str
+) -> None:
+    first = worker()
+    defer("patient", mark=str(tmp_path / "begun"), until=str(tmp_path / "go"))
+    until((tmp_path / "begun").exists)
+    first.terminate()
+    assert first.wait(20) == 0
+    assert statuses(queue) == ["todo"]
+    job = operator.newest
+    assert (job["status"], job["message"]) == ("running", "attempt 1 of 3 was interrupted: its worker ends")
+    (tmp_path / "go").touch()
+    worker()
+    until(lambda: statuses(queue) == ["succeeded"])
+    assert operator.history(job["id"]) == ["pending", "running", "completed"]
+
+
+def test_a_task_that_ends_with_its_worker_is_canceled_by_its_runner(
+    worker: Start, operator: Operator, tmp_path: Path, queue: str
+) -> None:
+    running = worker()
+    defer("once", mark=str(tmp_path / "begun"))
+    until((tmp_path / "begun").exists)
+    running.terminate()
+    assert running.wait(20) == 0
+    assert statuses(queue) == ["aborted"]
+    assert (operator.newest["status"], operator.newest["message"]) == ("canceled", "Its worker was ended.")
 
 
 def test_tasks_run_while_the_board_is_away(

@@ -11,8 +11,9 @@ from typing import Any
 
 from procrastinate import App
 from procrastinate.exceptions import JobAborted
-from procrastinate.job_context import JobContext
+from procrastinate.job_context import AbortReason, JobContext
 from procrastinate.jobs import Job as Deferred
+from procrastinate.retry import RetryStrategy
 from procrastinate.worker import Worker
 
 from callboard_client.client import HEARTBEAT_TIMEOUT, Client
@@ -94,21 +95,15 @@ class _Tasks:
             return await run()
         job = self._job(context.job)
         job.stops_with = TaskStopped
-        attempt = context.job.attempts + 1
-        await asyncio.to_thread(job.start, f"attempt {attempt}" if attempt > 1 else None)
+        await asyncio.to_thread(job.start, _attempt(context) if context.job.attempts else None)
         self._abort_on_stop(job, context)
         job.enter()
         try:
             returned = await run()
-        except (JobAborted, asyncio.CancelledError) as aborted:
-            await asyncio.to_thread(job.stopped)
-            raise JobAborted from aborted
         except BaseException as error:
-            if context.task.get_retry_exception(exception=error, job=context.job):
-                why = f"attempt {attempt} failed: {type(error).__name__}: {error}"
-                await asyncio.to_thread(job.pause, why)
-            else:
-                await asyncio.to_thread(job.fail, error)
+            await asyncio.to_thread(_tell_failure, job, context, error)
+            if isinstance(error, asyncio.CancelledError) and job.stop_requested:
+                raise JobAborted from error
             raise
         finally:
             job.leave()
@@ -125,6 +120,29 @@ class _Tasks:
             asyncio.run_coroutine_threadsafe(abort(context.job.id, abort=True), loop)
 
         job.on_stop(stop)
+
+
+def _tell_failure(job: Job, context: JobContext, error: BaseException) -> None:
+    """Say what becomes of the task, which Procrastinate is about to decide by the same rules."""
+    aborted = isinstance(error, JobAborted | asyncio.CancelledError)
+    shutdown = context.abort_reason() is AbortReason.SHUTDOWN
+    if aborted and job.stop_requested:
+        job.stopped()
+    elif (not isinstance(error, JobAborted) or shutdown) and context.task.get_retry_exception(
+        exception=error, job=context.job
+    ):
+        why = "was interrupted: its worker ends" if aborted else f"failed: {type(error).__name__}: {error}"
+        job.pause(f"{_attempt(context)} {why}")
+    elif aborted:
+        job.stopped("Its worker was ended." if shutdown else "Procrastinate aborted it.")
+    else:
+        job.fail(error)
+
+
+def _attempt(context: JobContext) -> str:
+    strategy = context.task.retry_strategy
+    most = strategy.max_attempts if isinstance(strategy, RetryStrategy) else None
+    return f"attempt {context.job.attempts + 1}" + (f" of {most + 1}" if most else "")
 
 
 def _is_its_own(deferred: Deferred) -> bool:
