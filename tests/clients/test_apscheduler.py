@@ -54,6 +54,16 @@ def test_a_run_that_raises_is_a_failed_job(scheduler: BackgroundScheduler, opera
     assert operator.newest["error"].rstrip().endswith("ValueError: no such month")
 
 
+def counts() -> None:
+    current_job().result = {"n": 3}
+
+
+def test_a_result_that_the_function_sets_is_told(scheduler: BackgroundScheduler, operator: Operator) -> None:
+    at_once(scheduler, counts)
+    until(lambda: operator.jobs and operator.newest["status"] == "completed")
+    assert operator.newest["result"] == {"n": 3}
+
+
 def test_a_cancel_stops_a_run_and_the_next_one_comes(scheduler: BackgroundScheduler, operator: Operator) -> None:
     at_once(scheduler, endless, name="endless")
     until(lambda: operator.jobs and operator.newest["status"] == "running")
@@ -71,10 +81,13 @@ def test_a_run_that_did_not_happen_is_a_failed_job(
     until(lambda: [job["status"] for job in operator.jobs] == ["failed"])
     assert f"The run of {long_ago:%Y-%m-%d %H:%M:%S} UTC was missed" in operator.newest["error"]
     scheduler.add_job(report, "interval", seconds=0.1, args=["2026-10", str(tmp_path / "go")], name="slow")
-    until(lambda: len(operator.jobs) >= 3)
+
+    def left_out() -> list[str]:
+        return [job["id"] for job in operator.jobs if (job["type"], job["status"]) == ("slow", "failed")]
+
+    until(left_out)
     (tmp_path / "go").touch()
-    told = [job for job in operator.jobs if job["type"] == "slow" and job["status"] == "failed"]
-    assert "was left out: earlier ones are still at work" in operator.job(told[-1]["id"])["error"]
+    assert "was left out: earlier ones are still at work" in operator.job(left_out()[-1])["error"]
 
 
 async def counted() -> dict[str, int]:

@@ -6,6 +6,7 @@ work, is a failed job, so that nobody needs to notice what did not happen.
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -101,7 +102,10 @@ class _Runs:
     def _fail(self, job_id: str, run_time: datetime, why: str) -> None:
         scheduled = self._scheduler.get_job(job_id)
         name, told = (scheduled.name, self._arguments(scheduled)) if scheduled else (job_id, None)
-        self._client.job(name, told, **self._about).enqueue().fail(f"The run of {run_time:%Y-%m-%d %H:%M:%S %Z} {why}.")
+        job = self._client.job(name, told, **self._about)
+        text = f"The run of {run_time:%Y-%m-%d %H:%M:%S %Z} {why}."
+        # This is the scheduler's own thread, or its loop: it has others to start, and does not wait for a board.
+        threading.Thread(target=lambda: job.enqueue().fail(text), name="callboard-missed").start()
 
 
 def _run(new: Callable[[], Job], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -109,7 +113,8 @@ def _run(new: Callable[[], Job], function: Callable[..., Any], *args: Any, **kwa
     try:
         with job:
             returned = function(*args, **kwargs)
-            job.result = returned
+            if returned is not None:
+                job.result = returned
     except JobStopped:
         # An operator wanted it so; it is nothing that the scheduler should call an error.
         return None
@@ -121,7 +126,8 @@ async def _async_run(new: Callable[[], Job], function: Callable[..., Any], *args
     try:
         async with job:
             returned = await function(*args, **kwargs)
-            job.result = returned
+            if returned is not None:
+                job.result = returned
     except JobStopped:
         return None
     return returned
