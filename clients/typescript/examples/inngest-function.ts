@@ -2,7 +2,7 @@
 
 // docs: begin
 import { Callboard } from "@callboard/client";
-import { Inngest } from "inngest";
+import { Inngest, NonRetriableError } from "inngest";
 
 const board = new Callboard();
 export const inngest = new Inngest({ id: "shop" });
@@ -12,7 +12,12 @@ export const generateReport = inngest.createFunction(
   async ({ event, step, runId, attempt }) => {
     // Inngest calls this function again for each step: a job belongs
     // inside of one. Each attempt at it is a job of its own.
-    const about = { payload: event.data, key: `${runId}:${attempt}` };
+    const about = {
+      payload: event.data,
+      key: `${runId}:${attempt}`,
+      // What an operator canceled is not to be tried again.
+      stopsWith: (stop: Error) => new NonRetriableError(stop.message),
+    };
     return step.run("write-report", () =>
       board.withJob("generate-report", about, async (job) => {
         for (let page = 1; page <= 10; page++) {

@@ -2,7 +2,7 @@
 
 // docs: begin
 import { Callboard } from "@callboard/client";
-import { task } from "@trigger.dev/sdk";
+import { AbortTaskRunError, task } from "@trigger.dev/sdk";
 
 const board = new Callboard();
 const maxDuration = 300; // seconds, for Trigger.dev and for the board
@@ -11,9 +11,15 @@ export const generateReport = task({
   id: "generate-report",
   maxDuration,
   run: async (payload: { month: string }, { ctx }) => {
-    // Each attempt is a job of its own.
-    const key = `${ctx.run.id}:${ctx.attempt.number}`;
-    const about = { payload, tags: [ctx.task.id], maxDuration, key };
+    const about = {
+      payload,
+      tags: [ctx.task.id],
+      maxDuration,
+      // Each attempt is a job of its own.
+      key: `${ctx.run.id}:${ctx.attempt.number}`,
+      // What an operator canceled is not to be tried again.
+      stopsWith: (stop: Error) => new AbortTaskRunError(stop.message),
+    };
     return board.withJob("generate-report", about, async (job) => {
       for (let page = 1; page <= 10; page++) {
         await writePage(payload.month, page, job.signal);

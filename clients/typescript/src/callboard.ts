@@ -4,7 +4,9 @@ import { ownName, variable, warnOnConsole } from "./environment.js";
 import { NotConfigured } from "./errors.js";
 import { Board } from "./http.js";
 import { Job } from "./job.js";
-import { newJob, report, type CallboardOptions, type ExistingJob, type NewJob, type Report } from "./options.js";
+import { newJob, report } from "./options.js";
+import type { CallboardOptions, ExistingJob, NewJob, Report, WorkOptions } from "./options.js";
+import { keyOf } from "./plain.js";
 import type { JobRecord } from "./record.js";
 import { retried } from "./retry.js";
 import { Sender } from "./sender.js";
@@ -48,20 +50,23 @@ export class Callboard {
    * Waits for the board at its beginning and its end, five seconds at most, and not at all once the board is away.
    */
   withJob<T>(type: string, job: (job: Job) => T | Promise<T>): Promise<T>;
-  withJob<T>(type: string, options: NewJob, job: (job: Job) => T | Promise<T>): Promise<T>;
+  withJob<T>(type: string, options: NewJob & WorkOptions, job: (job: Job) => T | Promise<T>): Promise<T>;
   withJob<T>(existing: ExistingJob, job: (job: Job) => T | Promise<T>): Promise<T>;
   async withJob<T>(
     which: string | ExistingJob,
-    second: NewJob | ((job: Job) => T | Promise<T>),
+    second: (NewJob & WorkOptions) | ((job: Job) => T | Promise<T>),
     third?: (job: Job) => T | Promise<T>,
   ): Promise<T> {
     const [options, does] = typeof second === "function" ? [{}, second] : [second, third];
     if (does === undefined) throw new TypeError("withJob wants the work as its last argument.");
-    return work(typeof which === "string" ? this.#newJob(which, options) : this.#existingJob(which), does);
+    const isNew = typeof which === "string";
+    const job = isNew ? await this.#newJob(which, options) : this.#existingJob(which);
+    return work(job, does, (isNew ? options : which).stopsWith);
   }
 
-  #newJob(type: string, options: NewJob): Job {
-    const { key = crypto.randomUUID(), heartbeatTimeout = HEARTBEAT_TIMEOUT } = options;
+  async #newJob(type: string, options: NewJob): Promise<Job> {
+    const { heartbeatTimeout = HEARTBEAT_TIMEOUT } = options;
+    const key = await keyOf(options.key || crypto.randomUUID());
     const body = newJob(type, { ...options, heartbeatTimeout });
     return new Job({ ...this.#usual(heartbeatTimeout), create: { body, key } });
   }
@@ -93,8 +98,8 @@ export class Callboard {
    * Create a pending job. Sent again after a failure it is created once; with `key` once for ever.
    * Throws `BoardRefused` and, after some tries, `BoardUnreachable`.
    */
-  enqueueJob(type: string, options: NewJob = {}): Promise<JobRecord> {
-    return this.#ask("POST", "/jobs", newJob(type, options), options.key ?? crypto.randomUUID());
+  async enqueueJob(type: string, options: NewJob = {}): Promise<JobRecord> {
+    return this.#ask("POST", "/jobs", newJob(type, options), await keyOf(options.key || crypto.randomUUID()));
   }
 
   /**

@@ -62,11 +62,14 @@ export class Board {
   async #ask(path: string, init: RequestInit): Promise<[Response, string]> {
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), this.#timeout * 1000);
+    // Not every fetch that somebody put in place of the runtime's listens to a signal.
+    const late = new Promise<never>((_, reject) => timeout.signal.addEventListener("abort", reject));
     try {
       // A fetch that was set aside would want its own `this`.
       const ask = this.#fetch ?? globalThis.fetch;
-      const answer = await ask(new URL(this.#base + path).href, { ...init, signal: timeout.signal });
-      return [answer, await answer.text()];
+      const asked = ask(new URL(this.#base + path).href, { ...init, signal: timeout.signal });
+      const answer = await Promise.race([asked, late]);
+      return [answer, await Promise.race([answer.text(), late])];
     } catch (error) {
       const why = timeout.signal.aborted ? `no answer in ${this.#timeout} seconds` : reason(error);
       throw new BoardUnreachable(`The board cannot be reached: ${why}`, { cause: error });

@@ -15,5 +15,5 @@ export {
   type Fault,
 } from "./errors.js";
 export type { Job } from "./job.js";
-export type { CallboardOptions, ExistingJob, NewJob, Report } from "./options.js";
+export type { CallboardOptions, ExistingJob, NewJob, Report, WorkOptions } from "./options.js";
 export type { JobRecord, JobStatus, JsonObject, LogLevel } from "./record.js";

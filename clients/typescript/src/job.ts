@@ -100,7 +100,7 @@ export class Job {
     const { create, runner, sender, beatEvery } = this.#about;
     const subject = this.#subject;
     if (create) await this.#tell({ kind: "create", subject, body: create.body, key: create.key, at: Date.now(), begins: true });
-    const body: WireReport = { status: "running", ...(runner !== undefined && { runner: text(runner) }) };
+    const body: WireReport = { status: "running", ...(runner !== undefined && { runner: text(runner.slice(0, 200)) }) };
     await this.#tell({ kind: "report", subject, body, at: Date.now(), begins: !create });
     if (subject.stop) await this.stopped();
     this.check();

@@ -1,5 +1,6 @@
 /** What callers may say of a board, of a new job and of a report, and the same in the board's words. */
 
+import type { JobStopped } from "./errors.js";
 import { messageText, percentage, plainObject, errorText, text } from "./plain.js";
 import type { JobStatus, JsonObject, WireNewJob, WireReport } from "./record.js";
 
@@ -41,8 +42,17 @@ export interface NewJob {
   key?: string | undefined;
 }
 
+/** How `withJob` ends. */
+export interface WorkOptions {
+  /**
+   * What it throws when the board said that the job is to stop, in place of `JobCanceled` or `JobTimedOut`: an engine that
+   * tries again whatever fails may have an error of its own for what is to be left.
+   */
+  readonly stopsWith?: ((stop: JobStopped) => unknown) | undefined;
+}
+
 /** A job that exists, to be worked at. */
-export interface ExistingJob {
+export interface ExistingJob extends WorkOptions {
   readonly id: string;
   /** As it was created with, if it has less than half a minute: signs of life come three times as often. */
   readonly heartbeatTimeout?: number | null | undefined;
@@ -66,7 +76,7 @@ export interface Report {
 export function newJob(type: string, said: NewJob): WireNewJob {
   const payload = plainObject(said.payload);
   return defined({
-    type: text(String(type)),
+    type: text(String(type).slice(0, 200)),
     payload: payload ?? undefined,
     tags: said.tags?.length ? said.tags.map((tag) => text(String(tag))) : undefined,
     max_duration: said.maxDuration,

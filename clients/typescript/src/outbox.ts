@@ -1,15 +1,18 @@
 /** What the board has not been told yet: in order, without what is outdated, within bounds. */
 
 import type { CallboardError, JobStopped } from "./errors.js";
+import { text } from "./plain.js";
 import type { JobRecord, LogLevel, WireNewJob, WireReport } from "./record.js";
 
 /** Entries that wait. When so many do, new jobs and log lines are left out; what was begun is told to its end. */
 export const LIMIT = 10_000;
 /** Lines of one job's log that wait, which is what the board takes at once; of more than that the last. */
 const LINES = 500;
+/** Characters of one line. */
+const LINE_LIMIT = 4_000;
 /** Reports in one request. */
 const AT_ONCE = 100;
-/** Characters of results and errors in one request; the board takes a MiB. */
+/** Characters of results and errors, or of lines, in one request; the board takes a MiB. */
 const SIZE_AT_ONCE = 200_000;
 
 /** A job as the outbox knows it: what the board said of it. */
@@ -50,6 +53,8 @@ export type Entry = What & {
   answered?: boolean;
   outcome?: JobRecord | CallboardError | null;
   leftOut?: number;
+  /** Characters of the lines. */
+  size?: number;
 };
 
 /** Entries in the order in which they came. */
@@ -108,9 +113,17 @@ export class Outbox {
       this.#entries.push(waiting);
     }
     const kept = waiting.body.lines;
-    kept.push(...lines.slice(-LINES));
-    waiting.leftOut = (waiting.leftOut ?? 0) + Math.max(kept.length - LINES, 0);
-    if (kept.length > LINES) kept.splice(0, kept.length - LINES);
+    let size = waiting.size ?? 0;
+    for (const line of lines) {
+      const cut = text(line.text.slice(0, LINE_LIMIT));
+      kept.push({ ...line, text: cut });
+      size += 100 + cut.length;
+    }
+    let gone = 0;
+    for (; kept.length - gone > LINES || size > SIZE_AT_ONCE; gone += 1) size -= 100 + (kept[gone]?.text.length ?? 0);
+    kept.splice(0, gone);
+    waiting.leftOut = (waiting.leftOut ?? 0) + gone;
+    waiting.size = size;
     return isNew;
   }
 

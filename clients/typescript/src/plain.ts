@@ -4,6 +4,8 @@ import type { JsonObject } from "./record.js";
 
 /** Levels of lists and objects that are kept; the board takes a hundred, the report itself among them. */
 const DEEPEST = 90;
+/** Values that are kept of one payload or result: the same object in many places is told in each of them. */
+const MOST = 100_000;
 /** Characters of a message that are sent. */
 const MESSAGE_LIMIT = 500;
 /** Characters of an error that are sent, from its beginning: there a stack says what it was. */
@@ -14,6 +16,13 @@ const CAUSES = 5;
 /** The text without what no JSON document and no database may hold: lone surrogates and NUL. */
 export function text(value: string): string {
   return value.replace(/[\0\p{Surrogate}]/gu, "\ufffd");
+}
+
+/** The name as an `Idempotency-Key`: as it is, or what stands for it where a header cannot hold it. */
+export async function keyOf(name: string): Promise<string> {
+  if (/^[ -~]{1,200}$/.test(name)) return name;
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** One line for the operator, cut to what the board keeps. */
@@ -28,7 +37,7 @@ export function percentage(value: number): number | undefined {
 
 /** An object as it is, as far as JSON has words for it; null for null; anything else as `{ value: … }`. */
 export function plainObject(value: unknown): JsonObject | null {
-  const sent = plain(value, []);
+  const sent = plain(value, [], { values: MOST });
   if (sent === undefined || sent === null) return null;
   return typeof sent === "object" && !Array.isArray(sent) ? (sent as JsonObject) : { value: sent };
 }
@@ -55,7 +64,7 @@ export function errorText(thrown: unknown): string {
 
 function oneError(thrown: unknown): string {
   try {
-    if (!isError(thrown)) return `Thrown: ${isPlain(thrown) ? JSON.stringify(plain(thrown, [])) : String(thrown)}`;
+    if (!isError(thrown)) return `Thrown: ${isPlain(thrown) ? JSON.stringify(plainObject(thrown)) : String(thrown)}`;
     const named = `${thrown.name}: ${thrown.message}`;
     const stack = thrown.stack ?? "";
     // A stack holds the name and the message as they were when the error was made.
@@ -70,8 +79,12 @@ function isError(value: unknown): value is Error {
   return typeof value === "object" && value !== null && "stack" in value && "message" in value && "name" in value;
 }
 
-/** `within` are the objects around the value, so that a circle ends. Undefined is what JSON leaves out. */
-function plain(value: unknown, within: readonly object[]): unknown {
+/**
+ * `within` are the objects around the value, so that a circle ends; `left` counts values, so that whatever refers to one
+ * object from many places ends too. Undefined is what JSON leaves out.
+ */
+function plain(value: unknown, within: readonly object[], left: { values: number }): unknown {
+  left.values -= 1;
   switch (typeof value) {
     case "string":
       return text(value);
@@ -82,23 +95,24 @@ function plain(value: unknown, within: readonly object[]): unknown {
     case "boolean":
       return value;
     case "object":
-      return value === null ? null : plainInside(value, within);
+      return value === null ? null : plainInside(value, within, left);
     default:
       return undefined;
   }
 }
 
-function plainInside(value: object, within: readonly object[]): unknown {
+function plainInside(value: object, within: readonly object[], left: { values: number }): unknown {
   const name = `<${value.constructor?.name ?? "Object"}>`;
-  if (within.length >= DEEPEST || within.includes(value)) return name;
+  // Bytes are nothing to read, and may be many.
+  if (left.values <= 0 || within.length >= DEEPEST || within.includes(value) || ArrayBuffer.isView(value)) return name;
   const around = [...within, value];
   try {
     if (value instanceof Date && Number.isNaN(value.getTime())) return String(value);
-    if ("toJSON" in value && typeof value.toJSON === "function") return plain(value.toJSON(), around);
-    if (Array.isArray(value) || value instanceof Set) return [...value].map((each) => plain(each, around) ?? null);
+    if ("toJSON" in value && typeof value.toJSON === "function") return plain(value.toJSON(), around, left);
+    if (Array.isArray(value) || value instanceof Set) return [...value].map((each) => plain(each, around, left) ?? null);
     if (isError(value)) return oneError(value);
     const entries = value instanceof Map ? [...value] : Object.entries(value);
-    const kept = entries.map(([key, inner]) => [text(String(key)), plain(inner, around)] as const);
+    const kept = entries.map(([key, inner]) => [text(String(key)), plain(inner, around, left)] as const);
     return Object.fromEntries(kept.filter(([, inner]) => inner !== undefined));
   } catch {
     return name;

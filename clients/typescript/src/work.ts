@@ -4,9 +4,20 @@ import { CallboardError, JobStopped } from "./errors.js";
 import type { Job } from "./job.js";
 import { isPlain } from "./plain.js";
 
-/** Start the job, do its work, and say how that ended. Gives what the work gives, and throws what it throws. */
-export async function work<T>(job: Job, does: (job: Job) => T | Promise<T>): Promise<T> {
-  await job.start();
+/**
+ * Start the job, do its work, and say how that ended. Gives what the work gives, and throws what it throws; if the board
+ * said that it is to stop, what `stopsWith` makes of that.
+ */
+export async function work<T>(
+  job: Job,
+  does: (job: Job) => T | Promise<T>,
+  stopsWith: (stop: JobStopped) => unknown = (stop) => stop,
+): Promise<T> {
+  try {
+    await job.start();
+  } catch (error) {
+    throw error instanceof JobStopped ? stopsWith(error) : error;
+  }
   let returned: T;
   try {
     returned = await does(job);
@@ -18,7 +29,7 @@ export async function work<T>(job: Job, does: (job: Job) => T | Promise<T>): Pro
       // What the work itself threw is not to be hidden, also when the client is strict.
       if (!(error instanceof CallboardError)) throw error;
     }
-    throw stop ?? thrown;
+    throw stop ? stopsWith(stop) : thrown;
   }
   if (job.result === null && isPlain(returned)) job.result = returned;
   await job.complete();

@@ -75,6 +75,16 @@ describe("while a board is not what it should be", { concurrency: 8 }, () => {
     assert(performance.now() - first < 500);
   });
 
+  test("a fetch that never ends, and hears no signal, costs its own request alone", async (t) => {
+    const { url, asked } = await stub(t, (to) => says(to, 200));
+    let calls = 0;
+    const own: typeof fetch = (where, init) => (calls++ === 0 ? new Promise(() => undefined) : fetch(where, init));
+    const { board } = counting({ url, token: TOKEN, timeout: 0.5, fetch: own });
+    await board.withJob("first", () => undefined);
+    assert(await board.flush(20));
+    assert.equal(asked.at(-1)?.body?.["status"], "completed");
+  });
+
   test("a refused token costs a job no time, and is told once", async () => {
     const { board, warned, asked } = counting({ token: "cb_wrong_token" });
     const begun = performance.now();

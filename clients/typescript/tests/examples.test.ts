@@ -5,7 +5,8 @@ import { test } from "node:test";
 import { InngestTestEngine } from "@inngest/test";
 import { resourceCatalog } from "@trigger.dev/core/v3";
 import { runInMockTaskContext } from "@trigger.dev/core/v3/test";
-import { StandardResourceCatalog } from "@trigger.dev/core/v3/workers";
+import { TriggerTracer } from "@trigger.dev/core/v3/tracer";
+import { StandardResourceCatalog, TaskExecutor } from "@trigger.dev/core/v3/workers";
 import { NextRequest } from "next/server.js";
 import { counting, history, jobsOf, until } from "./board.js";
 
@@ -48,14 +49,54 @@ test("a Trigger.dev task", async () => {
   assert.deepEqual([job.maxDuration, job.maxDuration], [300, task.maxDuration]);
 });
 
-test("an Inngest function", async () => {
+test("a Trigger.dev task whose job was canceled is not tried again", async () => {
+  const task = (resourceCatalog as unknown as StandardResourceCatalog).getTask("generate-report");
+  assert(task);
+  const executor = new TaskExecutor({ ...task, retry: { maxAttempts: 3 } }, {
+    tracer: new TriggerTracer({ name: "test", version: "1" }),
+    tracingSDK: {} as never,
+    consoleInterceptor: { intercept: (_: unknown, call: () => unknown) => call() } as never,
+  });
+  const next = await nextJob();
+  const done = runInMockTaskContext(async ({ ctx }) => {
+    const run = { id: ctx.run.id, payload: '{"month":"2026-10"}', payloadType: "application/json" };
+    const execution = { run, attempt: { number: 1 }, environment: { type: "PRODUCTION" } };
+    return executor.execute(execution as never, ctx as never, new AbortController().signal);
+  }, { ctx: { run: { id: `run_${crypto.randomUUID()}` } } });
+  await board.cancelJob(await next());
+  const { result } = await done;
+  assert(!result.ok);
+  assert.deepEqual([result.retry, result.skippedRetrying], [undefined, true]);
+  assert((await newest()).cancelConfirmedAt);
+});
+
+/** Inngest's engine; one execution of it tells more than its `execute` does. */
+class Engine extends InngestTestEngine {
+  once() {
+    return this.individualExecution();
+  }
+}
+
+async function engine(): Promise<Engine> {
   const { generateReport } = await import("../examples/inngest-function.js");
-  const engine = new InngestTestEngine({
+  return new Engine({
     function: generateReport,
     events: [{ name: "shop/month.ended", data: { month: "2026-09" } }],
     transformCtx: (ctx) => ({ ...ctx, runId: crypto.randomUUID(), attempt: 0 }),
   });
-  const { result } = await engine.execute();
+}
+
+test("an Inngest step whose job was canceled is not tried again", async () => {
+  const next = await nextJob();
+  const done = (await engine()).once();
+  await board.cancelJob(await next());
+  const { result } = await done;
+  assert.deepEqual([result.type, "retriable" in result && result.retriable], ["step-ran", false]);
+  assert((await newest()).cancelConfirmedAt);
+});
+
+test("an Inngest function", async () => {
+  const { result } = await (await engine()).execute();
   assert.deepEqual(result, { pages: 10 });
   const job = await newest();
   assert.deepEqual([job.status, job.result, job.payload], ["completed", { pages: 10 }, { month: "2026-09" }]);

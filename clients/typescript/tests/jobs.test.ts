@@ -175,6 +175,69 @@ test("a result that the board refuses does not cost the end", async () => {
   assert.match(warned.join(), /\/result/);
 });
 
+test("a payload that the board refuses does not cost the job, nor a link what was said with it", async () => {
+  const { board, warned } = counting({ interval: 0.3, runner: `${"r".repeat(199)}\u{1f4c4}` });
+  let id = "";
+  await board.withJob("large", { payload: { text: "x".repeat(300_000) }, link: "no address" }, async (job) => {
+    id = job.id ?? "";
+    job.update({ link: "no address" });
+    job.progress(40, "page 4");
+    await until(async () => (await board.getJobStatus(id)).message === "page 4");
+  });
+  const told = await board.getJobStatus(id);
+  assert.deepEqual([told.status, told.payload, told.link, told.runner], ["completed", null, null, `${"r".repeat(199)}\ufffd`]);
+  assert.match(warned.join(), /\/payload[^]*\/link/);
+});
+
+test("a key that no header can hold names a job all the same, and costs no other job anything", async () => {
+  const { board } = counting();
+  for (const key of [`\u6708\u6b21-${crypto.randomUUID()}`, "k".repeat(300), "a\nb", ""]) {
+    const type = `key-${crypto.randomUUID()}`;
+    const { id } = await board.enqueueJob(type, { key: key + type, heartbeatTimeout: 60 });
+    await board.withJob(type, { key: key + type }, (job) => assert.equal(job.id, id));
+    assert.deepEqual(await jobsOf(type).then((jobs) => jobs.map((job) => job.status)), ["completed"]);
+  }
+});
+
+test("work under a key whose job has ended runs, and that is said once", async () => {
+  const { board, warned } = counting();
+  const key = crypto.randomUUID();
+  await board.withJob("again", { key }, () => undefined);
+  const returned = await board.withJob("again", { key }, async (job) => {
+    for (let percent = 0; percent < 100; percent += 1) {
+      job.progress(percent);
+      await sleep(5);
+    }
+    return "done";
+  });
+  assert.deepEqual([returned, warned.length], ["done", 1]);
+});
+
+test("an object that is met again and again, and bytes, are told in a moment", async () => {
+  const { board } = counting();
+  let shared: object = { n: 1 };
+  for (let level = 0; level < 40; level += 1) shared = { left: shared, right: shared };
+  const begun = Date.now();
+  assert.equal(await board.withJob("shared", (job) => ((job.result = { shared }), 1)), 1);
+  const { id } = await board.enqueueJob("bytes", { payload: { file: Buffer.alloc(5_000_000) } });
+  assert(Date.now() - begun < 5000, `${Date.now() - begun} ms`);
+  assert.deepEqual((await board.getJobStatus(id)).payload, { file: "<Buffer>" });
+});
+
+test("of a burst of long lines the last are told, and how many are not", async () => {
+  const { board } = counting();
+  let id = "";
+  await board.withJob("lines", (job) => {
+    id = job.id ?? "";
+    for (let number = 0; number < 400; number += 1) job.log(`${number} ${"\u{1f4c4}".repeat(2500)}`);
+  });
+  assert(await board.flush());
+  const lines = await logOf(id);
+  assert.match(lines.at(-1) ?? "", /^399 (\u{1f4c4}){1998}$/u);
+  assert.match(lines[0] ?? "", /^… \d+ lines left out …$/);
+  assert.equal(Number.parseInt(lines[0]?.slice(2) ?? "") + lines.length - 1, 400);
+});
+
 test("whatever a job holds is told", async () => {
   const { board } = counting();
   class Customer {
