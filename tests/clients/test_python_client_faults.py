@@ -287,6 +287,23 @@ def test_work_that_does_not_want_to_hear_of_a_stop_holds_on_to_nothing(runner: C
     assert max(seen) <= 4
 
 
+def test_a_cancel_of_a_part_is_none_of_the_whole(runner: Client, operator: Operator) -> None:
+    whole, part = runner.job("whole"), runner.job("part")
+
+    def work() -> None:
+        with whole, part:
+            operator.cancel(part.id)
+            while True:
+                part.progress(1)
+                time.sleep(0.01)
+
+    with pytest.raises(JobCanceled):
+        work()
+    assert operator.job(part.id)["cancel_confirmed_at"]
+    told = operator.job(whole.id)
+    assert (told["status"], "JobCanceled" in told["error"]) == ("failed", True)
+
+
 def test_a_strict_job_that_did_not_begin_is_not_told_of_later(outage: Outage, operator: Operator, token: str) -> None:
     outage.stop()
     with Client(outage.address, token, strict=True) as client:

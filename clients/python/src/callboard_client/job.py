@@ -49,7 +49,7 @@ class Job:
 
     Entering the block creates the job, if it is new, and says that it runs. Leaving it says how it ended: completed,
     with ``result`` if the block set one; failed with the traceback of the exception that leaves it; canceled, if that
-    is ``JobStopped`` or somebody stopped this process. In between the board hears of it even when the block is silent.
+    is its own ``JobStopped`` or somebody stopped this process. In between the board hears of it even when it is silent.
 
     Nothing here raises because of the board, but for ``JobStopped``, unless the client is ``strict``. While the board
     is away, everything is kept and told later.
@@ -317,7 +317,7 @@ class Job:
         try:
             if error is None or (isinstance(error, SystemExit) and not error.code):
                 self.complete()
-            elif isinstance(error, JobStopped):
+            elif isinstance(error, JobStopped) and error.job.id == self.id:
                 self.stopped()
             elif isinstance(error, KeyboardInterrupt | asyncio.CancelledError | GeneratorExit):
                 self.stopped(_STOPPED.format(type(error).__name__))
