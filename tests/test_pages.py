@@ -358,6 +358,7 @@ def test_each_kind_of_runner_has_its_first_lines_with_this_address(ben: FlaskCli
     assert "export CALLBOARD_URL=http://127.0.0.1:8000" in page
     assert escape(runner.install) in page
     assert escape(runner.code) in page
+    assert escape(runner.start or "") in page
     assert f'href="/w/acme/connect/{runner.slug}"' in ben.get("/w/acme/connect").text
     assert ben.get("/w/acme/connect/cobol").status_code == 404
 
@@ -368,6 +369,7 @@ def test_each_kind_of_runner_has_a_page_of_docs_with_the_code_that_the_tests_run
     assert f"`{runner.example}`" in told
     assert f"\n{runner.code}\n```" in told
     assert runner.install in told
+    assert [line for line in (runner.start or "").splitlines() if f"    {line}\n" not in told] == []
 
 
 # --- every answer ------------------------------------------------------------------------------------------------

@@ -107,12 +107,13 @@ class Operator:
 def lose(operator: Operator, app: Flask, clock: Clock) -> None:
     """Let half a minute pass in which nothing is heard of the newest job, until the board says that it is lost.
 
-    The running board says by its own clock that it listens, and may do so in between: then once more.
+    The running board says by its own clock that it listens, and may do so in between: then half a minute more, for the
+    sweep has told itself not to look at the job again before.
     """
+    clock.moment = datetime.fromisoformat(operator.newest["last_seen_at"])
 
     def lost() -> bool:
         with app.app_context():
-            clock.moment = datetime.fromisoformat(operator.newest["last_seen_at"])
             for _ in range(16):
                 liveness.beat()
                 clock.advance(seconds=2)
@@ -202,7 +203,8 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def redis_socket(redis_server: Redis) -> str:
-    """The socket of an empty Redis."""
+def redis_socket(redis_server: Redis, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The socket of an empty Redis, which programs find by ``REDIS_URL``."""
     redis_server.flushall()
+    monkeypatch.setenv("REDIS_URL", f"unix://{redis_server.socket_file}")
     return str(redis_server.socket_file)

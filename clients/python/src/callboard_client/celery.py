@@ -18,6 +18,7 @@ from kombu.utils import json
 from callboard_client.client import HEARTBEAT_TIMEOUT, Client
 from callboard_client.errors import JobStopped
 from callboard_client.job import Job
+from callboard_client.tasks import Tasks
 
 log = logging.getLogger("callboard_client")
 
@@ -48,8 +49,8 @@ def connect(
     waits for its next attempt: until then its job is silent. A task that does not stop by itself within the ``grace``,
     in seconds, is revoked with SIGTERM, which needs the prefork pool and a broker with remote control.
     """
-    about = {"tags": tags, "max_duration": max_duration, "heartbeat_timeout": heartbeat_timeout}
-    _Tasks(app, client, about, payload, grace).listen()
+    about: dict[str, Any] = {"tags": tags, "max_duration": max_duration, "heartbeat_timeout": heartbeat_timeout}
+    _Listener(app, Tasks("celery", client, payload=payload, **about), grace).listen()
 
 
 class _AtWork(NamedTuple):
@@ -58,12 +59,10 @@ class _AtWork(NamedTuple):
     attempt: str
 
 
-class _Tasks:
-    def __init__(self, app: Celery, client: Client, about: Mapping[str, Any], payload: bool, grace: float) -> None:
+class _Listener:
+    def __init__(self, app: Celery, tasks: Tasks, grace: float) -> None:
         self._app = app
-        self._client = client
-        self._about = about
-        self._payload = payload
+        self._tasks = tasks
         self._grace = grace
         self._at_work: dict[str, _AtWork] = {}
 
@@ -79,8 +78,8 @@ class _Tasks:
         self._app.Task.before_start = self._may_run
 
     def _job(self, name: str, task_id: str, args: Any, kwargs: Any) -> Job:
-        told = _as_found(args, kwargs) if self._payload else None
-        return self._client.job(name, told, key=f"celery:{task_id}", **self._about)
+        found = _as_found(args, kwargs) if self._tasks.payload else ((), {})
+        return self._tasks.job(name, task_id, *found)
 
     def _is_ours(self, name: str) -> bool:
         return not name.startswith("celery.") and name in self._app.tasks
@@ -150,12 +149,12 @@ class _Tasks:
             self._job(sender.name, request.id, request.args, request.kwargs).enqueue().stopped("The task was revoked.")
 
 
-def _as_found(args: Any, kwargs: Any) -> dict[str, Any]:
+def _as_found(args: Any, kwargs: Any) -> tuple[Any, Any]:
     """The arguments as JSON brings them to a worker, so that both sides tell the same of them."""
     # Another serializer may take what JSON does not.
     with suppress(Exception):
         args, kwargs = json.loads(json.dumps([args, kwargs]))
-    return {"args": args, "kwargs": kwargs}
+    return args, kwargs
 
 
 def _attempt(task: Any) -> str:

@@ -219,7 +219,7 @@ class Client:
         while left is None or left > 0:
             query["limit"] = 100 if left is None else min(left, 100)
             page = self._asked("GET", "/jobs", query={name: value for name, value in query.items() if value})
-            yield from map(JobRecord.from_json, page["data"])
+            yield from map(record_of, page["data"])
             left = None if left is None else left - len(page["data"])
             query["cursor"] = page["next_cursor"]
             if not page["next_cursor"]:

@@ -19,6 +19,7 @@ from procrastinate.worker import Worker
 from callboard_client.client import HEARTBEAT_TIMEOUT, Client
 from callboard_client.errors import JobStopped
 from callboard_client.job import Job
+from callboard_client.tasks import Tasks
 
 
 class TaskStopped(JobStopped, JobAborted):
@@ -45,24 +46,20 @@ def connect(
     waits for its next attempt: until then its job is silent.
     """
     about: dict[str, Any] = {"tags": tags, "max_duration": max_duration, "heartbeat_timeout": heartbeat_timeout}
-    tasks = _Tasks(client, about, name, payload)
-    app.worker_defaults["worker_middleware"] = [*app.worker_defaults.get("worker_middleware", ()), tasks.around]
+    listener = _Listener(Tasks(name, client, payload=payload, **about))
+    app.worker_defaults["worker_middleware"] = [*app.worker_defaults.get("worker_middleware", ()), listener.around]
     # Nobody is told of what is deferred: the two ways into the queue are, where all others lead.
     manager: Any = app.job_manager
-    manager.batch_defer_jobs = tasks.deferring(manager.batch_defer_jobs)
-    manager.batch_defer_jobs_async = tasks.deferring_async(manager.batch_defer_jobs_async)
+    manager.batch_defer_jobs = listener.deferring(manager.batch_defer_jobs)
+    manager.batch_defer_jobs_async = listener.deferring_async(manager.batch_defer_jobs_async)
 
 
-class _Tasks:
-    def __init__(self, client: Client, about: dict[str, Any], name: str, payload: bool) -> None:
-        self._client = client
-        self._about = about
-        self._name = name
-        self._payload = payload
+class _Listener:
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
 
     def _job(self, deferred: Deferred) -> Job:
-        told = {"args": [], "kwargs": deferred.task_kwargs} if self._payload else None
-        return self._client.job(deferred.task_name, told, key=f"{self._name}:{deferred.id}", **self._about)
+        return self._tasks.job(deferred.task_name, str(deferred.id), (), deferred.task_kwargs)
 
     def _enqueue(self, deferred: Sequence[Deferred]) -> None:
         for each in deferred:

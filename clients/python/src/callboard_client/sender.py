@@ -100,12 +100,7 @@ class Sender:
             entry.subject.spoken = time.monotonic()
             if self.away:
                 self._keep([entry])
-            deadline = time.monotonic() + (wait if self._wake() else 0)
-            while not (entry.answered or entry.subject.untold or self.away):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    break
-                self._turn.wait(min(left, STEP))
+            self._wait_until(lambda: entry.answered or entry.subject.untold, wait if self._wake() else 0)
             return entry.outcome
 
     def report(self, subject: Subject, fields: Mapping[str, Any]) -> None:
@@ -154,9 +149,7 @@ class Sender:
         """Wait until everything is told, unless the board is away; whether it is."""
         with self._turn:
             self._closing = True
-            deadline = time.monotonic() + (wait if not self._outbox or self._wake() else 0)
-            while self._outbox and not self.away and (left := deadline - time.monotonic()) > 0:
-                self._turn.wait(min(left, STEP))
+            self._wait_until(lambda: not self._outbox, wait if self._outbox and self._wake() else 0)
             self._closing = self._closed
             return not self._outbox
 
@@ -176,6 +169,12 @@ class Sender:
         if left:
             where = "wait in the spool" if self._spool and not self._unwritten else "are lost"
             log.warning("The board was not told %d reports: they %s.", left, where)
+
+    def _wait_until(self, done: Callable[[], bool], wait: float) -> None:
+        """With the lock: let the thread work until it is done, for so many seconds, while the board is there."""
+        deadline = time.monotonic() + wait
+        while not (done() or self.away) and (left := deadline - time.monotonic()) > 0:
+            self._turn.wait(min(left, STEP))
 
     # --- the thread ----------------------------------------------------------------------------------------------
 
@@ -255,9 +254,9 @@ class Sender:
             answers = [refusal]
         with self._turn:
             recovered = self._failing_since is not None
-            self._failures, self._failing_since, self._refused = 0, None, False
-            self._asked(len(entries))
+            self._is_there()
             self._outbox.done(entries)
+            self._asked(len(entries))
             stops = [stop for entry, answer in zip(entries, answers, strict=True) for stop in self._note(entry, answer)]
             self._forget([entry for entry in entries if entry.answered])
             self._turn.notify_all()
@@ -266,9 +265,13 @@ class Sender:
             self._adopt()
         return stops
 
+    def _is_there(self) -> None:
+        self._failures, self._failing_since, self._refused, self._next_try = 0, None, False, 0.0
+
     def _asked(self, count: int) -> None:
         self._asking_since = None
-        self._of_this_round -= count
+        # Something may have been dropped: what is not there any more makes nobody hurry.
+        self._of_this_round = min(self._of_this_round - count, len(self._outbox))
         if self._of_this_round <= 0:
             self._next_round = time.monotonic() + self._interval
 
@@ -349,11 +352,11 @@ class Sender:
         if len(entries) > 1:
             self._each_alone(entries)
             return
+        (entry,) = entries
         self._outbox.done(entries)
-        for entry in entries:
-            entry.answered = True
-            if entry.kind == "create":
-                self._untold(entry.subject)
+        entry.answered = True
+        if entry.kind == "create":
+            self._untold(entry.subject)
         self._forget(entries)
         self._turn.notify_all()
 
@@ -363,7 +366,7 @@ class Sender:
         self._outbox.drop(subject)
         if not self._outbox:
             # Nobody asks any more whether the board is there again: the next to come finds out.
-            self._failures, self._failing_since, self._refused, self._next_try = 0, None, False, 0.0
+            self._is_there()
 
     # --- the spool -----------------------------------------------------------------------------------------------
 

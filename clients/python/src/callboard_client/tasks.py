@@ -3,8 +3,6 @@
 Nothing here raises because of the board, but for ``JobStopped`` when a task is not to start.
 """
 
-import hashlib
-import json
 import logging
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,10 +15,6 @@ from callboard_client.job import Job
 from callboard_client.plain import plain_object
 
 log = logging.getLogger("callboard_client")
-
-PAYLOAD_LIMIT = 256 * 1024
-"""Bytes of JSON that the board takes of a task's arguments; larger ones are left out."""
-KEY_LIMIT = 200
 
 
 class Tasks:
@@ -38,7 +32,7 @@ class Tasks:
     ) -> None:
         self.client = client
         self._engine = engine
-        self._payload = payload
+        self.payload = payload
         self._about: dict[str, Any] = {
             "tags": tags,
             "heartbeat_timeout": heartbeat_timeout,
@@ -47,11 +41,8 @@ class Tasks:
 
     def job(self, name: str, task_id: str, args: Iterable[object], kwargs: Mapping[str, object]) -> Job:
         """The job of a task; the same one for everybody who names the same task."""
-        payload = _payload(args, kwargs) if self._payload else None
-        key = f"{self._engine}:{task_id}"
-        if len(key) > KEY_LIMIT or not (key.isascii() and key.isprintable()):
-            key = f"{self._engine}:{hashlib.sha256(task_id.encode('utf-8', 'replace')).hexdigest()}"
-        return self.client.job(name, payload, key=key, **self._about)
+        payload = _payload(args, kwargs) if self.payload else None
+        return self.client.job(name, payload, key=f"{self._engine}:{task_id}", **self._about)
 
     def enqueued(self, name: str, task_id: str, args: Iterable[object], kwargs: Mapping[str, object]) -> None:
         """Say that the task waits for its worker."""
@@ -96,12 +87,10 @@ class Attempt:
 
 def _payload(args: Iterable[object], kwargs: Mapping[str, object]) -> dict[str, Any] | None:
     try:
-        told = plain_object({"args": list(args), "kwargs": dict(kwargs)})
-        size = len(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode())
+        return plain_object({"args": list(args), "kwargs": dict(kwargs)})
     except Exception:
         log.warning("The arguments of a task cannot be told.", exc_info=True)
         return None
-    return told if size <= PAYLOAD_LIMIT else None
 
 
 @contextmanager
