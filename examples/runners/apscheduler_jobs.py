@@ -1,11 +1,10 @@
 """Scheduled functions as jobs. Run it with CALLBOARD_URL and CALLBOARD_TOKEN set."""
 
+# docs: begin
 import time
 
-# docs: begin
-from apscheduler.schedulers.blocking import BlockingScheduler
-
 import callboard_client.apscheduler
+from apscheduler.schedulers.blocking import BlockingScheduler
 from callboard_client import Client, current_job
 
 scheduler = BlockingScheduler()

@@ -1,15 +1,15 @@
-"""Tasks of Celery as jobs. CALLBOARD_URL and CALLBOARD_TOKEN say which board, BROKER_URL which broker."""
+"""Celery tasks as jobs. Run a worker in this folder: celery -A celery_jobs worker"""
 
+# docs: begin
 import os
 import time
 
 import callboard_client.celery
 from callboard_client import Client, current_job
-
-# docs: begin
 from celery import Celery
 
-app = Celery("reports", broker=os.environ["BROKER_URL"])
+broker = os.environ.get("BROKER_URL", "redis://localhost:6379")
+app = Celery("reports", broker=broker)
 callboard_client.celery.connect(app, Client())
 
 

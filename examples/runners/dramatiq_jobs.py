@@ -1,9 +1,9 @@
 """Dramatiq actors as jobs. Run a worker in this folder: dramatiq dramatiq_jobs"""
 
+# docs: begin
 import os
 import time
 
-# docs: begin
 import callboard_client.dramatiq
 import dramatiq
 from callboard_client import Client, current_job

@@ -1,8 +1,7 @@
 """Calls of ``concurrent.futures`` as jobs. Run it with CALLBOARD_URL and CALLBOARD_TOKEN set."""
 
-import time
-
 # docs: begin
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from callboard_client import Client, current_job

@@ -1,8 +1,8 @@
 """Huey tasks as jobs. Run a worker in this folder: huey_consumer huey_jobs.huey"""
 
+# docs: begin
 import time
 
-# docs: begin
 import callboard_client.huey
 from callboard_client import Client, current_job
 from huey import SqliteHuey

@@ -1,12 +1,11 @@
-"""Tasks of Procrastinate as jobs. CALLBOARD_URL and CALLBOARD_TOKEN say which board, PGHOST which queue."""
-
-import time
+"""Procrastinate tasks as jobs. A worker in this folder: python -m procrastinate --app procrastinate_jobs.app worker"""
 
 # docs: begin
-from procrastinate import App, PsycopgConnector
+import time
 
 import callboard_client.procrastinate
 from callboard_client import Client, current_job
+from procrastinate import App, PsycopgConnector
 
 app = App(connector=PsycopgConnector())
 callboard_client.procrastinate.connect(app, Client())

@@ -1,8 +1,8 @@
 """A job in plain Python. Run it with CALLBOARD_URL and CALLBOARD_TOKEN set."""
 
+# docs: begin
 import time
 
-# docs: begin
 from callboard_client import Client
 
 client = Client()

@@ -1,9 +1,9 @@
 """RQ jobs on the board. Run a worker in this folder: rq worker --job-class rq_jobs.Job reports"""
 
+# docs: begin
 import os
 import time
 
-# docs: begin
 import callboard_client.rq
 from callboard_client import Client, current_job
 from redis import Redis

@@ -1,5 +1,6 @@
 """The pages in docs/runners show code that was run: each block of it is a part of an example."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -36,6 +37,14 @@ def test_what_a_page_shows_is_all_that_its_example_has_to_show(page: Path) -> No
     assert there, "The page names no example, or one without a part to show."
     assert [code for language, code in fenced if language in CODE and code not in there] == []
     assert [part for part in there if part not in [code for _, code in fenced]] == []
+
+
+@every_page
+def test_what_a_page_shows_in_python_runs_as_it_stands(page: Path) -> None:
+    for example in (each for each in examples(page) if each.suffix == ".py"):
+        outside = SHOWN.sub("", example.read_text(encoding="utf-8"))
+        # Nothing that it needs stands where nobody sees it.
+        assert [type(each) for each in ast.parse(outside).body] == [ast.Expr]
 
 
 @every_page

@@ -50,6 +50,11 @@ def shown_part(path: Path) -> str:
     return found[1].rstrip()
 
 
+def _in_examples(*commands: str) -> str:
+    """Commands that are typed in the folder of the examples."""
+    return "\n".join(("cd examples/runners", *commands))
+
+
 PIP = "pip install ./clients/python"
 NPM = "npm install ./clients/typescript"
 RUNNERS: Sequence[Runner] = (
@@ -73,11 +78,14 @@ RUNNERS: Sequence[Runner] = (
     Runner(
         "celery",
         "Celery",
-        'pip install "./clients/python[celery]"',
+        'pip install "./clients/python[celery]" "celery[redis]"',
         "examples/runners/celery_jobs.py",
         "Publishing a task creates its job as pending, a worker starts and ends it, a retry is a message of the same "
         "job, and a cancel stops the task at its next report or revokes it.",
-        "celery -A celery_jobs worker",
+        _in_examples(
+            "celery -A celery_jobs worker &",
+            "python -c 'from celery_jobs import generate_report; generate_report.delay(\"2026-10\")'",
+        ),
     ),
     Runner(
         "rq",
@@ -86,7 +94,10 @@ RUNNERS: Sequence[Runner] = (
         "examples/runners/rq_jobs.py",
         "Enqueueing makes the job, the work horse moves it, a retry is a message of the same job, and a cancel stops "
         "the work horse.",
-        "rq worker --job-class rq_jobs.Job reports",
+        _in_examples(
+            "rq worker --job-class rq_jobs.Job reports &",
+            "python -c 'from rq_jobs import generate_report, queue; queue.enqueue(generate_report, \"2026-10\")'",
+        ),
     ),
     Runner(
         "dramatiq",
@@ -95,7 +106,10 @@ RUNNERS: Sequence[Runner] = (
         "examples/runners/dramatiq_jobs.py",
         "A message makes the job, the worker moves it, a retry is a message of the same job, and a cancel interrupts "
         "the actor.",
-        "dramatiq dramatiq_jobs",
+        _in_examples(
+            "dramatiq dramatiq_jobs &",
+            "python -c 'from dramatiq_jobs import generate_report; generate_report.send(\"2026-10\")'",
+        ),
     ),
     Runner(
         "huey",
@@ -104,7 +118,10 @@ RUNNERS: Sequence[Runner] = (
         "examples/runners/huey_jobs.py",
         "A call makes the job, the worker moves it, a retry is a message of the same job, and a cancel ends "
         "the task at its next report.",
-        "huey_consumer huey_jobs.huey",
+        _in_examples(
+            "huey_consumer huey_jobs.huey &",
+            "python -c 'from huey_jobs import generate_report; generate_report(\"2026-10\")'",
+        ),
     ),
     Runner(
         "procrastinate",
@@ -112,8 +129,13 @@ RUNNERS: Sequence[Runner] = (
         'pip install "./clients/python[procrastinate]"',
         "examples/runners/procrastinate_jobs.py",
         "Deferring a task creates its job as pending, a worker starts and ends it, a retry is a message of the same "
-        "job, and a cancel aborts the task.",
-        "procrastinate --app procrastinate_jobs.app worker",
+        "job, and a cancel aborts the task. PGHOST and the like say which database.",
+        _in_examples(
+            "python -m procrastinate --app procrastinate_jobs.app schema --apply",
+            "python -m procrastinate --app procrastinate_jobs.app worker &",
+            "python -c 'from procrastinate_jobs import app, generate_report",
+            'with app.open(): generate_report.defer(month="2026-10")\'',
+        ),
     ),
     Runner(
         "apscheduler",
