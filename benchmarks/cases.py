@@ -13,13 +13,15 @@ import sqlalchemy as sa
 
 from benchmarks.servers import Server, migrate
 from webapp import create_app
-from webapp.core import accounts, clock, jobs, seeding, tokens, workspaces
+from webapp.core import clock, demo_data, jobs
+from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
+from webapp.core.database.session import db
 from webapp.core.errors import NotFound
 from webapp.core.jobs import PastJob
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
-from webapp.extensions import db
+from webapp.core.workspaces import tokens, workspaces
 
 SECRET_KEY = "a key for benchmarks alone"  # noqa: S105
 PASSWORD = "correct horse battery"  # noqa: S105
@@ -71,7 +73,7 @@ class Board:
             return workspaces.by_slug("acme").id
         owner = accounts.create("ana@example.com", "Ana", PASSWORD, by=SYSTEM)
         made = workspaces.create("Acme", "acme", owner=owner, by=SYSTEM).id
-        for _ in seeding.seed(made, seeded, seed=1, by=SYSTEM):
+        for _ in demo_data.seed(made, seeded, seed=1, by=SYSTEM):
             pass
         return made
 
@@ -88,8 +90,8 @@ class Board:
         now = clock.now()
         started = now if status is JobStatus.RUNNING else None
         job = PastJob(type="bench", status=status, created_at=now - timedelta(seconds=1), started_at=started)
-        for begun in range(0, count, seeding.BATCH):
-            jobs.record_past([job] * min(seeding.BATCH, count - begun), within=self.workspace_id)
+        for begun in range(0, count, demo_data.BATCH):
+            jobs.record_past([job] * min(demo_data.BATCH, count - begun), within=self.workspace_id)
         newest = sa.select(JobRun.id).where(JobRun.type == "bench", JobRun.status == status).order_by(JobRun.id.desc())
         made = [str(job_id) for job_id in db.session.scalars(newest.limit(count))]
         db.session.remove()

@@ -16,11 +16,12 @@ from benchmarks import servers
 from benchmarks.__main__ import drive
 from benchmarks.cases import Board, http
 from benchmarks.load import Plan
-from webapp.core import clock, retention
+from webapp.core import clock
 from webapp.core.audit import SYSTEM
+from webapp.core.chores import retention
+from webapp.core.database.session import db
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun, Membership, Role
-from webapp.extensions import db
 
 REPORTERS = 20
 

@@ -18,11 +18,15 @@ from flask import Flask
 from benchmarks import servers
 from benchmarks.cases import SECRET_KEY, Board
 from webapp import create_app
-from webapp.core import clock, durations, family, job_list, jobs, liveness, workspaces
-from webapp.core.job_list import JobFilter
+from webapp.core import clock, jobs
+from webapp.core.chores import liveness
+from webapp.core.database.session import db
+from webapp.core.jobs import family, listing
+from webapp.core.jobs.listing import JobFilter
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun, JobTag
-from webapp.extensions import db
+from webapp.core.stats import durations
+from webapp.core.workspaces import workspaces
 
 PAGE = 50
 TIMES = 15
@@ -82,7 +86,7 @@ def questions(slug: str) -> Questions:
         sa.select(JobRun.id).where(JobRun.workspace_id == workspace).order_by(JobRun.id.desc()).limit(1000 * PAGE)
     ).all()
     last = newest[-PAGE - 1]
-    failed = job_list.one_page(workspace, JobFilter(statuses=(JobStatus.FAILED,)), limit=1).jobs[0]
+    failed = listing.one_page(workspace, JobFilter(statuses=(JobStatus.FAILED,)), limit=1).jobs[0]
     tag = db.session.scalars(sa.select(JobTag.tag).where(JobTag.job_id == newest[-1])).first()
     day = clock.now() - timedelta(days=1)
     filters = {
@@ -101,23 +105,23 @@ def questions(slug: str) -> Questions:
     text = JobFilter(error_text="connection refused")
     return {
         **{f"page of {name}": _page(workspace, wanted) for name, wanted in filters.items()},
-        "page 1,000, or the last": lambda: job_list.one_page(workspace, JobFilter(), limit=PAGE, cursor=last),
+        "page 1,000, or the last": lambda: listing.one_page(workspace, JobFilter(), limit=PAGE, cursor=last),
         # Tabs count alike, whichever is open.
         **{f"counts of {name}": _counts(workspace, wanted) for name, wanted in filters.items() if not wanted.statuses},
-        "search of a text": lambda: (job_list.counts(workspace, text), job_list.one_page(workspace, text, limit=PAGE)),
-        "search of a type": lambda: job_list.understand(workspace, failed.type),
-        "types": lambda: job_list.types(workspace),
+        "search of a text": lambda: (listing.counts(workspace, text), listing.one_page(workspace, text, limit=PAGE)),
+        "search of a type": lambda: listing.understand(workspace, failed.type),
+        "types": lambda: listing.types(workspace),
         "one job": lambda: _one_job(workspace, failed),
         "sweep": liveness.sweep,
     }
 
 
 def _page(workspace_id: uuid.UUID, wanted: JobFilter) -> Callable[[], object]:
-    return lambda: job_list.one_page(workspace_id, wanted, limit=PAGE)
+    return lambda: listing.one_page(workspace_id, wanted, limit=PAGE)
 
 
 def _counts(workspace_id: uuid.UUID, wanted: JobFilter) -> Callable[[], object]:
-    return lambda: job_list.counts(workspace_id, wanted)
+    return lambda: listing.counts(workspace_id, wanted)
 
 
 def _one_job(workspace_id: uuid.UUID, job: JobRun) -> object:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.cli.refusals import words_of_the_database
 from webapp.core.clock import UtcDateTime
-from webapp.core.database import IN_A_TRANSACTION
+from webapp.core.database.transactions import IN_A_TRANSACTION
 
 config = context.config
 if config.config_file_name:

@@ -26,12 +26,14 @@ from flask.testing import FlaskClient
 
 from webapp import create_app
 from webapp.cli.processes import answers, stop
-from webapp.core import accounts, jobs, seeding, tokens, workspaces
 from webapp.core import clock as core_clock
+from webapp.core import demo_data, jobs
+from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM, Actor
+from webapp.core.database.session import db
 from webapp.core.lifecycle import FailureReason
 from webapp.core.models import Base, JobRun, Role, User, Workspace
-from webapp.extensions import db
+from webapp.core.workspaces import tokens, workspaces
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET_KEY = "a secret for tests alone"
@@ -303,7 +305,7 @@ def fill(workspace: Workspace) -> None:
 
     Without these PostgreSQL plans for a table as it was some tests ago. Needs a pushed context (``core``).
     """
-    list(seeding.seed(workspace.id, 2000, seed=1, by=SYSTEM))
+    list(demo_data.seed(workspace.id, 2000, seed=1, by=SYSTEM))
     db.session.remove()
     if db.engine.dialect.name == "postgresql":
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

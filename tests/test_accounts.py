@@ -8,13 +8,13 @@ from argon2 import PasswordHasher, extract_parameters
 from flask import Flask
 
 from tests.conftest import PASSWORD, Cast, Clock
-from webapp.core import accounts
-from webapp.core.accounts import TooManyAttempts, WrongPassword
+from webapp.core.accounts import accounts
+from webapp.core.accounts.accounts import TooManyAttempts, WrongPassword
 from webapp.core.audit import SYSTEM
-from webapp.core.database import writing
+from webapp.core.database.session import db
+from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Invalid, NotFound, Refused
 from webapp.core.models import AuditEntry, BrowserSession, LoginFailure, User
-from webapp.extensions import db
 
 HOME, AWAY = "203.0.113.1", "198.51.100.1"
 UNPATCHED_NOBODY = accounts._NOBODY
@@ -121,7 +121,7 @@ class TestSessions:
         self, cast: Cast, clock: Clock
     ) -> None:
         secret = sign_in()
-        with writing() as session:
+        with write_transaction() as session:
             session.execute(sa.update(User).where(User.id == cast.ada.id).values(deactivated_at=clock.now()))
         assert accounts.session_of(secret) is None
 

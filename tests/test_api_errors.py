@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from tests.conftest import Cast, StartServer
 from tests.runner import Runner
 from webapp.api.body import THROWN_AWAY
-from webapp.core import tokens
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Scope
+from webapp.core.workspaces import tokens
 
 UNKNOWN = "01a20b7b-650a-7316-8168-f59ca773e1a3"
 """The id of no job."""

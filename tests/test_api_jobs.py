@@ -9,9 +9,10 @@ from flask.testing import FlaskClient
 
 from tests.conftest import Cast, Clock
 from tests.runner import Runner
-from webapp.core import jobs, tokens
+from webapp.core import jobs
 from webapp.core.audit import SYSTEM
 from webapp.core.models import JOB_FIELDS, Scope
+from webapp.core.workspaces import tokens
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from flask.testing import FlaskClient
 
 from tests.conftest import OPERATOR, Cast, Clock, StartServer, job_in
 from tests.runner import Runner
-from webapp.core import jobs, logs
-from webapp.core.record import moment
+from webapp.core import jobs
+from webapp.core.job_json import moment
+from webapp.core.jobs import logs
 
 UNKNOWN = "01a20b7b-650a-7316-8168-f59ca773e1a3"
 """The id of no job."""

@@ -7,10 +7,11 @@ from flask.testing import FlaskClient
 
 from tests.conftest import Cast, csrf_token, job_in, sign_in
 from tests.runner import Runner
-from webapp.core import audit, tokens
+from webapp.core import audit
 from webapp.core.audit import SYSTEM
+from webapp.core.database.session import db
 from webapp.core.models import AuditEntry, Scope
-from webapp.extensions import db
+from webapp.core.workspaces import tokens
 
 HERE = "203.0.113.7"
 

@@ -10,9 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.conftest import Cast, Clock, sign_in
-from webapp.core import audit, jobs, members, tokens, workspaces
+from webapp.core import audit, jobs
 from webapp.core.audit import SYSTEM, Actor
-from webapp.core.database import writing
+from webapp.core.database.transactions import write_transaction
+from webapp.core.workspaces import members, tokens, workspaces
 
 PAGE = "/w/acme/settings/audit"
 
@@ -88,7 +89,7 @@ def test_older_lines_are_behind_a_link_that_keeps_the_filters(
     app: Flask, ada: FlaskClient, cast: Cast, clock: Clock
 ) -> None:
     clock.moment += timedelta(hours=1)
-    with app.app_context(), writing() as session:
+    with app.app_context(), write_transaction() as session:
         for number in range(120):
             clock.advance(seconds=1)
             audit.record(session, "thing.done", f"thing:{number}", by=SYSTEM, workspace_id=cast.acme.id)

@@ -16,11 +16,12 @@ from tests.conftest import RUNNER, Cast, Clock, job_in
 from tests.runner import Runner
 from tests.test_lifecycle import PAIRS
 from webapp.core import jobs
+from webapp.core.database.session import db
 from webapp.core.errors import CoreError, Refused
+from webapp.core.job_json import moment
+from webapp.core.jobs import store
+from webapp.core.jobs.inputs import BatchedReport, Report
 from webapp.core.models import JobRow, JobRun
-from webapp.core.record import moment
-from webapp.core.reports import BatchedReport, Report
-from webapp.extensions import db
 
 LIKE_IT_OR_NOT = ("id", "parent_id", "version")
 STATES = ("pending", "running", "completed", "failed", "canceled", "lost", "timed_out")
@@ -192,7 +193,7 @@ def test_a_batch_that_fails_half_way_has_changed_nothing(
     core: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [job_in("running", cast.acme).id for _ in range(2)]
-    monkeypatch.setattr(jobs, "_tell", lambda *_: 1 / 0)
+    monkeypatch.setattr(store, "_tell", lambda *_: 1 / 0)
     batch = [BatchedReport.checked({"id": str(job_id), "status": "completed"}) for job_id in ids]
     with pytest.raises(ZeroDivisionError):
         jobs.update_several(batch, within=cast.acme.id, by=RUNNER)

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from tests.conftest import OPERATOR, RUNNER, Cast, Clock, job_in
 from webapp.core import jobs
 from webapp.core.audit import Actor
+from webapp.core.database.session import db
 from webapp.core.errors import Invalid, NotFound, Refused
 from webapp.core.jobs import CancelOutcome
 from webapp.core.models import AuditEntry, CancelStory, JobRun
-from webapp.extensions import db
 
 pytestmark = pytest.mark.usefixtures("core")
 

@@ -14,10 +14,10 @@ from tests.conftest import OPERATOR, RUNNER, Cast, job_in, sign_in
 from tests.test_pages import HTMX, post
 from tests.test_races import at_once, final_moves
 from webapp.core import jobs
+from webapp.core.database.session import db
 from webapp.core.errors import Refused
-from webapp.core.jobs import CancelOutcome
+from webapp.core.jobs import CancelOutcome, store
 from webapp.core.models import AuditEntry
-from webapp.extensions import db
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def status_of(app: Flask, job_id: uuid.UUID) -> str:
 def test_each_of_many_batches_is_judged_audited_and_told(
     core: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "CANCEL_BATCH", 2)
+    monkeypatch.setattr(store, "CANCEL_BATCH", 2)
     states = ("pending", "running", "completed", "running", "canceled")
     ids = [job_in(state, cast.acme).id for state in states]
     versions = [jobs.get_job_status(job_id).version for job_id in ids]

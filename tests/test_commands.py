@@ -26,11 +26,14 @@ from tests.conftest import PASSWORD, ROOT, SECRET_KEY, Cast, Clock, StartServer,
 from webapp.cli import maintain
 from webapp.cli.processes import answers
 from webapp.cli.refusals import NOT_MIGRATED
-from webapp.core import accounts, jobs, retention, tokens, workspaces
+from webapp.core import jobs
+from webapp.core.accounts import accounts
 from webapp.core.audit import Actor
-from webapp.core.chores import CHORES
+from webapp.core.chores import retention
+from webapp.core.chores.schedule import CHORES
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import Role
+from webapp.core.workspaces import tokens, workspaces
 
 NOBODY = str(uuid.UUID(int=7))
 

@@ -15,7 +15,7 @@ from tests.conftest import ROOT, SECRET_KEY, dispose
 from webapp import create_app
 from webapp.cli.processes import local_address
 from webapp.config import SettingsError, settings
-from webapp.extensions import db
+from webapp.core.database.session import db
 
 NO_KEY = "There is no SECRET_KEY. Set it in the environment, or run `make setup`, which writes one."
 DATABASE_LOOKS_LIKE = "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."

@@ -12,9 +12,9 @@ from schemathesis import GenerationMode
 from schemathesis.checks import negative_data_rejection, positive_data_acceptance
 
 from tests.conftest import Cast, job_in
-from webapp.core import tokens
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Scope
+from webapp.core.workspaces import tokens
 
 STATES = ("pending", "running", "completed", "failed", "canceled", "lost", "timed_out")
 CALLS = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

@@ -19,11 +19,13 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.conftest import ROOT, SECRET_KEY, StartServer, dispose, make_app
-from webapp.core import accounts, jobs, workspaces
-from webapp.core.chores import CHORES
+from webapp.core import jobs
+from webapp.core.accounts import accounts
+from webapp.core.chores.schedule import CHORES
+from webapp.core.database.session import db
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun, Lease, Role
-from webapp.extensions import db
+from webapp.core.workspaces import workspaces
 
 PARTS = ("webapp", "templates", "static", "migrations", "examples", "wsgi.py")
 

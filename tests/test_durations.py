@@ -6,9 +6,11 @@ import pytest
 import sqlalchemy as sa
 
 from tests.conftest import Cast, Clock, fill
-from webapp.core import durations, family, jobs
+from webapp.core import jobs
+from webapp.core.database.session import db
+from webapp.core.jobs import family
 from webapp.core.models import JobRun, Workspace
-from webapp.extensions import db
+from webapp.core.stats import durations
 
 pytestmark = pytest.mark.usefixtures("core")
 

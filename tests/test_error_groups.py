@@ -7,13 +7,13 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.conftest import RUNNER, Cast, Clock, job_in
-from webapp.core import error_groups, jobs
-from webapp.core.error_groups import pattern
-from webapp.core.jobs import PastJob
+from webapp.core import jobs
+from webapp.core.database.session import db
+from webapp.core.jobs import PastJob, error_groups
+from webapp.core.jobs.error_groups import pattern
+from webapp.core.jobs.inputs import BatchedReport
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JOB_FIELDS, JobRun
-from webapp.core.reports import BatchedReport
-from webapp.extensions import db
 
 TRACEBACK = """Traceback (most recent call last):
   File "/srv/app/tasks/stock.py", line 41, in run

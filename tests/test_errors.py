@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 from tests.conftest import ROOT, Cast, dispose, make_app, sign_in
 from tests.test_house import imports
 from webapp.api.problems import problem
-from webapp.core import job_list
+from webapp.core.jobs import listing
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
 DATABASE_TROUBLE = [
@@ -48,7 +48,7 @@ def fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
         raise error
 
     for name in ("one_page", "one_page_of_records"):
-        monkeypatch.setattr(job_list, name, fail)
+        monkeypatch.setattr(listing, name, fail)
 
 
 @pytest.mark.parametrize("error", DATABASE_TROUBLE, ids=lambda error: type(error).__name__)

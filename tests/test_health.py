@@ -25,8 +25,8 @@ from sqlalchemy.exc import OperationalError
 from tests.conftest import ROOT, dispose, make_app
 from tests.test_commands import children, command_line, on_linux, serve, until, until_it_serves
 from webapp.cli import maintain
-from webapp.core import schema
-from webapp.core.chores import Chore
+from webapp.core.chores.schedule import Chore
+from webapp.core.database import migrations
 from webapp.json_log import JsonFormatter, about
 
 
@@ -51,7 +51,7 @@ def test_a_board_whose_database_is_away_is_not_ready(client: FlaskClient, monkey
     def away(*_: Any) -> bool:
         raise OperationalError("SELECT secret", {}, Exception("no route to secret-host"))
 
-    monkeypatch.setattr(schema, "is_current", away)
+    monkeypatch.setattr(migrations, "is_current", away)
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "does not answer" in answer.text

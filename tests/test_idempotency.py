@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from tests.conftest import Cast, Clock, StartServer
 from tests.runner import Runner
 from webapp.core import jobs
-from webapp.extensions import db
+from webapp.core.database.session import db
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ from werkzeug.test import TestResponse
 
 from tests.conftest import PASSWORD, Cast, Clock, csrf_token, sign_in
 from tests.test_members import at_once
-from webapp.core import accounts, invitations, members, workspaces
+from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM, Actor
+from webapp.core.database.session import db
 from webapp.core.errors import Refused
 from webapp.core.models import AuditEntry, Invitation, Role, User
-from webapp.extensions import db
+from webapp.core.workspaces import invitations, members, workspaces
 
 PAGE = "/w/acme/settings/members"
 DORA = "dora@example.com"

@@ -10,10 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from tests.conftest import Cast
-from webapp.core import job_list, jobs
-from webapp.core.job_list import Count, JobFilter
+from webapp.core import jobs
+from webapp.core.database.session import db
+from webapp.core.jobs import listing
+from webapp.core.jobs.listing import Count, JobFilter
 from webapp.core.lifecycle import JobStatus
-from webapp.extensions import db
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -34,19 +35,19 @@ def watched() -> Iterator[list[str]]:
 
 
 def test_counting_stops_at_the_cap_and_says_so(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_list, "COUNT_CAP", 3)
+    monkeypatch.setattr(listing, "COUNT_CAP", 3)
     for _ in range(3):
         jobs.enqueue_job("t", cast.acme.id)
-    counted = job_list.counts(cast.acme.id, JobFilter())
+    counted = listing.counts(cast.acme.id, JobFilter())
     assert (counted[PENDING], counted[RUNNING]) == (Count(3, capped=False), Count(0, capped=False))
     jobs.enqueue_job("t", cast.acme.id)
-    assert job_list.counts(cast.acme.id, JobFilter())[PENDING] == Count(3, capped=True)
+    assert listing.counts(cast.acme.id, JobFilter())[PENDING] == Count(3, capped=True)
 
 
 def test_the_tabs_count_every_status_whatever_status_is_shown(cast: Cast) -> None:
     jobs.enqueue_job("wanted", cast.acme.id, tags=["x"])
     jobs.enqueue_job("other", cast.acme.id, tags=["x"])
-    counted = job_list.counts(cast.acme.id, JobFilter(statuses=(COMPLETED,), type="wanted", tag="x"))
+    counted = listing.counts(cast.acme.id, JobFilter(statuses=(COMPLETED,), type="wanted", tag="x"))
     assert counted[PENDING] == Count(1, capped=False)
 
 
@@ -61,23 +62,23 @@ def test_a_tag_that_is_common_finds_the_same_jobs_and_counts_them_as_far_as_it_l
     wanted = [JobFilter(tag="all"), JobFilter(tag="all", also_tag="even"), JobFilter(tag="all", type="t")]
 
     def found() -> list[Any]:
-        pages = [job_list.one_page(cast.acme.id, each, limit=10).jobs for each in wanted]
+        pages = [listing.one_page(cast.acme.id, each, limit=10).jobs for each in wanted]
         return [
-            ([job.id for job in page], job_list.counts(cast.acme.id, each))
+            ([job.id for job in page], listing.counts(cast.acme.id, each))
             for page, each in zip(pages, wanted, strict=True)
         ]
 
     rare = found()
-    monkeypatch.setattr(job_list, "COMMON", 2)
+    monkeypatch.setattr(listing, "COMMON", 2)
     assert found() == rare
     assert rare[0][1][PENDING] == Count(6, capped=False)
-    monkeypatch.setattr(job_list, "COUNTED", 5)
-    counted = job_list.counts(cast.acme.id, JobFilter(tag="all"))
+    monkeypatch.setattr(listing, "COUNTED", 5)
+    counted = listing.counts(cast.acme.id, JobFilter(tag="all"))
     assert counted[PENDING].capped
     assert 1 <= counted[PENDING].count <= 6
     assert counted[RUNNING] == Count(1, capped=False)
-    monkeypatch.setattr(job_list, "COUNT_CAP", 3)
-    assert job_list.counts(cast.acme.id, JobFilter(tag="all"))[PENDING] == Count(3, capped=True)
+    monkeypatch.setattr(listing, "COUNT_CAP", 3)
+    assert listing.counts(cast.acme.id, JobFilter(tag="all"))[PENDING] == Count(3, capped=True)
 
 
 def test_a_list_loads_neither_payload_nor_result_nor_error(cast: Cast) -> None:
@@ -85,13 +86,13 @@ def test_a_list_loads_neither_payload_nor_result_nor_error(cast: Cast) -> None:
     jobs.update_job_status(job_id, status="failed", error="y" * 1000)
     db.session.expunge_all()
     with watched() as asked:
-        (job,) = job_list.one_page(cast.acme.id, JobFilter(), limit=10).jobs
+        (job,) = listing.one_page(cast.acme.id, JobFilter(), limit=10).jobs
     assert asked
     for column in ("payload", "result", "error"):
         assert not any(re.search(rf"\bjob_runs\.{column}\b", statement) for statement in asked)
         with pytest.raises(sa.exc.InvalidRequestError):
             getattr(job, column)
-    (record,) = job_list.one_page_of_records(cast.acme.id, JobFilter(), limit=10).jobs
+    (record,) = listing.one_page_of_records(cast.acme.id, JobFilter(), limit=10).jobs
     assert record.error == "y" * 1000
     assert not {"payload", "result"} & set(record._fields)
 
@@ -99,5 +100,5 @@ def test_a_list_loads_neither_payload_nor_result_nor_error(cast: Cast) -> None:
 def test_types_are_named_once_each_and_in_order(cast: Cast) -> None:
     for type in ("b", "a", "c", "b", "a"):
         jobs.enqueue_job(type, cast.acme.id)
-    assert job_list.types(cast.acme.id) == ["a", "b", "c"]
-    assert job_list.types(uuid.uuid4()) == []
+    assert listing.types(cast.acme.id) == ["a", "b", "c"]
+    assert listing.types(uuid.uuid4()) == []

@@ -8,12 +8,15 @@ import pytest
 import sqlalchemy as sa
 
 from tests.conftest import RUNNER, Cast, Clock
-from webapp.core import jobs, limits, liveness, workspaces
+from webapp.core import jobs
 from webapp.core.audit import SYSTEM, Actor
+from webapp.core.chores import liveness
+from webapp.core.database.session import db
 from webapp.core.errors import Forbidden, Invalid
+from webapp.core.jobs import time_limits
+from webapp.core.jobs.inputs import Limits, NewJob
 from webapp.core.models import AuditEntry, Membership, Role
-from webapp.core.reports import Limits, NewJob
-from webapp.extensions import db
+from webapp.core.workspaces import workspaces
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -24,11 +27,13 @@ def ada(cast: Cast) -> Membership:
 
 
 def put(member: Membership, type: str | None = None, **seconds: int) -> None:
-    limits.put(member, Limits.checked({"type": type} | seconds), by=Actor(member.user.ref, "203.0.113.7"))
+    time_limits.put(member, Limits.checked({"type": type} | seconds), by=Actor(member.user.ref, "203.0.113.7"))
 
 
 def standing(cast: Cast) -> list[tuple[str, int | None, int | None]]:
-    return [(found.type, found.heartbeat_timeout, found.max_duration) for found in limits.of_workspace(cast.acme.id)]
+    return [
+        (found.type, found.heartbeat_timeout, found.max_duration) for found in time_limits.of_workspace(cast.acme.id)
+    ]
 
 
 def enqueued(cast: Cast, type: str = "import", **own: Any) -> tuple[int | None, int | None]:
@@ -122,7 +127,7 @@ def test_limits_are_listed_those_of_every_type_first(cast: Cast, ada: Membership
     put(ada, "a", max_duration=1)
     put(ada, heartbeat_timeout=3, max_duration=4)
     assert standing(cast) == [("", 3, 4), ("a", None, 1), ("b", 2, None)]
-    assert limits.of_workspace(cast.other.id) == []
+    assert time_limits.of_workspace(cast.other.id) == []
 
 
 def test_limits_set_again_stand_in_place_of_the_former_ones(cast: Cast, ada: Membership) -> None:
@@ -134,7 +139,7 @@ def test_limits_set_again_stand_in_place_of_the_former_ones(cast: Cast, ada: Mem
 def test_limits_are_removed_by_saying_so_and_by_setting_neither(cast: Cast, ada: Membership) -> None:
     put(ada, "a", heartbeat_timeout=2)
     put(ada, heartbeat_timeout=2)
-    limits.remove(ada, "a", by=SYSTEM)
+    time_limits.remove(ada, "a", by=SYSTEM)
     assert standing(cast) == [("", 2, None)]
     put(ada)
     assert standing(cast) == []
@@ -143,8 +148,8 @@ def test_limits_are_removed_by_saying_so_and_by_setting_neither(cast: Cast, ada:
 
 def test_every_change_is_one_line_of_the_audit_log_and_no_change_is_none(cast: Cast, ada: Membership) -> None:
     put(ada, "a", heartbeat_timeout=2)
-    limits.remove(ada, "a", by=Actor(cast.ada.ref))
-    limits.remove(ada, "a", by=Actor(cast.ada.ref))
+    time_limits.remove(ada, "a", by=Actor(cast.ada.ref))
+    time_limits.remove(ada, "a", by=Actor(cast.ada.ref))
     told = [(entry.action, entry.actor, entry.detail) for entry in entries()]
     assert told == [
         ("time_limits.set", cast.ada.ref, {"type": "a", "heartbeat_timeout": 2, "max_duration": None}),
@@ -159,7 +164,7 @@ def test_a_member_may_neither_set_nor_remove_and_an_admin_may(cast: Cast, ada: M
     with pytest.raises(Forbidden):
         put(ben, "a", heartbeat_timeout=3)
     with pytest.raises(Forbidden):
-        limits.remove(ben, "a", by=SYSTEM)
+        time_limits.remove(ben, "a", by=SYSTEM)
     assert standing(cast) == [("a", 2, None)]
     assert len(entries()) == 1
     workspaces.add_member(cast.acme, cast.cleo, Role.ADMIN, by=SYSTEM)
@@ -177,4 +182,4 @@ def test_a_deleted_workspace_leaves_no_limits(cast: Cast, ada: Membership) -> No
     put(ada, heartbeat_timeout=2)
     with db.engine.begin() as connection:
         connection.execute(sa.text("DELETE FROM workspaces WHERE slug = 'acme'"))
-    assert limits.of_workspace(uuid.UUID(str(ada.workspace_id))) == []
+    assert time_limits.of_workspace(uuid.UUID(str(ada.workspace_id))) == []

@@ -13,9 +13,9 @@ from flask import Flask
 
 from tests.conftest import ROOT, SECRET_KEY, StartServer
 from webapp import listening
-from webapp.core import liveness
+from webapp.core.chores import liveness
+from webapp.core.database.session import db
 from webapp.core.models import Listening
-from webapp.extensions import db
 
 
 def last_beat(app: Flask) -> datetime | None:

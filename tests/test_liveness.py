@@ -7,11 +7,13 @@ import pytest
 from flask import Flask
 
 from tests.conftest import RUNNER, Cast, Clock
-from webapp.core import jobs, liveness, logs
+from webapp.core import jobs
+from webapp.core.chores import liveness
+from webapp.core.chores.liveness import Swept
 from webapp.core.errors import Refused
-from webapp.core.liveness import Swept
+from webapp.core.jobs import logs
+from webapp.core.jobs.inputs import BatchedReport, NewLines
 from webapp.core.models import JobRun
-from webapp.core.reports import BatchedReport, NewLines
 
 pytestmark = pytest.mark.usefixtures("core")
 

@@ -10,13 +10,13 @@ from sqlalchemy.exc import TimeoutError
 
 from tests.conftest import Cast, Clock, csrf_token, dispose, job_in, make_app, sign_in
 from tests.runner import Runner
-from webapp.core import database
+from webapp.core.database import engine, transactions
 
 
 @pytest.fixture
 def app(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     """The app with a shorter patience than people have."""
-    monkeypatch.setattr(database, "PATIENCE", 1)
+    monkeypatch.setattr(engine, "LOCK_TIMEOUT", 1)
     app = make_app(url)
     yield app
     dispose(app)
@@ -49,9 +49,9 @@ def test_a_report_that_meets_a_lock_is_told_to_come_again_soon(app: Flask, url: 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])
 def test_threads_that_wait_for_their_own_process_give_up_too(app: Flask) -> None:
-    with app.app_context(), database._sqlite_writer, pytest.raises(TimeoutError), database.writing():
+    with app.app_context(), transactions._sqlite_writer, pytest.raises(TimeoutError), transactions.write_transaction():
         pass
-    with app.app_context(), database.writing():
+    with app.app_context(), transactions.write_transaction():
         pass
 
 

@@ -9,8 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.conftest import OPERATOR, Cast, job_in, sign_in
-from webapp.core import jobs, logs
-from webapp.core.reports import NewLines
+from webapp.core import jobs
+from webapp.core.jobs import logs
+from webapp.core.jobs.inputs import NewLines
 from webapp.dashboard import jobs as pages
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}

@@ -13,14 +13,16 @@ from flask import Flask
 
 from tests.conftest import OPERATOR, RUNNER, Cast, Clock, job_in
 from tests.test_races import at_once
-from webapp.core import jobs, liveness, logs
-from webapp.core.database import writing
+from webapp.core import jobs
+from webapp.core.chores import liveness
+from webapp.core.database.session import db
+from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Invalid, NotFound
-from webapp.core.idempotency import KeyReused, Once
-from webapp.core.logs import Appended
+from webapp.core.jobs import logs
+from webapp.core.jobs.idempotency import KeyReused, Once
+from webapp.core.jobs.inputs import CUT_MARK, LINE_LIMIT, NewLines
+from webapp.core.jobs.logs import Appended
 from webapp.core.models import IdempotencyKey, JobRun, LogLine, LogTail
-from webapp.core.reports import CUT_MARK, LINE_LIMIT, NewLines
-from webapp.extensions import db
 
 pytestmark = pytest.mark.usefixtures("core")
 STATES = ("pending", "running", "completed", "failed", "canceled", "lost", "timed_out")
@@ -202,7 +204,7 @@ def test_the_bounds_are_ten_thousand_lines_and_four_mebibytes(job: JobRun) -> No
 
 def test_a_count_that_is_off_holds_nobody_up(job: JobRun) -> None:
     append(job, "a")
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(sa.update(LogTail).values(size=10 * 1024 * 1024))
     append(job, "b")
     assert append(job, "c").next_after == 3
@@ -367,7 +369,7 @@ def test_a_job_that_is_deleted_while_lines_arrive_is_gone_or_not_found_and_nobod
         return False
 
     def delete(job_id: uuid.UUID) -> bool:
-        with writing() as session:
+        with write_transaction() as session:
             session.execute(sa.delete(JobRun).where(JobRun.id == job_id))
         return True
 

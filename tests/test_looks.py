@@ -11,9 +11,11 @@ from werkzeug.test import TestResponse
 
 from tests.conftest import PASSWORD, RUNNER, Cast, Clock, job_in, sign_in
 from tests.test_job_list import watched
-from webapp.core import accounts, jobs, workspaces
+from webapp.core import jobs
+from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Role
+from webapp.core.workspaces import workspaces
 
 TICK = {"HX-Request": "true", "Cache-Control": "max-age=1"}
 TABLE = "/w/acme/jobs/table"

@@ -15,10 +15,11 @@ from tests.conftest import PASSWORD, Cast, Clock, csrf_token, sign_in
 from tests.mailbox import CERTIFICATE, Mailbox, mailbox
 from tests.test_config import given, refusal
 from webapp.config import SMTP_URL_IS
-from webapp.core import invitations, mail
+from webapp.core import mail
+from webapp.core.database.session import db
 from webapp.core.mail import MailServer, NotSent, Tls
 from webapp.core.models import AuditEntry, User, Workspace
-from webapp.extensions import db
+from webapp.core.workspaces import invitations
 
 PAGE = "/w/acme/settings/members"
 DORA = "dora@example.com"

@@ -15,9 +15,10 @@ from flask import Flask
 
 from tests.conftest import ROOT, RUNNER, SECRET_KEY, Cast, Clock
 from webapp.core import clock as core_clock
-from webapp.core import jobs, leases
+from webapp.core import jobs
+from webapp.core.chores import leases
+from webapp.core.database.session import db
 from webapp.core.models import Lease
-from webapp.extensions import db
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 

@@ -16,11 +16,12 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from tests.conftest import PASSWORD, Cast, csrf_token, sign_in
-from webapp.core import accounts, members, workspaces
+from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM, Actor
+from webapp.core.database.session import db
 from webapp.core.errors import CoreError, Forbidden, Invalid, NotFound, Refused
 from webapp.core.models import AuditEntry, Membership, Role, User
-from webapp.extensions import db
+from webapp.core.workspaces import members, workspaces
 
 PAGE = "/w/acme/settings/members"
 

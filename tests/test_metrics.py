@@ -23,12 +23,15 @@ from tests.receiver import receiver
 from tests.test_commands import children, command_line, on_linux, serve, until, until_it_serves
 from tests.test_config import command_in
 from webapp.cli import maintain
-from webapp.core import jobs, liveness, sending, tokens, webhooks, workspaces
-from webapp.core.chores import Chore
+from webapp.core import jobs
+from webapp.core.chores import liveness
+from webapp.core.chores.schedule import Chore
+from webapp.core.database.session import db
 from webapp.core.errors import Invalid, NotFound, Refused
+from webapp.core.jobs.inputs import BatchedReport, Report
 from webapp.core.models import JobRun, WebhookEvent
-from webapp.core.reports import BatchedReport, Report
-from webapp.extensions import db
+from webapp.core.webhooks import endpoints, sender
+from webapp.core.workspaces import tokens, workspaces
 
 NOBODY = uuid.UUID(int=7)
 TOKEN = "the-token-of-prometheus"
@@ -182,7 +185,7 @@ def test_whatever_strangers_type_makes_no_series_of_its_own(
 def test_a_failure_of_ours_is_counted_as_one(
     client: FlaskClient, counted: Callable[[], Numbers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.core.schema.is_current", lambda _: 1 / 0)
+    monkeypatch.setattr("webapp.core.database.migrations.is_current", lambda _: 1 / 0)
     client.get("/readyz")
     assert counted()["requests_total endpoint=home.ready method=GET status=5xx"] == 1
 
@@ -350,12 +353,12 @@ def test_attempts_to_call_webhooks_are_counted_by_outcome(
     core: Flask, cast: Cast, clock: Clock, counted: Callable[[], Numbers]
 ) -> None:
     with receiver() as hooks:
-        webhooks.create(workspaces.membership("acme", cast.ada.id), hooks.url, tuple(WebhookEvent), by=OPERATOR)
+        endpoints.create(workspaces.membership("acme", cast.ada.id), hooks.url, tuple(WebhookEvent), by=OPERATOR)
         job_in("completed", cast.acme)
         counted()
         for status in (500, 200):
             hooks.status = status
-            sending.send_due(lambda: True)
+            sender.send_due(lambda: True)
             clock.advance(seconds=10)
         assert counted() == {
             "webhook_attempts_total outcome=failed": 1,
@@ -363,7 +366,7 @@ def test_attempts_to_call_webhooks_are_counted_by_outcome(
         }
         job_in("canceled", cast.acme)
         hooks.status = 410
-        sending.send_due(lambda: True)
+        sender.send_due(lambda: True)
         assert counted()["webhook_attempts_total outcome=given_up"] == 1
 
 

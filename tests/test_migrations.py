@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.conftest import dispose, make_app
-from webapp.core import error_groups
+from webapp.core.database.session import db
+from webapp.core.jobs import error_groups
 from webapp.core.models import Base, JobRun
-from webapp.extensions import db
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import httpcore
 import pytest
 
 from tests.receiver import Receiver, receiver
-from webapp.core import outbound
-from webapp.core.outbound import Outbound, is_public
+from webapp.core.webhooks import outbound
+from webapp.core.webhooks.outbound import Outbound, is_public
 
 GUARDED = Outbound("Callboard/test", allow_private=False)
 FREE = Outbound("Callboard/test", allow_private=True)

@@ -10,14 +10,15 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.conftest import RUNNER, Cast, Clock, fill, job_in
-from webapp.core import job_list, jobs, overview
-from webapp.core.database import IN_A_TRANSACTION
-from webapp.core.job_list import JobFilter
-from webapp.core.jobs import PastJob
+from webapp.core import jobs
+from webapp.core.database.session import db
+from webapp.core.database.transactions import IN_A_TRANSACTION
+from webapp.core.jobs import PastJob, listing
+from webapp.core.jobs.listing import JobFilter
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun, Workspace
-from webapp.core.overview import Overview, Range
-from webapp.extensions import db
+from webapp.core.stats import overview
+from webapp.core.stats.overview import Overview, Range
 
 COMPLETED, FAILED, CANCELED = JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELED
 
@@ -52,7 +53,7 @@ def read(cast: Cast, span: Range = Range.HOUR) -> Overview:
 def behind(cast: Cast, found: Overview, mark: str) -> list[uuid.UUID]:
     """The jobs that the link of a group leads to."""
     wanted = JobFilter(statuses=(FAILED,), error_group=mark, failed_since=found.failures.since)
-    return [job.id for job in job_list.one_page(cast.acme.id, wanted, limit=50).jobs]
+    return [job.id for job in listing.one_page(cast.acme.id, wanted, limit=50).jobs]
 
 
 # --- counts ------------------------------------------------------------------------------------------------------
@@ -193,7 +194,7 @@ def test_a_group_leads_to_exactly_its_jobs(clock: Clock, cast: Cast) -> None:
         errors = db.session.scalars(sa.select(JobRun.error).where(JobRun.id.in_(listed)))
         assert {str(error).split()[0] for error in errors} == {group.pattern.split()[0]}
         wanted = JobFilter(error_group=group.mark, failed_since=found.failures.since)
-        counted = job_list.counts(cast.acme.id, wanted)
+        counted = listing.counts(cast.acme.id, wanted)
         assert {status: count.count for status, count in counted.items() if count.count} == {FAILED: 3}
         assert JobFilter(error_group=group.mark).only_failed
 
@@ -240,8 +241,8 @@ def test_nobody_sees_what_the_errors_of_another_workspace_say(clock: Clock, cast
     ran(clock, cast.other, FAILED, error="their secret")
     mark = db.session.scalar(sa.select(JobRun.error_group))
     assert mark
-    assert job_list.alike(cast.acme.id, [mark]) == {}
-    assert job_list.alike(cast.other.id, [mark]) == {mark: ("report", "their secret")}
+    assert listing.alike(cast.acme.id, [mark]) == {}
+    assert listing.alike(cast.other.id, [mark]) == {mark: ("report", "their secret")}
 
 
 # --- what runs longest, and what it costs ------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.conftest import RUNNER, Cast, Clock, sign_in
-from webapp.core import jobs, overview
+from webapp.core import jobs
 from webapp.core.lifecycle import JobStatus
-from webapp.core.overview import Duration, Range
+from webapp.core.stats import overview
+from webapp.core.stats.overview import Duration, Range
 from webapp.dashboard.overview import Scale
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/overview"}

@@ -14,7 +14,8 @@ from markupsafe import escape
 from werkzeug.test import TestResponse
 
 from tests.conftest import OPERATOR, ROOT, RUNNER, Cast, csrf_token, job_in, sign_in
-from webapp.core import accounts, jobs
+from webapp.core import jobs
+from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
 from webapp.core.errors import Refused
 from webapp.dashboard.connect import RUNNERS, Runner

@@ -11,10 +11,10 @@ from flask import Flask
 
 from benchmarks.scale import questions
 from tests.conftest import Cast
-from webapp.core import seeding
+from webapp.core import demo_data
 from webapp.core.audit import SYSTEM
-from webapp.core.job_list import COUNT_CAP
-from webapp.extensions import db
+from webapp.core.database.session import db
+from webapp.core.jobs.listing import COUNT_CAP
 
 JOBS = 12_000
 OTHERS = 300
@@ -26,7 +26,7 @@ Statement = tuple[str, Any]
 def full(core: Flask, cast: Cast) -> Cast:
     """Most jobs are in one workspace, and the database knows it."""
     for workspace, count in ((cast.acme, JOBS), (cast.other, OTHERS)):
-        for _ in seeding.seed(workspace.id, count, seed=7, by=SYSTEM):
+        for _ in demo_data.seed(workspace.id, count, seed=7, by=SYSTEM):
             pass
     db.session.remove()
     with db.engine.connect() as connection:

@@ -11,17 +11,19 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from tests.conftest import RUNNER, Cast, dispose, job_in, make_app
-from webapp.core import jobs, tokens
+from webapp.core import jobs
 from webapp.core.audit import SYSTEM
-from webapp.core.database import is_unavailable, lacks_migration, turn_to_write, writing
+from webapp.core.database.errors import is_unavailable, lacks_migration
+from webapp.core.database.session import db
+from webapp.core.database.statements import CompiledStatement
+from webapp.core.database.transactions import write_lock, write_transaction
+from webapp.core.jobs.inputs import Report
 from webapp.core.models import Base, JobRow, JobRun
-from webapp.core.prepared import Prepared
-from webapp.core.reports import Report
-from webapp.extensions import db
+from webapp.core.workspaces import tokens
 
 JOBS = Base.metadata.tables[JobRun.__tablename__]
 COLUMNS = [JOBS.c[name] for name in JobRow._fields if name != "payload"]
-BY_ID = Prepared(sa.select(*COLUMNS).where(JOBS.c.id == sa.bindparam("key")), COLUMNS)
+BY_ID = CompiledStatement(sa.select(*COLUMNS).where(JOBS.c.id == sa.bindparam("key")), COLUMNS)
 
 
 def test_a_row_has_the_columns_of_the_record() -> None:
@@ -33,12 +35,12 @@ def test_a_row_has_the_columns_of_the_record() -> None:
 def test_values_are_those_that_sqlalchemy_reads(core: Flask, cast: Cast) -> None:
     for state in ("pending", "running", "completed", "failed", "canceled", "lost"):
         job = job_in(state, cast.acme)
-        row = BY_ID.first({"key": job.id})
+        row = BY_ID.fetch_first({"key": job.id})
         assert row is not None
         assert [(type(value), value) for value in row] == [
             (type(value), value) for value in db.session.execute(sa.select(*COLUMNS).where(JOBS.c.id == job.id)).one()
         ]
-    assert BY_ID.first({"key": uuid.uuid4()}) is None
+    assert BY_ID.fetch_first({"key": uuid.uuid4()}) is None
 
 
 def test_what_is_written_is_what_sqlalchemy_writes(core: Flask, cast: Cast) -> None:
@@ -46,8 +48,8 @@ def test_what_is_written_is_what_sqlalchemy_writes(core: Flask, cast: Cast) -> N
     values = {"message": "50 % “done”", "link": None, "result": {"ä": [1, None, "%s ?"]}, "progress": 50}
     update = sa.update(JOBS).where(JOBS.c.id == sa.bindparam("key"))
     update = update.values({name: sa.bindparam(name, type_=JOBS.c[name].type) for name in values})
-    with turn_to_write():
-        row = Prepared(update.returning(*COLUMNS), COLUMNS).first({"key": job.id, **values})
+    with write_lock():
+        row = CompiledStatement(update.returning(*COLUMNS), COLUMNS).fetch_first({"key": job.id, **values})
     assert row is not None
     assert {name: getattr(JobRow(*row), name) for name in values} == values
     stored = db.session.execute(sa.select(*(JOBS.c[name] for name in values)).where(JOBS.c.id == job.id)).one()
@@ -56,7 +58,7 @@ def test_what_is_written_is_what_sqlalchemy_writes(core: Flask, cast: Cast) -> N
 
 def test_a_statement_is_a_transaction_by_itself_also_after_one_of_several(core: Flask, cast: Cast) -> None:
     job = job_in("running", cast.acme)
-    with suppress(ZeroDivisionError), writing() as session:
+    with suppress(ZeroDivisionError), write_transaction() as session:
         session.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(progress=99))
         _ = 1 / 0
     jobs.update(job.id, Report.checked({"message": "on"}), within=cast.acme.id, by=RUNNER)
@@ -70,12 +72,12 @@ def test_errors_are_those_of_sqlalchemy(core: Flask, cast: Cast) -> None:
     job = job_in("running", cast.acme)
     forbidden = sa.update(JOBS).where(JOBS.c.id == job.id).values(progress=sa.bindparam("progress"))
     with pytest.raises(IntegrityError):
-        Prepared(forbidden.returning(JOBS.c.id), [JOBS.c.id]).first({"progress": 101})
+        CompiledStatement(forbidden.returning(JOBS.c.id), [JOBS.c.id]).fetch_first({"progress": 101})
     missing = sa.table("nowhere", sa.column("id", sa.Integer))
     with pytest.raises(DBAPIError) as caught:
-        Prepared(sa.select(missing.c.id), [missing.c.id]).first({})  # type: ignore[list-item]
+        CompiledStatement(sa.select(missing.c.id), [missing.c.id]).fetch_first({})  # type: ignore[list-item]
     assert lacks_migration(caught.value)
-    assert BY_ID.first({"key": job.id})
+    assert BY_ID.fetch_first({"key": job.id})
 
 
 def test_a_connection_that_was_cut_costs_one_answer_and_no_more(postgres_url: str) -> None:
@@ -89,9 +91,9 @@ def test_a_connection_that_was_cut_costs_one_answer_and_no_more(postgres_url: st
             others = "datname = current_database() AND pid <> pg_backend_pid()"
             connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
         with pytest.raises(OperationalError) as caught:
-            BY_ID.first({"key": uuid.uuid4()})
+            BY_ID.fetch_first({"key": uuid.uuid4()})
         assert is_unavailable(caught.value)
-        assert BY_ID.first({"key": uuid.uuid4()}) is None
+        assert BY_ID.fetch_first({"key": uuid.uuid4()}) is None
     dispose(app)
 
 
@@ -99,7 +101,7 @@ def test_a_database_that_cannot_be_reached_is_told_as_such(tmp_path: Path) -> No
     for url in (f"sqlite:///{tmp_path}/nowhere/callboard.db", "postgresql+psycopg://nobody@127.0.0.1:1/nothing"):
         app = make_app(url)
         with app.app_context(), pytest.raises(OperationalError) as caught:
-            BY_ID.first({"key": uuid.uuid4()})
+            BY_ID.fetch_first({"key": uuid.uuid4()})
         assert is_unavailable(caught.value)
         dispose(app)
 

@@ -10,9 +10,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.conftest import PASSWORD, Cast, Clock, csrf_token, sign_in
+from webapp.core.database.session import db
 from webapp.core.models import AuditEntry
 from webapp.dashboard.profile import browser
-from webapp.extensions import db
 
 NEW = "another horse battery"
 GOOD = {"present": PASSWORD, "password": NEW, "again": NEW}

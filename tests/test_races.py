@@ -13,14 +13,16 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.conftest import OPERATOR, RUNNER, Cast, Clock, job_in
-from webapp.core import jobs, liveness, workspaces
+from webapp.core import jobs
 from webapp.core.audit import SYSTEM
+from webapp.core.chores import liveness
+from webapp.core.chores.liveness import Swept
+from webapp.core.database.session import db
 from webapp.core.errors import Refused
+from webapp.core.jobs.inputs import BatchedReport
 from webapp.core.lifecycle import FINAL, FailureReason
-from webapp.core.liveness import Swept
 from webapp.core.models import JobRow, JobRun, Role
-from webapp.core.reports import BatchedReport
-from webapp.extensions import db
+from webapp.core.workspaces import workspaces
 
 ROUNDS = 200
 T = TypeVar("T")

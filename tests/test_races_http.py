@@ -7,9 +7,9 @@ import httpx
 from flask import Flask
 
 from tests.conftest import Cast, StartServer
-from webapp.core import tokens
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Scope
+from webapp.core.workspaces import tokens
 
 ROUNDS = 60
 HEAD_STARTS = (0.0, 0.0, 0.001, 0.002, 0.004, 0.02)

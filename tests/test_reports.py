@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Cast, job_in
 from webapp.core import jobs
 from webapp.core.errors import Invalid, NotFound
-from webapp.core.reports import NewJob, Report
+from webapp.core.jobs.inputs import NewJob, Report
 
 LIMIT = 256 * 1024
 

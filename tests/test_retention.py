@@ -11,11 +11,14 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.conftest import RUNNER, Cast, Clock, job_in
-from webapp.core import jobs, retention, workspaces
+from webapp.core import jobs
 from webapp.core.audit import SYSTEM, Actor
+from webapp.core.chores import retention
+from webapp.core.database.session import db
 from webapp.core.errors import Forbidden, Invalid, NotFound
-from webapp.core.idempotency import Once
-from webapp.core.job_list import Count
+from webapp.core.jobs.idempotency import Once
+from webapp.core.jobs.inputs import NewJob
+from webapp.core.jobs.listing import Count
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import (
     AuditEntry,
@@ -30,8 +33,7 @@ from webapp.core.models import (
     first_id,
     new_id,
 )
-from webapp.core.reports import NewJob
-from webapp.extensions import db
+from webapp.core.workspaces import workspaces
 
 pytestmark = pytest.mark.usefixtures("core")
 

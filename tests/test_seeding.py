@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.conftest import Cast, Clock
-from webapp.core import audit, jobs, seeding, tokens
+from webapp.core import audit, demo_data, jobs
 from webapp.core.audit import SYSTEM, AuditFilter
+from webapp.core.database.session import db
 from webapp.core.jobs import PastJob
 from webapp.core.lifecycle import FINAL, EventKind, JobStatus
 from webapp.core.models import JobEvent, JobRun, JobTag, WebhookDelivery
-from webapp.extensions import db
+from webapp.core.workspaces import tokens
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def clock(clock: Clock) -> Clock:
 
 
 def seeded(cast: Cast, count: int = 300) -> list[JobRun]:
-    assert list(seeding.seed(cast.acme.id, count, seed=1, by=SYSTEM))[-1] == count
+    assert list(demo_data.seed(cast.acme.id, count, seed=1, by=SYSTEM))[-1] == count
     return list(db.session.scalars(sa.select(JobRun).order_by(JobRun.id)))
 
 
@@ -31,7 +32,7 @@ def test_a_fortnight_has_every_status_and_ends_now(clock: Clock, core: Flask, ca
     found = seeded(cast)
     assert len(found) == 300
     assert {job.status for job in found} == set(JobStatus)
-    assert all(clock.now() - seeding.SPAN <= job.created_at <= clock.now() for job in found)
+    assert all(clock.now() - demo_data.SPAN <= job.created_at <= clock.now() for job in found)
     assert all(job.ended_at <= clock.now() for job in found if job.ended_at)
     assert [job.created_at for job in found] == sorted(job.created_at for job in found)
     assert {job.workspace_id for job in found} == {cast.acme.id}
@@ -65,7 +66,7 @@ def test_each_record_tells_the_moments_of_its_history_and_no_others(clock: Clock
 
 def test_the_same_seed_tells_the_same_fortnight(clock: Clock) -> None:
     def told(seed: int) -> list[PastJob]:
-        return list(seeding.fortnight(200, seed=seed, until=clock.now(), makers=["a", "b"]))
+        return list(demo_data.fortnight(200, seed=seed, until=clock.now(), makers=["a", "b"]))
 
     assert told(1) == told(1)
     assert told(1) != told(2)
@@ -73,11 +74,11 @@ def test_the_same_seed_tells_the_same_fortnight(clock: Clock) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 7, 1200])
 def test_as_many_jobs_are_told_as_were_asked_for(clock: Clock, count: int) -> None:
-    assert sum(1 for _ in seeding.fortnight(count, seed=1, until=clock.now(), makers=["a", "b"])) == count
+    assert sum(1 for _ in demo_data.fortnight(count, seed=1, until=clock.now(), makers=["a", "b"])) == count
 
 
 def test_some_wait_some_run_and_some_have_been_running_for_hours(clock: Clock) -> None:
-    told = list(seeding.fortnight(3000, seed=1, until=clock.now(), makers=["a", "b"]))
+    told = list(demo_data.fortnight(3000, seed=1, until=clock.now(), makers=["a", "b"]))
     live = [job for job in told if job.status not in FINAL]
     assert min(Counter(job.status for job in live).values()) >= 5
     assert sum(clock.now() - job.created_at > timedelta(hours=1) for job in live) >= 3
@@ -93,7 +94,7 @@ def test_the_audit_log_tells_of_it_and_a_second_fortnight_needs_no_new_tokens(
 ) -> None:
     seeded(cast, 20)
     made = len(tokens.of_workspace(cast.acme.id))
-    list(seeding.seed(cast.acme.id, 20, seed=1, by=SYSTEM))
+    list(demo_data.seed(cast.acme.id, 20, seed=1, by=SYSTEM))
     assert len(tokens.of_workspace(cast.acme.id)) == made
     lines = audit.one_page(cast.acme.id, AuditFilter(action="demo.seeded"), limit=10).entries
     assert [line.detail for line in lines] == [{"jobs": 20, "seed": 1}] * 2

@@ -10,12 +10,14 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.conftest import Cast, Clock, csrf_token, job_in, sign_in
-from webapp.core import limits, retention, workspaces
 from webapp.core.audit import SYSTEM
+from webapp.core.chores import retention
+from webapp.core.database.session import db
+from webapp.core.jobs import time_limits
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import AuditEntry, Role
+from webapp.core.workspaces import workspaces
 from webapp.dashboard.settings import OPEN_TO_MEMBERS
-from webapp.extensions import db
 
 SETTINGS = "/w/acme/settings"
 
@@ -129,7 +131,7 @@ LIMITS = f"{SETTINGS}/time-limits"
 
 def limits_of(app: Flask, cast: Cast) -> list[tuple[str, int | None, int | None]]:
     with app.app_context():
-        found = limits.of_workspace(cast.acme.id)
+        found = time_limits.of_workspace(cast.acme.id)
         return [(limit.type, limit.heartbeat_timeout, limit.max_duration) for limit in found]
 
 

@@ -11,8 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.conftest import Cast, Clock, csrf_token, dispose, make_app, sign_in
+from webapp.core.database.session import db
 from webapp.core.models import AuditEntry, BrowserSession
-from webapp.extensions import db
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
 

@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.conftest import Cast, Clock, csrf_token, sign_in
-from webapp.core import tokens, workspaces
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Role
+from webapp.core.workspaces import tokens, workspaces
 
 PAGES = "/w/acme/settings/tokens"
 GOOD: Mapping[str, object] = {"name": "nightly import", "scopes": ["jobs:read", "jobs:write"], "expires_at": ""}

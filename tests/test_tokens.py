@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.conftest import Cast, Clock
-from webapp.core import tokens
 from webapp.core.audit import SYSTEM
-from webapp.core.database import leave_mark
+from webapp.core.database.session import db
+from webapp.core.database.transactions import update_best_effort
 from webapp.core.errors import Invalid, NotFound
 from webapp.core.models import ApiToken, AuditEntry
-from webapp.extensions import db
+from webapp.core.workspaces import tokens
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -118,9 +118,9 @@ def test_two_uses_at_the_same_moment_leave_one_mark(
     tokens.find(token)
 
     def leave_two(statement: sa.Update) -> None:
-        leave_mark(statement)
+        update_best_effort(statement)
         clock.advance(seconds=1)
-        leave_mark(statement.values(last_used_at=clock.now()))
+        update_best_effort(statement.values(last_used_at=clock.now()))
 
     monkeypatch.setattr(tokens, "leave_mark", leave_two)
     first = clock.advance(minutes=1)

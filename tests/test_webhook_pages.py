@@ -12,10 +12,11 @@ from werkzeug.test import TestResponse
 
 from tests.conftest import OPERATOR, Cast, Clock, csrf_token, job_in, sign_in
 from tests.receiver import Receiver, receiver
-from tests.test_webhooks import EVERYTHING, PRIVATE, exhaust, outbox, send
-from webapp.core import webhooks, workspaces
+from tests.test_webhooks import EVERYTHING, PRIVATE, exhaust, list_deliveries, send
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Role, WebhookEndpoint
+from webapp.core.webhooks import endpoints
+from webapp.core.workspaces import workspaces
 
 PAGES = "/w/acme/settings/webhooks"
 
@@ -41,7 +42,7 @@ def ada(client: FlaskClient, cast: Cast) -> FlaskClient:
 @pytest.fixture
 def endpoint(app: Flask, cast: Cast, hooks: Receiver) -> WebhookEndpoint:
     with app.app_context():
-        return webhooks.create(workspaces.membership("acme", cast.ada.id), hooks.url, EVERYTHING, by=OPERATOR)
+        return endpoints.create(workspaces.membership("acme", cast.ada.id), hooks.url, EVERYTHING, by=OPERATOR)
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def page_of(endpoint: WebhookEndpoint) -> str:
 
 def kept(app: Flask, cast: Cast) -> list[WebhookEndpoint]:
     with app.app_context():
-        return list(webhooks.of_workspace(cast.acme.id))
+        return list(endpoints.of_workspace(cast.acme.id))
 
 
 # --- who may -----------------------------------------------------------------------------------------------------
@@ -79,7 +80,7 @@ def addresses(app: Flask, endpoint: WebhookEndpoint, job_ends: Callable[[str], u
     """The method and the address of every page and form, of a webhook and a message that exist."""
     job_ends("completed")
     with app.app_context():
-        [sent] = outbox()
+        [sent] = list_deliveries()
     here, message = page_of(endpoint), f"{page_of(endpoint)}/deliveries/{sent.id}"
     pages = [PAGES, here, f"{here}/delete", f"{message}/body"]
     forms = [PAGES, here, *(f"{here}/{act}" for act in ("enable", "ping", "again", "delete")), f"{message}/again"]
@@ -170,8 +171,8 @@ def test_deleting_asks_by_address_first(app: Flask, ada: FlaskClient, cast: Cast
 def test_the_twenty_first_webhook_is_refused_and_the_form_is_gone(app: Flask, ada: FlaskClient, cast: Cast) -> None:
     with app.app_context():
         owner = workspaces.membership("acme", cast.ada.id)
-        for _ in range(webhooks.LIMIT):
-            webhooks.create(owner, "https://hooks.example.com", EVERYTHING, by=SYSTEM)
+        for _ in range(endpoints.LIMIT):
+            endpoints.create(owner, "https://hooks.example.com", EVERYTHING, by=SYSTEM)
     assert "Create the webhook" not in ada.get(PAGES).text
     answer = post(ada, PAGES, {"url": "https://hooks.example.com", "events": ["job.lost"]})
     assert answer.status_code == 409
@@ -204,7 +205,7 @@ def test_the_body_is_shown_as_it_was_sent(
 ) -> None:
     job_ends("completed")
     with app.app_context():
-        [message] = outbox()
+        [message] = list_deliveries()
     answer = ada.get(f"{page_of(endpoint)}/deliveries/{message.id}/body")
     assert (answer.data, answer.mimetype) == (hooks.heard[0].body, "application/json")
     assert ada.get(f"{page_of(endpoint)}/deliveries/{uuid.uuid4()}/body").status_code == 404
@@ -224,7 +225,7 @@ def test_one_message_and_all_that_failed_are_sent_again(
     job_ends("completed")
     with app.app_context():
         exhaust(clock)
-        failed = [message.id for message in outbox()]
+        failed = [message.id for message in list_deliveries()]
     assert ada.get(f"{page_of(endpoint)}?failed").text.count('status-failed">failed') == 2
     hooks.status, hooks.heard = 200, []
     answer = post(ada, f"{page_of(endpoint)}/deliveries/{failed[0]}/again")
@@ -259,7 +260,7 @@ def test_a_test_message_is_sent(app: Flask, ada: FlaskClient, endpoint: WebhookE
 def test_older_messages_are_a_page_away(
     app: Flask, ada: FlaskClient, cast: Cast, endpoint: WebhookEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.core.deliveries.PAGE", 2)
+    monkeypatch.setattr("webapp.core.webhooks.outbox.PAGE", 2)
     with app.app_context():
         for _ in range(3):
             job_in("completed", cast.acme)

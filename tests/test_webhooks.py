@@ -19,12 +19,15 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from tests.conftest import OPERATOR, RUNNER, Cast, Clock, dispose, job_in, make_app
 from tests.receiver import Receiver, receiver
-from webapp.core import deliveries, jobs, sending, webhooks, workspaces
+from webapp.core import jobs
 from webapp.core.audit import SYSTEM
-from webapp.core.chores import CHORES
-from webapp.core.database import writing
+from webapp.core.chores.schedule import CHORES
+from webapp.core.database.session import db
+from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Forbidden, Invalid, NotFound, Refused
-from webapp.core.judgement import News
+from webapp.core.job_json import job_json
+from webapp.core.jobs.decisions import News
+from webapp.core.jobs.inputs import BatchedReport
 from webapp.core.lifecycle import EventKind, JobStatus
 from webapp.core.models import (
     AuditEntry,
@@ -38,11 +41,11 @@ from webapp.core.models import (
     WebhookEndpoint,
     WebhookEvent,
 )
-from webapp.core.outbound import Outbound
-from webapp.core.record import job_json
-from webapp.core.reports import BatchedReport
-from webapp.core.sending import BACK_OFF, JITTER, Sent
-from webapp.extensions import db, outbound
+from webapp.core.webhooks import endpoints, outbox, sender
+from webapp.core.webhooks.outbound import Outbound
+from webapp.core.webhooks.sender import BACK_OFF, JITTER, Sent
+from webapp.core.workspaces import workspaces
+from webapp.extensions import outbound
 
 EVERYTHING = tuple(WebhookEvent)
 
@@ -71,21 +74,21 @@ def ada(core: Flask, cast: Cast) -> Membership:
 @pytest.fixture
 def endpoint(ada: Membership, hooks: Receiver) -> WebhookEndpoint:
     """An endpoint of acme that hears everything."""
-    return webhooks.create(ada, hooks.url, EVERYTHING, by=OPERATOR)
+    return endpoints.create(ada, hooks.url, EVERYTHING, by=OPERATOR)
 
 
 def send() -> Sent:
-    return sending.send_due(lambda: True)
+    return sender.send_due(lambda: True)
 
 
 def exhaust(clock: Clock) -> None:
     """Let time pass until nothing waits any more."""
-    while waiting := [message.due_at for message in outbox() if message.due_at]:
+    while waiting := [message.due_at for message in list_deliveries() if message.due_at]:
         clock.moment = max(clock.moment, min(waiting))
         send()
 
 
-def outbox() -> list[WebhookDelivery]:
+def list_deliveries() -> list[WebhookDelivery]:
     """What is put down, as it stands now; other threads may have written since this session last read."""
     db.session.commit()
     query = sa.select(WebhookDelivery).order_by(WebhookDelivery.id).execution_options(populate_existing=True)
@@ -99,7 +102,7 @@ def attempts() -> list[WebhookAttempt]:
 
 def again(endpoint: WebhookEndpoint) -> WebhookEndpoint:
     """The endpoint as it stands now."""
-    return webhooks.one(endpoint.id, within=endpoint.workspace_id)
+    return endpoints.one(endpoint.id, within=endpoint.workspace_id)
 
 
 def audited(verb: str) -> list[AuditEntry]:
@@ -110,15 +113,15 @@ def audited(verb: str) -> list[AuditEntry]:
 
 
 def test_an_endpoint_is_made_changed_and_deleted_and_the_audit_log_tells_by_whom(ada: Membership, cast: Cast) -> None:
-    made = webhooks.create(ada, " https://hooks.example.com/in ", ["job.lost", "job.failed"], by=OPERATOR)
+    made = endpoints.create(ada, " https://hooks.example.com/in ", ["job.lost", "job.failed"], by=OPERATOR)
     assert (made.url, made.events) == ("https://hooks.example.com/in", ["job.failed", "job.lost"])
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", made.secret)
     secret = made.secret
-    changed = webhooks.change(ada, made.id, "https://hooks.example.com/other", ["job.lost"], by=OPERATOR)
+    changed = endpoints.change(ada, made.id, "https://hooks.example.com/other", ["job.lost"], by=OPERATOR)
     assert (changed.url, changed.events, changed.secret) == ("https://hooks.example.com/other", ["job.lost"], secret)
-    webhooks.change(ada, made.id, "https://hooks.example.com/other", ["job.lost"], by=OPERATOR)
-    webhooks.delete(ada, made.id, by=OPERATOR)
-    assert webhooks.of_workspace(cast.acme.id) == []
+    endpoints.change(ada, made.id, "https://hooks.example.com/other", ["job.lost"], by=OPERATOR)
+    endpoints.delete(ada, made.id, by=OPERATOR)
+    assert endpoints.of_workspace(cast.acme.id) == []
     for verb in ("created", "changed", "deleted"):
         [entry] = audited(verb)
         assert (entry.actor, entry.resource) == (OPERATOR.ref, f"webhook:{made.id}")
@@ -145,7 +148,7 @@ def test_an_endpoint_is_made_changed_and_deleted_and_the_audit_log_tells_by_whom
 )
 def test_an_address_that_cannot_be_called_is_refused(ada: Membership, address: str) -> None:
     with pytest.raises(Invalid) as refused:
-        webhooks.create(ada, address, EVERYTHING, by=OPERATOR)
+        endpoints.create(ada, address, EVERYTHING, by=OPERATOR)
     assert [fault.path for fault in refused.value.faults] == [("url",)]
 
 
@@ -155,61 +158,61 @@ def test_an_address_inside_the_boards_own_network_is_not_even_saved(
     monkeypatch.setitem(core.extensions, "outbound", Outbound("Callboard/test", allow_private=False))
     before = endpoint.url
     for host in ("127.0.0.1", "0", "2130706433", "0x7f.1", "localhost:8000", "[::ffff:127.0.0.1]", "169.254.169.254"):
-        for save in (webhooks.create, partial(webhooks.change, endpoint_id=endpoint.id)):
+        for save in (endpoints.create, partial(endpoints.change, endpoint_id=endpoint.id)):
             with pytest.raises(Invalid) as refused:
                 save(ada, url=f"http://{host}/", events=EVERYTHING, by=OPERATOR)
             [fault] = refused.value.faults
             assert fault.path == ("url",)
             assert fault.detail.startswith("A public address: this one leads into a private network")
-    assert [kept.url for kept in webhooks.of_workspace(ada.workspace_id)] == [before]
+    assert [kept.url for kept in endpoints.of_workspace(ada.workspace_id)] == [before]
 
 
 @pytest.mark.parametrize("events", [[], ["job.started"], ["job.lost", "ping"]])
 def test_events_that_do_not_exist_and_none_at_all_are_refused(ada: Membership, events: list[str]) -> None:
     with pytest.raises(Invalid) as refused:
-        webhooks.create(ada, "https://hooks.example.com", events, by=OPERATOR)
+        endpoints.create(ada, "https://hooks.example.com", events, by=OPERATOR)
     assert [fault.path for fault in refused.value.faults] == [("events",)]
 
 
 def test_a_workspace_has_at_most_twenty_endpoints(ada: Membership, cast: Cast) -> None:
-    for _ in range(webhooks.LIMIT):
-        webhooks.create(ada, "https://hooks.example.com", EVERYTHING, by=OPERATOR)
+    for _ in range(endpoints.LIMIT):
+        endpoints.create(ada, "https://hooks.example.com", EVERYTHING, by=OPERATOR)
     with pytest.raises(Refused) as refused:
-        webhooks.create(ada, "https://hooks.example.com", EVERYTHING, by=OPERATOR)
+        endpoints.create(ada, "https://hooks.example.com", EVERYTHING, by=OPERATOR)
     assert refused.value.code == "too_many"
-    assert len(webhooks.of_workspace(cast.acme.id)) == webhooks.LIMIT
+    assert len(endpoints.of_workspace(cast.acme.id)) == endpoints.LIMIT
 
 
 def test_a_member_may_do_nothing_with_webhooks(endpoint: WebhookEndpoint, cast: Cast) -> None:
     ben = workspaces.membership("acme", cast.ben.id)
     job_in("completed", cast.acme)
-    [message] = outbox()
+    [message] = list_deliveries()
     for act in (
-        lambda: webhooks.create(ben, "https://hooks.example.com", EVERYTHING, by=OPERATOR),
-        lambda: webhooks.change(ben, endpoint.id, "https://hooks.example.com", EVERYTHING, by=OPERATOR),
-        lambda: webhooks.enable(ben, endpoint.id, by=OPERATOR),
-        lambda: webhooks.delete(ben, endpoint.id, by=OPERATOR),
-        lambda: deliveries.redeliver(ben, endpoint.id, message.id, by=OPERATOR),
-        lambda: deliveries.redeliver_failed(ben, endpoint.id, message.created_at, by=OPERATOR),
-        lambda: deliveries.ping(ben, endpoint.id, by=OPERATOR),
+        lambda: endpoints.create(ben, "https://hooks.example.com", EVERYTHING, by=OPERATOR),
+        lambda: endpoints.change(ben, endpoint.id, "https://hooks.example.com", EVERYTHING, by=OPERATOR),
+        lambda: endpoints.enable(ben, endpoint.id, by=OPERATOR),
+        lambda: endpoints.delete(ben, endpoint.id, by=OPERATOR),
+        lambda: outbox.redeliver(ben, endpoint.id, message.id, by=OPERATOR),
+        lambda: outbox.redeliver_failed(ben, endpoint.id, message.created_at, by=OPERATOR),
+        lambda: outbox.ping(ben, endpoint.id, by=OPERATOR),
     ):
         with pytest.raises(Forbidden):
             act()
-    assert len(outbox()) == 1
+    assert len(list_deliveries()) == 1
 
 
 def test_an_endpoint_of_another_workspace_is_not_found(endpoint: WebhookEndpoint, cast: Cast) -> None:
     cleo = workspaces.membership("other", cast.cleo.id)
     job_in("completed", cast.acme)
-    [message] = outbox()
+    [message] = list_deliveries()
     for act in (
-        lambda: webhooks.one(endpoint.id, within=cast.other.id),
-        lambda: webhooks.change(cleo, endpoint.id, "https://hooks.example.com", EVERYTHING, by=OPERATOR),
-        lambda: webhooks.enable(cleo, endpoint.id, by=OPERATOR),
-        lambda: webhooks.delete(cleo, endpoint.id, by=OPERATOR),
-        lambda: deliveries.redeliver(cleo, endpoint.id, message.id, by=OPERATOR),
-        lambda: deliveries.redeliver_failed(cleo, endpoint.id, message.created_at, by=OPERATOR),
-        lambda: deliveries.ping(cleo, endpoint.id, by=OPERATOR),
+        lambda: endpoints.one(endpoint.id, within=cast.other.id),
+        lambda: endpoints.change(cleo, endpoint.id, "https://hooks.example.com", EVERYTHING, by=OPERATOR),
+        lambda: endpoints.enable(cleo, endpoint.id, by=OPERATOR),
+        lambda: endpoints.delete(cleo, endpoint.id, by=OPERATOR),
+        lambda: outbox.redeliver(cleo, endpoint.id, message.id, by=OPERATOR),
+        lambda: outbox.redeliver_failed(cleo, endpoint.id, message.created_at, by=OPERATOR),
+        lambda: outbox.ping(cleo, endpoint.id, by=OPERATOR),
     ):
         with pytest.raises(NotFound):
             act()
@@ -219,7 +222,7 @@ def test_an_endpoint_of_another_workspace_is_not_found(endpoint: WebhookEndpoint
 def test_an_admin_may_do_what_the_owner_may(ada: Membership, cast: Cast) -> None:
     workspaces.add_member(cast.acme, cast.cleo, Role.ADMIN, by=SYSTEM)
     cleo = workspaces.membership("acme", cast.cleo.id)
-    assert webhooks.create(cleo, "https://hooks.example.com", EVERYTHING, by=OPERATOR).workspace_id == cast.acme.id
+    assert endpoints.create(cleo, "https://hooks.example.com", EVERYTHING, by=OPERATOR).workspace_id == cast.acme.id
 
 
 # --- the outbox --------------------------------------------------------------------------------------------------
@@ -241,7 +244,7 @@ def test_the_end_of_a_job_is_put_down_once_and_nothing_else_is(
     state: str, event: str | None, endpoint: WebhookEndpoint, cast: Cast
 ) -> None:
     job = job_in(state, cast.acme)
-    assert [(message.event, message.job_id) for message in outbox()] == ([(event, job.id)] if event else [])
+    assert [(message.event, message.job_id) for message in list_deliveries()] == ([(event, job.id)] if event else [])
 
 
 def test_a_message_is_the_record_as_reports_are_answered_at_the_moment_of_the_end(
@@ -251,7 +254,7 @@ def test_a_message_is_the_record_as_reports_are_answered_at_the_moment_of_the_en
     jobs.update_job_status(job_id, status="running", by=RUNNER)
     job = jobs.update_job_status(job_id, status="completed", result={"pages": "zehn – 十"}, by=RUNNER)
     record = job_json(job, without=("payload",))
-    [message] = outbox()
+    [message] = list_deliveries()
     assert json.loads(message.body) == {
         "type": "job.completed",
         "timestamp": record["completed_at"],
@@ -265,7 +268,7 @@ def test_a_job_that_runs_on_after_it_was_lost_is_told_of_again_when_it_ends(
 ) -> None:
     job = job_in("lost", cast.acme)
     jobs.update_job_status(job.id, status="completed", by=RUNNER)
-    assert [message.event for message in outbox()] == ["job.lost", "job.completed"]
+    assert [message.event for message in list_deliveries()] == ["job.lost", "job.completed"]
 
 
 def test_a_batch_and_a_cancel_of_several_put_down_each_end(endpoint: WebhookEndpoint, cast: Cast) -> None:
@@ -280,48 +283,48 @@ def test_a_batch_and_a_cancel_of_several_put_down_each_end(endpoint: WebhookEndp
     again = BatchedReport.checked({"id": ids[0], "status": "completed"})
     jobs.update_several([*reports, again], within=cast.acme.id, by=RUNNER)
     jobs.cancel_jobs(ids, within=cast.acme.id, by=OPERATOR)
-    told = {(message.job_id, message.event) for message in outbox()}
+    told = {(message.job_id, message.event) for message in list_deliveries()}
     assert told == {
         (ids[0], "job.completed"),
         (ids[2], "job.failed"),
         (ids[1], "job.canceled"),
         (ids[3], "job.canceled"),
     }
-    assert len(outbox()) == 4
+    assert len(list_deliveries()) == 4
 
 
 def test_each_endpoint_hears_what_it_asked_for_and_none_hears_of_another_workspace(ada: Membership, cast: Cast) -> None:
-    failures = webhooks.create(ada, "https://one.example", ["job.failed", "job.lost"], by=OPERATOR)
-    ends = webhooks.create(ada, "https://two.example", ["job.completed", "job.failed"], by=OPERATOR)
+    failures = endpoints.create(ada, "https://one.example", ["job.failed", "job.lost"], by=OPERATOR)
+    ends = endpoints.create(ada, "https://two.example", ["job.completed", "job.failed"], by=OPERATOR)
     cleo = workspaces.membership("other", cast.cleo.id)
-    webhooks.create(cleo, "https://three.example", EVERYTHING, by=OPERATOR)
+    endpoints.create(cleo, "https://three.example", EVERYTHING, by=OPERATOR)
     for state in ("completed", "failed", "canceled"):
         job_in(state, cast.acme)
-    told = [(message.endpoint_id, message.event) for message in outbox()]
+    told = [(message.endpoint_id, message.event) for message in list_deliveries()]
     assert sorted(told) == sorted([(ends.id, "job.completed"), (failures.id, "job.failed"), (ends.id, "job.failed")])
 
 
 def test_a_job_without_a_workspace_is_nobodys_news(endpoint: WebhookEndpoint) -> None:
     jobs.cancel_job(jobs.enqueue_job("alone", None))
-    assert outbox() == []
+    assert list_deliveries() == []
 
 
 def test_the_message_and_the_change_of_the_job_stand_or_fall_together(
     endpoint: WebhookEndpoint, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = job_in("running", cast.acme)
-    announce = deliveries.announce
+    announce = outbox.announce
 
     def announce_and_break(*told: Any) -> None:
         announce(*told)
         assert db.session.scalar(sa.select(sa.func.count()).select_from(WebhookDelivery)) == 1
         raise RuntimeError("the power fails")
 
-    monkeypatch.setattr(deliveries, "announce", announce_and_break)
+    monkeypatch.setattr(outbox, "announce", announce_and_break)
     with pytest.raises(RuntimeError):
         jobs.cancel_job(job.id, by=OPERATOR)
     assert jobs.get_job_status(job.id).status == "running"
-    assert outbox() == []
+    assert list_deliveries() == []
 
 
 def test_a_workspace_without_endpoints_pays_nothing_beside_the_move(core: Flask, cast: Cast) -> None:
@@ -366,25 +369,25 @@ def test_deleting_a_webhook_at_the_moment_a_job_ends_harms_neither(
         with app.app_context():
             member = workspaces.membership("acme", cast.ada.id)
             begin.wait()
-            webhooks.delete(member, endpoint.id, by=OPERATOR)
+            endpoints.delete(member, endpoint.id, by=OPERATOR)
             return "deleted"
 
     with ThreadPoolExecutor(len(ids) + 1) as racers:
         races = [racers.submit(delete), *(racers.submit(end, job_id) for job_id in ids)]
         assert [race.result() for race in races] == ["deleted", *["completed"] * len(ids)]
-    assert outbox() == []
+    assert list_deliveries() == []
 
 
 def test_what_is_told_of_two_workspaces_reaches_each_its_own(ada: Membership, cast: Cast) -> None:
     cleo = workspaces.membership("other", cast.cleo.id)
-    ours = webhooks.create(ada, "https://one.example", EVERYTHING, by=OPERATOR)
-    theirs = webhooks.create(cleo, "https://two.example", EVERYTHING, by=OPERATOR)
+    ours = endpoints.create(ada, "https://one.example", EVERYTHING, by=OPERATOR)
+    theirs = endpoints.create(cleo, "https://two.example", EVERYTHING, by=OPERATOR)
     ends = [job_in("running", workspace) for workspace in (cast.acme, cast.other)]
     rows = [JobRow(**{name: getattr(job, name) for name in JobRow._fields}) for job in ends]
     told = [(row, News(EventKind.MOVED, row.created_at, to=JobStatus.COMPLETED)) for row in rows]
-    with writing() as session:
-        deliveries.announce(session, told)
-    assert {(message.endpoint_id, message.job_id) for message in outbox()} == {
+    with write_transaction() as session:
+        outbox.announce(session, told)
+    assert {(message.endpoint_id, message.job_id) for message in list_deliveries()} == {
         (ours.id, ends[0].id),
         (theirs.id, ends[1].id),
     }
@@ -397,7 +400,7 @@ def test_a_message_arrives_signed_as_the_standard_says(endpoint: WebhookEndpoint
     job = job_in("completed", cast.acme)
     assert send() == Sent(attempts=1, delivered=1)
     [heard] = hooks.heard
-    [message] = outbox()
+    [message] = list_deliveries()
     assert heard.path == "/hooks?from=board"
     told = heard.verified(endpoint.secret)
     assert told == json.loads(message.body)
@@ -411,8 +414,8 @@ def test_a_message_arrives_signed_as_the_standard_says(endpoint: WebhookEndpoint
 def test_a_signature_by_another_secret_and_a_changed_body_are_found_out(
     endpoint: WebhookEndpoint, ada: Membership, hooks: Receiver, cast: Cast
 ) -> None:
-    other = webhooks.create(ada, "https://hooks.example.com", EVERYTHING, by=OPERATOR).secret
-    webhooks.delete(ada, webhooks.of_workspace(cast.acme.id)[1].id, by=OPERATOR)
+    other = endpoints.create(ada, "https://hooks.example.com", EVERYTHING, by=OPERATOR).secret
+    endpoints.delete(ada, endpoints.of_workspace(cast.acme.id)[1].id, by=OPERATOR)
     job_in("completed", cast.acme)
     send()
     [heard] = hooks.heard
@@ -435,7 +438,7 @@ def test_what_came_back_is_kept_with_its_status_and_its_time(
     assert attempt.answer.startswith("<b>\ufffd\ufffdxxx")
     assert len(attempt.answer) == 2048
     assert 50 <= attempt.duration < 5000
-    [message] = outbox()
+    [message] = list_deliveries()
     assert (message.state, message.attempts, message.due_at) == (DeliveryState.DELIVERED, 1, None)
 
 
@@ -458,15 +461,15 @@ def test_every_2xx_is_a_delivery_and_everything_else_is_none(
 
 
 def test_a_ping_is_signed_and_sent_whatever_the_endpoint_listens_to(ada: Membership, hooks: Receiver) -> None:
-    endpoint = webhooks.create(ada, hooks.url, ["job.lost"], by=OPERATOR)
-    deliveries.ping(ada, endpoint.id, by=OPERATOR)
+    endpoint = endpoints.create(ada, hooks.url, ["job.lost"], by=OPERATOR)
+    outbox.ping(ada, endpoint.id, by=OPERATOR)
     assert send().delivered == 1
     told = hooks.heard[0].verified(endpoint.secret)
     assert told["type"] == "ping"
     assert len(audited("pinged")) == 1
 
 
-@pytest.mark.parametrize(("failing", "first"), [(False, sending.AT_ONCE_FOR_ONE), (True, 1)])
+@pytest.mark.parametrize(("failing", "first"), [(False, sender.AT_ONCE_FOR_ONE), (True, 1)])
 def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_one_has_one(
     failing: bool,
     first: int,
@@ -484,21 +487,21 @@ def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_
         return post(self, url, *rest)
 
     with receiver() as slow:
-        busy = webhooks.create(ada, slow.url, ["job.completed"], by=OPERATOR)
-        webhooks.create(ada, hooks.url, ["job.canceled"], by=OPERATOR)
+        busy = endpoints.create(ada, slow.url, ["job.completed"], by=OPERATOR)
+        endpoints.create(ada, hooks.url, ["job.canceled"], by=OPERATOR)
         if failing:
             slow.status = 500
-            deliveries.ping(ada, busy.id, by=OPERATOR)
+            outbox.ping(ada, busy.id, by=OPERATOR)
             send()
             slow.status = 200
-        for _ in range(sending.AT_ONCE + 2):
+        for _ in range(sender.AT_ONCE + 2):
             job_in("completed", cast.acme)
         # The last in the queue.
         clock.advance(seconds=1)
         job_in("canceled", cast.acme)
         slow.delay = 0.2
         monkeypatch.setattr(Outbound, "post", watched)
-        assert send() == Sent(sending.AT_ONCE + 3, sending.AT_ONCE + 3)
+        assert send() == Sent(sender.AT_ONCE + 3, sender.AT_ONCE + 3)
     # Threads begin in no fixed order, but the next of the slow ones only after an answer.
     assert hooks.url in called[: first + 1]
 
@@ -506,11 +509,11 @@ def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_
 def test_what_comes_due_while_another_endpoint_hangs_is_sent_at_once(
     app: Flask, ada: Membership, hooks: Receiver, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "LOOK_AGAIN", 0.05)
+    monkeypatch.setattr(sender, "LOOK_AGAIN", 0.05)
     with receiver() as slow:
         slow.delay = 1
-        webhooks.create(ada, slow.url, ["job.completed"], by=OPERATOR)
-        webhooks.create(ada, hooks.url, ["job.canceled"], by=OPERATOR)
+        endpoints.create(ada, slow.url, ["job.completed"], by=OPERATOR)
+        endpoints.create(ada, hooks.url, ["job.canceled"], by=OPERATOR)
         job_in("completed", cast.acme)
         heard: list[int] = []
 
@@ -520,7 +523,7 @@ def test_what_comes_due_while_another_endpoint_hangs_is_sent_at_once(
             heard.append(len(hooks.heard))
             return True
 
-        assert sending.send_due(go_on) == Sent(2, 2)
+        assert sender.send_due(go_on) == Sent(2, 2)
         # The last look but one was made while the slow one was still busy.
         assert heard[-3] == 1
 
@@ -530,7 +533,7 @@ def test_a_chore_that_is_told_to_stop_begins_nothing_more_and_keeps_what_came_ba
 ) -> None:
     for _ in range(9):
         job_in("completed", cast.acme)
-    assert sending.send_due(lambda: False) == Sent(4, 4)
+    assert sender.send_due(lambda: False) == Sent(4, 4)
     assert len(attempts()) == len(hooks.heard) == 4
 
 
@@ -553,7 +556,7 @@ def test_what_failed_is_tried_again_over_a_day_and_then_given_up(
     job_in("completed", cast.acme)
     for number, rest in enumerate(BACK_OFF, 1):
         assert send().attempts == 1
-        [message] = outbox()
+        [message] = list_deliveries()
         assert (message.state, message.attempts) == (DeliveryState.WAITING, number)
         assert message.due_at is not None
         waits = (message.due_at - clock.now()) / rest
@@ -562,7 +565,7 @@ def test_what_failed_is_tried_again_over_a_day_and_then_given_up(
         assert send().attempts == 0
         clock.moment = message.due_at
     assert send().attempts == 1
-    [message] = outbox()
+    [message] = list_deliveries()
     assert (message.state, message.attempts, message.due_at) == (DeliveryState.FAILED, len(BACK_OFF) + 1, None)
     assert timedelta(hours=20) < clock.now() - began < timedelta(hours=28)
     clock.advance(days=2)
@@ -580,7 +583,7 @@ def test_what_failed_together_does_not_come_together_again(
     for _ in range(5):
         job_in("completed", cast.acme)
     assert send().attempts == 5
-    rests = {(message.due_at - clock.now()).total_seconds() for message in outbox() if message.due_at}
+    rests = {(message.due_at - clock.now()).total_seconds() for message in list_deliveries() if message.due_at}
     assert len(rests) == 5
     assert all(4.5 <= rest <= 5.5 for rest in rests)
 
@@ -599,7 +602,7 @@ def test_what_arrives_late_is_delivered_and_the_endpoint_counts_as_well_again(
     clock.advance(minutes=1)
     assert send().delivered == 1
     assert again(endpoint).failing_since is None
-    assert outbox()[0].delivered_at == clock.now()
+    assert list_deliveries()[0].delivered_at == clock.now()
 
 
 def test_a_receiver_that_is_away_is_told_in_words(
@@ -607,7 +610,7 @@ def test_a_receiver_that_is_away_is_told_in_words(
 ) -> None:
     with receiver() as short_lived:
         url = short_lived.url
-    webhooks.change(ada, endpoint.id, url, EVERYTHING, by=OPERATOR)
+    endpoints.change(ada, endpoint.id, url, EVERYTHING, by=OPERATOR)
     job_in("completed", cast.acme)
     assert send() == Sent(1, 0)
     [attempt] = attempts()
@@ -624,7 +627,7 @@ def test_a_process_that_dies_loses_its_claim_and_the_message_is_sent_by_another(
     assert send().attempts == 0
     clock.advance(minutes=2)
     assert send() == Sent(1, 1)
-    assert outbox()[0].attempts == 2
+    assert list_deliveries()[0].attempts == 2
 
 
 def die(*asked: Any) -> None:
@@ -634,7 +637,7 @@ def die(*asked: Any) -> None:
 def test_two_processes_that_send_at_once_make_each_attempt_once(
     url: str, endpoint: WebhookEndpoint, ada: Membership, hooks: Receiver, cast: Cast
 ) -> None:
-    other = webhooks.create(ada, hooks.url, EVERYTHING, by=OPERATOR)
+    other = endpoints.create(ada, hooks.url, EVERYTHING, by=OPERATOR)
     for _ in range(15):
         job_in("completed", cast.acme)
     hooks.delay = 0.01
@@ -652,16 +655,16 @@ def test_two_processes_that_send_at_once_make_each_attempt_once(
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(hooks.ids) == sorted(str(message.id) for message in outbox())
+    assert sorted(hooks.ids) == sorted(str(message.id) for message in list_deliveries())
     assert len(set(hooks.ids)) == sum(sent) == len(attempts()) == 30
-    assert {message.endpoint_id for message in outbox()} == {endpoint.id, other.id}
+    assert {message.endpoint_id for message in list_deliveries()} == {endpoint.id, other.id}
 
 
 def test_a_message_is_claimed_by_one_of_two_that_have_read_it(endpoint: WebhookEndpoint, cast: Cast) -> None:
     job_in("completed", cast.acme)
-    [row] = sending._due(16, Counter())
-    assert sending._claim(row)
-    assert sending._claim(row) is None
+    [row] = sender._due(16, Counter())
+    assert sender._claim(row)
+    assert sender._claim(row) is None
 
 
 # --- redelivery --------------------------------------------------------------------------------------------------
@@ -672,9 +675,9 @@ def test_one_message_is_sent_again_under_the_same_id(
 ) -> None:
     job_in("completed", cast.acme)
     send()
-    [message] = outbox()
-    deliveries.redeliver(ada, endpoint.id, message.id, by=OPERATOR)
-    assert outbox()[0].state is DeliveryState.WAITING
+    [message] = list_deliveries()
+    outbox.redeliver(ada, endpoint.id, message.id, by=OPERATOR)
+    assert list_deliveries()[0].state is DeliveryState.WAITING
     assert send() == Sent(1, 1)
     assert hooks.ids == [str(message.id)] * 2
     [entry] = audited("redelivered")
@@ -685,10 +688,10 @@ def test_a_message_of_another_endpoint_is_not_found(
     endpoint: WebhookEndpoint, ada: Membership, hooks: Receiver, cast: Cast
 ) -> None:
     job_in("completed", cast.acme)
-    other = webhooks.create(ada, hooks.url, EVERYTHING, by=OPERATOR)
-    for delivery_id in (outbox()[0].id, uuid.uuid4()):
+    other = endpoints.create(ada, hooks.url, EVERYTHING, by=OPERATOR)
+    for delivery_id in (list_deliveries()[0].id, uuid.uuid4()):
         with pytest.raises(NotFound):
-            deliveries.redeliver(ada, other.id, delivery_id, by=OPERATOR)
+            outbox.redeliver(ada, other.id, delivery_id, by=OPERATOR)
     assert audited("redelivered") == []
 
 
@@ -705,13 +708,13 @@ def test_all_that_failed_since_a_moment_is_sent_again_and_nothing_else(
     exhaust(clock)
     hooks.status, hooks.heard = 200, []
     waiting = job_in("canceled", cast.acme)
-    assert deliveries.redeliver_failed(ada, endpoint.id, moments[1], by=OPERATOR) == 2
-    [done, old, *others] = outbox()
+    assert outbox.redeliver_failed(ada, endpoint.id, moments[1], by=OPERATOR) == 2
+    [done, old, *others] = list_deliveries()
     assert (done.state, old.state) == (DeliveryState.DELIVERED, DeliveryState.FAILED)
     assert send() == Sent(3, 3)
     assert set(hooks.ids) == {str(message.id) for message in others}
     assert others[-1].job_id == waiting.id
-    assert deliveries.redeliver_failed(ada, endpoint.id, clock.now(), by=OPERATOR) == 0
+    assert outbox.redeliver_failed(ada, endpoint.id, clock.now(), by=OPERATOR) == 0
     [entry] = audited("redelivered")
     assert entry.detail is not None
     assert entry.detail["count"] == 2
@@ -723,11 +726,11 @@ def test_a_message_sent_again_by_hand_has_a_day_of_attempts_again(
     hooks.status = 500
     job_in("completed", cast.acme)
     exhaust(clock)
-    [message] = outbox()
+    [message] = list_deliveries()
     assert message.state is DeliveryState.FAILED
-    deliveries.redeliver(ada, endpoint.id, message.id, by=OPERATOR)
+    outbox.redeliver(ada, endpoint.id, message.id, by=OPERATOR)
     send()
-    [message] = outbox()
+    [message] = list_deliveries()
     assert (message.state, message.attempts) == (DeliveryState.WAITING, 1)
 
 
@@ -743,9 +746,9 @@ def test_an_endpoint_that_says_it_is_gone_is_disabled_at_once_and_hears_nothing_
     told = again(endpoint)
     assert told.disabled_at is not None
     assert told.disabled_reason == "It answered 410: gone for good."
-    assert [found.id for found in webhooks.disabled(cast.acme.id)] == [endpoint.id]
+    assert [found.id for found in endpoints.disabled(cast.acme.id)] == [endpoint.id]
     job_in("completed", cast.acme)
-    assert [message.state for message in outbox()] == [DeliveryState.FAILED]
+    assert [message.state for message in list_deliveries()] == [DeliveryState.FAILED]
     [entry] = audited("disabled")
     assert entry.actor == "system"
 
@@ -761,7 +764,7 @@ def test_an_endpoint_is_disabled_after_three_days_of_failure_with_all_that_waits
         clock.advance(hours=3)
     assert timedelta(days=3) <= clock.now() - began < timedelta(days=3, hours=12)
     assert again(endpoint).disabled_reason == "Nothing was delivered since 24 Nov 2026 12:00 UTC."
-    assert {message.state for message in outbox()} == {DeliveryState.FAILED}
+    assert {message.state for message in list_deliveries()} == {DeliveryState.FAILED}
 
 
 def test_one_delivery_in_three_days_keeps_an_endpoint_enabled(
@@ -795,19 +798,19 @@ def test_an_endpoint_that_is_enabled_again_hears_what_happens_from_then_on(
     job_in("completed", cast.acme)
     send()
     with pytest.raises(Refused) as refused:
-        deliveries.redeliver(ada, endpoint.id, outbox()[0].id, by=OPERATOR)
+        outbox.redeliver(ada, endpoint.id, list_deliveries()[0].id, by=OPERATOR)
     assert refused.value.code == "webhook_disabled"
     with pytest.raises(Refused):
-        deliveries.ping(ada, endpoint.id, by=OPERATOR)
+        outbox.ping(ada, endpoint.id, by=OPERATOR)
     hooks.status = 200
-    enabled = webhooks.enable(ada, endpoint.id, by=OPERATOR)
+    enabled = endpoints.enable(ada, endpoint.id, by=OPERATOR)
     assert (enabled.disabled_at, enabled.disabled_reason, enabled.failing_since) == (None, None, None)
-    webhooks.enable(ada, endpoint.id, by=OPERATOR)
+    endpoints.enable(ada, endpoint.id, by=OPERATOR)
     assert len(audited("enabled")) == 1
     assert send().attempts == 0
     job_in("completed", cast.acme)
     assert send() == Sent(1, 1)
-    assert deliveries.redeliver_failed(ada, endpoint.id, clock.now() - timedelta(days=1), by=OPERATOR) == 1
+    assert outbox.redeliver_failed(ada, endpoint.id, clock.now() - timedelta(days=1), by=OPERATOR) == 1
     assert send() == Sent(1, 1)
 
 
@@ -817,17 +820,17 @@ def test_an_endpoint_that_is_enabled_again_hears_what_happens_from_then_on(
 def test_the_latest_messages_come_page_by_page_with_their_attempts(
     endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "PAGE", 2)
+    monkeypatch.setattr(outbox, "PAGE", 2)
     for _ in range(3):
         job_in("completed", cast.acme)
     send()
-    first, cursor = deliveries.latest(endpoint.id)
-    rest, end = deliveries.latest(endpoint.id, before=cursor)
+    first, cursor = outbox.latest(endpoint.id)
+    rest, end = outbox.latest(endpoint.id, before=cursor)
     shown = [told.delivery.id for told in [*first, *rest]]
-    assert (shown, end) == ([message.id for message in reversed(outbox())], None)
+    assert (shown, end) == ([message.id for message in reversed(list_deliveries())], None)
     assert all(len(told.attempts) == 1 for told in first)
-    assert deliveries.latest(endpoint.id, failed=True) == ([], None)
-    assert deliveries.last_of([endpoint])[endpoint.id].delivery.id == shown[0]
+    assert outbox.latest(endpoint.id, failed=True) == ([], None)
+    assert outbox.last_of([endpoint])[endpoint.id].delivery.id == shown[0]
 
 
 def test_messages_are_forgotten_after_thirty_days_with_their_attempts(
@@ -838,14 +841,14 @@ def test_messages_are_forgotten_after_thirty_days_with_their_attempts(
     clock.advance(days=1)
     job_in("completed", cast.acme)
     send()
-    newer = outbox()[1].id
+    newer = list_deliveries()[1].id
     clock.advance(days=29, seconds=1)
-    assert deliveries.sweep_page() == 1
-    assert [message.id for message in outbox()] == [newer]
+    assert outbox.sweep_page() == 1
+    assert [message.id for message in list_deliveries()] == [newer]
     assert [attempt.delivery_id for attempt in attempts()] == [newer]
-    deliveries.redeliver(ada, endpoint.id, newer, by=OPERATOR)
+    outbox.redeliver(ada, endpoint.id, newer, by=OPERATOR)
     clock.advance(days=5)
-    assert deliveries.sweep_page() == 0
+    assert outbox.sweep_page() == 0
 
 
 def test_what_was_told_outlives_its_job(endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast) -> None:
@@ -854,17 +857,17 @@ def test_what_was_told_outlives_its_job(endpoint: WebhookEndpoint, hooks: Receiv
     db.session.execute(sa.delete(JobRun).where(JobRun.id == job_id))
     db.session.commit()
     assert send() == Sent(1, 1)
-    assert outbox()[0].job_id is None
+    assert list_deliveries()[0].job_id is None
 
 
 def test_a_message_deleted_while_it_is_sent_leaves_nothing_behind(
     endpoint: WebhookEndpoint, ada: Membership, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_in("completed", cast.acme)
-    [row] = sending._due(16, Counter())
-    claimed = sending._claim(row)
+    [row] = sender._due(16, Counter())
+    claimed = sender._claim(row)
     assert claimed
     answer = outbound().post("http://127.0.0.1:9/", b"", {})
-    webhooks.delete(ada, endpoint.id, by=OPERATOR)
-    sending._record(claimed, answer)
+    endpoints.delete(ada, endpoint.id, by=OPERATOR)
+    sender._record(claimed, answer)
     assert attempts() == []

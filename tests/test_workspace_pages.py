@@ -10,10 +10,13 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.conftest import RUNNER, Cast, csrf_token, job_in, sign_in
-from webapp.core import chores, deletion, invitations, jobs, webhooks, workspaces
+from webapp.core import jobs
 from webapp.core.audit import SYSTEM, Actor
+from webapp.core.chores import schedule
+from webapp.core.database.session import db
 from webapp.core.models import AuditEntry, Base, JobRun, Role, Workspace
-from webapp.extensions import db
+from webapp.core.webhooks import endpoints
+from webapp.core.workspaces import deletion, invitations, workspaces
 
 DELETE = "/w/acme/settings/general/delete"
 
@@ -133,7 +136,7 @@ class TestTheSweep:
     ) -> None:
         monkeypatch.setattr(deletion, "BATCH", 2)
         ada = workspaces.membership("acme", cast.ada.id)
-        webhooks.create(ada, "https://hooks.example.com/", ["job.completed", "job.failed"], by=SYSTEM)
+        endpoints.create(ada, "https://hooks.example.com/", ["job.completed", "job.failed"], by=SYSTEM)
         kept = job_in("completed", cast.other)
         parent = jobs.enqueue_job("parent", cast.acme.id, tags=["a"], by=RUNNER)
         jobs.enqueue_job("child", cast.acme.id, parent_id=parent, by=RUNNER)
@@ -153,7 +156,7 @@ class TestTheSweep:
 
     def test_it_is_one_of_the_chores(self, cast: Cast) -> None:
         deletion.delete(workspaces.membership("acme", cast.ada.id), "Acme", by=SYSTEM)
-        [chore] = [chore for chore in chores.CHORES if chore.name == "deleted-workspaces"]
+        [chore] = [chore for chore in schedule.CHORES if chore.name == "deleted-workspaces"]
         assert chore.do(lambda: True) == "Cleared away 1 deleted workspaces."
 
     def test_a_workspace_that_nobody_deleted_is_never_swept(self, cast: Cast) -> None:

@@ -8,12 +8,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from tests.conftest import OPERATOR, Cast, job_in
-from webapp.core import accounts, job_list, jobs, workspaces
+from webapp.core import jobs
+from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
+from webapp.core.database.session import db
 from webapp.core.errors import Invalid, NotFound, Refused
-from webapp.core.job_list import JobFilter
+from webapp.core.jobs import listing
+from webapp.core.jobs.listing import JobFilter
 from webapp.core.models import AuditEntry, Membership, Role
-from webapp.extensions import db
+from webapp.core.workspaces import workspaces
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -127,13 +130,13 @@ def test_a_stranger_lists_and_counts_nothing_of_it(cast: Cast) -> None:
     job_id = jobs.enqueue_job("secret-type", cast.acme.id, tags=["secret"])
     ours, theirs = cast.acme.id, cast.other.id
     tagged = JobFilter(tag="secret")
-    assert [job.id for job in job_list.one_page(ours, tagged, limit=10).jobs] == [job_id]
-    assert job_list.types(ours) == ["secret-type"]
+    assert [job.id for job in listing.one_page(ours, tagged, limit=10).jobs] == [job_id]
+    assert listing.types(ours) == ["secret-type"]
     for wanted in (JobFilter(), tagged, JobFilter(type="secret-type")):
-        assert job_list.one_page(theirs, wanted, limit=10).jobs == []
-        assert job_list.versions(theirs, wanted, limit=10) == []
-        assert {count.count for count in job_list.counts(theirs, wanted).values()} == {0}
-    assert job_list.types(theirs) == []
+        assert listing.one_page(theirs, wanted, limit=10).jobs == []
+        assert listing.versions(theirs, wanted, limit=10) == []
+        assert {count.count for count in listing.counts(theirs, wanted).values()} == {0}
+    assert listing.types(theirs) == []
 
 
 def test_a_job_without_a_workspace_is_found_by_nobody_who_must_name_one(cast: Cast) -> None:

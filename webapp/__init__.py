@@ -12,9 +12,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp import api, cli, dashboard, errors, metrics
 from webapp.config import settings
-from webapp.core.database import prepare_engine
-from webapp.core.outbound import Outbound
-from webapp.extensions import csrf, db, htmx, migrate
+from webapp.core.database.engine import prepare_engine
+from webapp.core.database.session import db
+from webapp.core.webhooks.outbound import Outbound
+from webapp.extensions import csrf, htmx, migrate, sqlalchemy
 
 __version__ = "0.1.0"
 
@@ -57,10 +58,10 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
     if hops := app.config["TRUSTED_PROXIES"]:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
 
-    db.init_app(app)
+    sqlalchemy.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
-    migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
+    migrate.init_app(app, sqlalchemy, directory=str(ROOT / "migrations"), render_as_batch=True)
     csrf.init_app(app)
     htmx.init_app(app)
     app.extensions["outbound"] = Outbound(f"Callboard/{__version__}", app.config["WEBHOOK_ALLOW_PRIVATE"])

@@ -11,8 +11,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
-from webapp.core.accounts import SESSION_LIFE, checked_address
-from webapp.core.database import engine_options
+from webapp.core.accounts.accounts import SESSION_LIFE, checked_address
+from webapp.core.database.engine import engine_options
 from webapp.core.mail import MailServer, Tls
 
 _DATABASE_URL_IS = "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."

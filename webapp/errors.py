@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from webapp.api.problems import problem
-from webapp.core.database import is_unavailable, lacks_migration
+from webapp.core.database.errors import is_unavailable, lacks_migration
 from webapp.core.errors import Forbidden, Invalid, NotFound, Refused
 from webapp.dashboard.errors import page
 from webapp.request_id import request_id

@@ -8,16 +8,18 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from htmx_flask import Htmx
 
+from webapp.core.database.session import db
 from webapp.core.models import Base
-from webapp.core.outbound import Outbound
+from webapp.core.webhooks.outbound import Outbound
 
 # Objects stay loaded after a commit: a verb commits once, at its end, and hands its result to a door.
-db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
+sqlalchemy = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
+db.bind(sqlalchemy.session, lambda: sqlalchemy.engine)
 migrate = Migrate()
 csrf = CSRFProtect()
 htmx = Htmx()
 
 
 def outbound() -> Outbound:
-    """How this app calls others, by its settings."""
+    """Return how this app calls others, by its settings."""
     return cast(Outbound, current_app.extensions["outbound"])

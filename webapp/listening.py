@@ -9,8 +9,8 @@ import click
 from flask import Flask
 from flask.cli import ScriptInfo
 
-from webapp.core import liveness
-from webapp.extensions import db
+from webapp.core.chores import liveness
+from webapp.core.database.session import db
 
 log = logging.getLogger(__name__)
 

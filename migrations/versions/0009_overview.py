@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from webapp.core import error_groups
+from webapp.core.jobs import error_groups
 
 revision = "0009"
 down_revision = "0008"

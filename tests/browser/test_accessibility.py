@@ -11,8 +11,10 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import later
 from tests.conftest import OPERATOR, RUNNER, Cast, job_in
-from webapp.core import invitations, jobs, tokens, webhooks, workspaces
+from webapp.core import jobs
 from webapp.core.models import Role
+from webapp.core.webhooks import endpoints
+from webapp.core.workspaces import invitations, tokens, workspaces
 
 axe = Axe()
 
@@ -115,7 +117,7 @@ def test_every_page_is_clean_and_no_wider_than_the_window(still: Page, app: Flas
             "runner": "python",
             "user_id": cast.ben.id,
             "token_id": tokens.of_workspace(cast.acme.id)[0].id,
-            "webhook_id": webhooks.create(ada, "https://hooks.example.com/in", ["job.failed"], by=OPERATOR).id,
+            "webhook_id": endpoints.create(ada, "https://hooks.example.com/in", ["job.failed"], by=OPERATOR).id,
             "secret": invitations.create(ada, "dora@example.com", Role.MEMBER, by=OPERATOR)[1],
         }
         job_in("running", cast.acme)

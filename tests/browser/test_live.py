@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import later
 from tests.browser.test_accessibility import assert_narrow
 from tests.conftest import OPERATOR, PASSWORD, RUNNER, Cast
-from webapp.core import accounts, jobs
+from webapp.core import jobs
+from webapp.core.accounts import accounts
 
 
 def running_job(app: Flask, cast: Cast) -> uuid.UUID:

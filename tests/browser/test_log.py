@@ -9,8 +9,9 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import later
 from tests.browser.test_accessibility import assert_clean, assert_narrow
 from tests.conftest import Cast, job_in
-from webapp.core import jobs, logs
-from webapp.core.reports import NewLines
+from webapp.core import jobs
+from webapp.core.jobs import logs
+from webapp.core.jobs.inputs import NewLines
 
 LEVELS = ("debug", "info", "warning", "error", None)
 FROM_THE_END = "lines => Math.round(lines.scrollHeight - lines.clientHeight - lines.scrollTop)"

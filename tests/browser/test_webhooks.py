@@ -11,7 +11,8 @@ from tests.browser.test_accessibility import assert_clean, assert_narrow, engine
 from tests.conftest import OPERATOR, PASSWORD, Cast, job_in
 from tests.receiver import Receiver, receiver
 from tests.test_webhooks import EVERYTHING, PRIVATE
-from webapp.core import sending, webhooks, workspaces
+from webapp.core.webhooks import endpoints, sender
+from webapp.core.workspaces import workspaces
 
 __all__ = ["engine_name", "still"]
 
@@ -34,12 +35,12 @@ def failing(app: Flask, cast: Cast, hooks: Receiver) -> uuid.UUID:
     """An endpoint with a message delivered, and one that waits after an answer of one long word."""
     with app.app_context():
         ada = workspaces.membership("acme", cast.ada.id)
-        endpoint = webhooks.create(ada, f"http://127.0.0.1:{hooks.port}{LONG}", EVERYTHING, by=OPERATOR)
+        endpoint = endpoints.create(ada, f"http://127.0.0.1:{hooks.port}{LONG}", EVERYTHING, by=OPERATOR)
         job_in("completed", cast.acme)
-        sending.send_due(lambda: True)
+        sender.send_due(lambda: True)
         hooks.status, hooks.answer = 500, b"x" * 3000
         job_in("lost", cast.acme)
-        sending.send_due(lambda: True)
+        sender.send_due(lambda: True)
     return endpoint.id
 
 
@@ -49,7 +50,7 @@ def disabled(app: Flask, failing: uuid.UUID, hooks: Receiver, cast: Cast) -> uui
     hooks.status = 410
     with app.app_context():
         job_in("canceled", cast.acme)
-        sending.send_due(lambda: True)
+        sender.send_due(lambda: True)
     return failing
 
 

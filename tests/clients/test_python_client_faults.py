@@ -18,8 +18,8 @@ from flask import Flask
 
 from tests.clients.conftest import Operator, Outage, awaited, until
 from tests.conftest import Cast
-from webapp.core import tokens
 from webapp.core.audit import SYSTEM
+from webapp.core.workspaces import tokens
 
 
 @contextmanager

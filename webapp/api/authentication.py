@@ -10,10 +10,10 @@ from werkzeug.exceptions import Unauthorized
 
 from webapp.api.blueprint import api
 from webapp.api.schemas import NO_PARAMETER
-from webapp.core import tokens
 from webapp.core.audit import Actor
 from webapp.core.errors import Fault, Forbidden, Invalid
 from webapp.core.models import Scope
+from webapp.core.workspaces import tokens
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -11,9 +11,9 @@ from webapp.api.body import read_body
 from webapp.api.problems import document
 from webapp.core import jobs
 from webapp.core.errors import Fault, Invalid, NotFound, Refused
+from webapp.core.job_json import job_json
+from webapp.core.jobs.inputs import Batch, BatchedReport
 from webapp.core.models import JobRow, Scope
-from webapp.core.record import job_json
-from webapp.core.reports import Batch, BatchedReport
 
 Answer = JobRow | NotFound | Refused | Invalid
 

@@ -13,8 +13,8 @@ from werkzeug.wsgi import get_input_stream
 
 from webapp.api.schemas import NO_PARAMETER
 from webapp.core.errors import Fault, Invalid
-from webapp.core.idempotency import Once, faults_of_key
-from webapp.core.reports import Body
+from webapp.core.jobs.idempotency import Once, faults_of_key
+from webapp.core.jobs.inputs import Body
 
 B = TypeVar("B", bound=Body)
 

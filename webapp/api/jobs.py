@@ -9,11 +9,12 @@ from webapp.api.authentication import needs
 from webapp.api.blueprint import api
 from webapp.api.body import read_body, read_body_once
 from webapp.api.schemas import ListQuery, event_json
-from webapp.core import job_list, jobs
-from webapp.core.job_list import JobFilter
+from webapp.core import jobs
+from webapp.core.job_json import job_json
+from webapp.core.jobs import listing
+from webapp.core.jobs.inputs import NewJob, Report
+from webapp.core.jobs.listing import JobFilter
 from webapp.core.models import JobRow, JobRun, Scope
-from webapp.core.record import job_json
-from webapp.core.reports import NewJob, Report
 
 LARGE = ("payload", "result")
 
@@ -44,7 +45,7 @@ def create() -> tuple[Response, int, dict[str, str]]:
 def list_jobs() -> dict[str, Any]:
     """One page of jobs, newest first."""
     query = ListQuery.read(request.args)
-    page = job_list.one_page_of_records(g.bearer.workspace_id, query.wanted, limit=query.limit, cursor=query.cursor)
+    page = listing.one_page_of_records(g.bearer.workspace_id, query.wanted, limit=query.limit, cursor=query.cursor)
     return {"data": [job_json(job, without=LARGE) for job in page.jobs], "next_cursor": page.next_cursor}
 
 
@@ -52,7 +53,7 @@ def list_jobs() -> dict[str, Any]:
 @needs(Scope.READ)
 def counts() -> dict[str, Any]:
     """How many jobs of each status there are; counting stops at 10,000."""
-    counted = job_list.counts(g.bearer.workspace_id, JobFilter())
+    counted = listing.counts(g.bearer.workspace_id, JobFilter())
     return {status: {"count": found.count, "capped": found.capped} for status, found in counted.items()}
 
 

@@ -9,9 +9,10 @@ from webapp.api.authentication import needs
 from webapp.api.blueprint import api
 from webapp.api.body import read_body_once
 from webapp.api.schemas import LogQuery, lines_json
-from webapp.core import jobs, logs
+from webapp.core import jobs
+from webapp.core.jobs import logs
+from webapp.core.jobs.inputs import NewLines
 from webapp.core.models import Scope
-from webapp.core.reports import NewLines
 
 
 @api.post("/jobs/<uuid:job_id>/logs")

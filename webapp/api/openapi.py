@@ -8,11 +8,11 @@ from pydantic.json_schema import models_json_schema
 
 from webapp.api.blueprint import api
 from webapp.api.schemas import ListQuery, LogQuery, Query
-from webapp.core.idempotency import KEY_LIMIT, KEY_PATTERN
-from webapp.core.job_list import COUNT_CAP
+from webapp.core.jobs.idempotency import KEY_LIMIT, KEY_PATTERN
+from webapp.core.jobs.inputs import Batch, BatchedReport, NewJob, NewLines, Report
+from webapp.core.jobs.listing import COUNT_CAP
 from webapp.core.lifecycle import EventKind, FailureReason, JobStatus
 from webapp.core.models import JOB_FIELDS, LogLevel
-from webapp.core.reports import Batch, BatchedReport, NewJob, NewLines, Report
 
 _MOMENT = {"type": "string", "format": "date-time"}
 _MAYBE_MOMENT = {"type": ["string", "null"], "format": "date-time"}

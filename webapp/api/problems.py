@@ -8,8 +8,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
 from webapp.core.errors import Fault, Forbidden, Invalid, NotFound, Refused
-from webapp.core.idempotency import KeyReused
-from webapp.core.record import job_json
+from webapp.core.job_json import job_json
+from webapp.core.jobs.idempotency import KeyReused
 from webapp.request_id import request_id
 
 NAME_SHOWN = 100

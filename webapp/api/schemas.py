@@ -9,12 +9,12 @@ from pydantic_core import PydanticCustomError
 from werkzeug.datastructures import MultiDict
 
 from webapp.core.errors import Fault, Invalid
-from webapp.core.job_list import JobFilter
+from webapp.core.job_json import moment
+from webapp.core.jobs.inputs import Body, Moment, Tag, TypeName
+from webapp.core.jobs.listing import JobFilter
+from webapp.core.jobs.logs import Lines
 from webapp.core.lifecycle import JobStatus
-from webapp.core.logs import Lines
 from webapp.core.models import JobEvent
-from webapp.core.record import moment
-from webapp.core.reports import Body, Moment, Tag, TypeName
 
 NO_PARAMETER = "There is no such parameter."
 

@@ -11,11 +11,13 @@ from flask_migrate import upgrade
 
 from webapp.cli.processes import Together, local_address, require_free_port, start_board
 from webapp.cli.refusals import NounGroup
-from webapp.core import accounts, seeding, tokens, workspaces
+from webapp.core import demo_data
+from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
+from webapp.core.database.session import db
 from webapp.core.errors import NotFound
 from webapp.core.models import Role, User, Workspace
-from webapp.extensions import db
+from webapp.core.workspaces import tokens, workspaces
 
 group = NounGroup("demo", help="A board with a sample runner at work.")
 
@@ -73,7 +75,7 @@ def run() -> None:
 
 
 @group.command()
-@click.option("--jobs", "count", type=click.IntRange(1, seeding.MAX_JOBS), default=20_000, show_default=True)
+@click.option("--jobs", "count", type=click.IntRange(1, demo_data.MAX_JOBS), default=20_000, show_default=True)
 @click.option("--workspace", "slug", default=SLUG, show_default=True, help="Created if there is none.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Equal numbers tell equal fortnights.")
 def seed(count: int, slug: str, seed: int) -> None:
@@ -89,7 +91,7 @@ def seed(count: int, slug: str, seed: int) -> None:
         click.echo(f"The workspace {slug} is new; sign in as {login.email} with the password in {path}.")
     with click.progressbar(length=count, label=f"Jobs of {slug}") as bar:
         written = 0
-        for so_far in seeding.seed(workspace.id, count, seed=seed, by=SYSTEM):
+        for so_far in demo_data.seed(workspace.id, count, seed=seed, by=SYSTEM):
             bar.update(so_far - written)
             written = so_far
     click.echo(f"{count:,} jobs were added: {current_app.config['PUBLIC_URL']}/w/{slug}/jobs")

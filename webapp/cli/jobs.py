@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from webapp.cli.refusals import NounGroup
-from webapp.core import jobs, workspaces
-from webapp.core.record import job_json
+from webapp.core import jobs
+from webapp.core.job_json import job_json
+from webapp.core.workspaces import workspaces
 
 group = NounGroup("jobs", help="Jobs: enqueue, show, cancel.")
 

@@ -11,8 +11,10 @@ from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.cli.refusals import NounGroup, database_trouble
-from webapp.core import clock, leases, metrics, retention, workspaces
-from webapp.core.chores import CHORES, Chore
+from webapp.core import clock, metrics
+from webapp.core.chores import leases, retention
+from webapp.core.chores.schedule import CHORES, Chore
+from webapp.core.workspaces import workspaces
 from webapp.json_log import about, write_json
 
 group = NounGroup("maintain", help="The board's own chores: time-outs, lost jobs, retention.")

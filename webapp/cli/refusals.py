@@ -8,7 +8,7 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from webapp.core.database import is_unavailable, lacks_migration
+from webapp.core.database.errors import is_unavailable, lacks_migration
 from webapp.core.errors import CoreError
 
 NOT_MIGRATED = "The database is not up to date; run `flask --app wsgi db upgrade` first."

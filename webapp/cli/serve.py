@@ -12,8 +12,8 @@ from flask.cli import with_appcontext
 
 from webapp.cli.processes import Together, require_free_port, start_board
 from webapp.cli.refusals import NOT_MIGRATED, told_in_one_line
-from webapp.core import schema
-from webapp.extensions import db
+from webapp.core.database import migrations
+from webapp.core.database.session import db
 from webapp.json_log import write_json
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def serve() -> None:
 
 def require_migrated() -> None:
     """Refuse a database whose tables are not those of this version."""
-    current = schema.is_current(Path(current_app.extensions["migrate"].directory))
+    current = migrations.is_current(Path(current_app.extensions["migrate"].directory))
     db.engine.dispose()
     if not current:
         raise click.ClickException(NOT_MIGRATED)

@@ -3,9 +3,10 @@
 import click
 
 from webapp.cli.refusals import NounGroup
-from webapp.core import clock, tokens, workspaces
+from webapp.core import clock
 from webapp.core.audit import SYSTEM
 from webapp.core.models import ApiToken, Scope, Standing
+from webapp.core.workspaces import tokens, workspaces
 
 group = NounGroup("tokens", help="API tokens: what runners show to be let in.")
 

@@ -5,7 +5,7 @@ import sys
 import click
 
 from webapp.cli.refusals import NounGroup
-from webapp.core import accounts
+from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
 
 group = NounGroup("users", help="Accounts: who may sign in.")

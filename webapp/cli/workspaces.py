@@ -3,9 +3,10 @@
 import click
 
 from webapp.cli.refusals import NounGroup
-from webapp.core import accounts, workspaces
+from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Role
+from webapp.core.workspaces import workspaces
 
 group = NounGroup("workspaces", help="Workspaces and their members.")
 

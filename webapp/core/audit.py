@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.core import clock
+from webapp.core.database.session import db
 from webapp.core.models import ApiToken, AuditEntry, User, first_id, new_id
-from webapp.extensions import db
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from enum import StrEnum
 import httpcore
 
 from webapp.core import clock
+from webapp.core.database.session import db
 from webapp.core.errors import CoreError
-from webapp.extensions import db
 
 STEP = 5.0
 """Seconds that the server may take to be reached, and for each answer;"""

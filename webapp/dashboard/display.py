@@ -7,7 +7,8 @@ from typing import Any
 from flask import Flask, g
 from markupsafe import Markup, escape
 
-from webapp.core import clock, workspaces
+from webapp.core import clock
+from webapp.core.workspaces import workspaces
 
 
 def duration(span: timedelta) -> str:

@@ -8,8 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import StringField
 
-from webapp.core import schema, workspaces
+from webapp.core.database import migrations
 from webapp.core.errors import Invalid, Refused
+from webapp.core.workspaces import workspaces
 from webapp.dashboard import sign_in
 
 pages = Blueprint("home", __name__)
@@ -64,7 +65,7 @@ def alive() -> Response:
 def ready() -> Response:
     """The database answers and has the tables of this version; else what is missing, and nothing of where it is."""
     try:
-        current = schema.is_current(Path(current_app.extensions["migrate"].directory))
+        current = migrations.is_current(Path(current_app.extensions["migrate"].directory))
     except SQLAlchemyError:
         return _not_ready("the database does not answer")
     return Response("ready\n", mimetype="text/plain") if current else _not_ready("the database is not up to date")

@@ -10,12 +10,14 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import PasswordField, StringField
 from wtforms.validators import EqualTo
 
-from webapp.core import accounts, audit, invitations
-from webapp.core.accounts import TooManyAttempts
+from webapp.core import audit
+from webapp.core.accounts import accounts
+from webapp.core.accounts.accounts import TooManyAttempts
 from webapp.core.errors import Invalid
-from webapp.core.invitations import NoInvitation
 from webapp.core.mail import MailServer, NotSent
 from webapp.core.models import Invitation
+from webapp.core.workspaces import invitations
+from webapp.core.workspaces.invitations import NoInvitation
 from webapp.dashboard import sign_in
 from webapp.dashboard.members import InvitationForm, member_page
 from webapp.dashboard.scope import workspace

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from flask import g, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.core import job_list, jobs
-from webapp.core.job_list import Count
-from webapp.core.jobs import CancelOutcome
+from webapp.core import jobs
+from webapp.core.jobs import CancelOutcome, listing
+from webapp.core.jobs.listing import Count
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
 from webapp.dashboard import hx
@@ -41,9 +41,9 @@ UNMOVED = (CancelOutcome.ALREADY_CANCELED, CancelOutcome.FINISHED)
 def confirm_matching() -> str:
     """What a cancel of all that match would hit: how many of what, and the first of them by name."""
     asked = Asked.by(request.args)
-    wanted = job_list.cancelable(asked.filter)
-    counts = job_list.counts(g.workspace.id, wanted, looked_at=LOOKED_AT)
-    first = job_list.one_page(g.workspace.id, wanted, limit=NAMED).jobs
+    wanted = listing.cancelable(asked.filter)
+    counts = listing.counts(g.workspace.id, wanted, looked_at=LOOKED_AT)
+    first = listing.one_page(g.workspace.id, wanted, limit=NAMED).jobs
     return _confirmation({status: counts[status] for status in wanted.statuses}, first, asked=asked)
 
 
@@ -59,7 +59,7 @@ def cancel_several() -> AnyResponse | str:
 
 
 def _confirm_ticked(ticked: list[uuid.UUID]) -> str:
-    found = job_list.some(g.workspace.id, ticked)
+    found = listing.some(g.workspace.id, ticked)
     live = [job for job in found if job.can_cancel]
     counts = {status: Count(number, False) for status, number in Counter(job.status for job in live).items()}
     return _confirmation(counts, live, ticked=ticked)
@@ -92,8 +92,8 @@ def _cancel_matching(asked: Asked) -> AnyResponse:
     """Cancel what matched when it was asked about; a job that came since is not among them."""
     newest = request.form.get("newest", type=uuid.UUID)
     shown = min(request.form.get("shown", 0, type=int), AT_ONCE)
-    wanted = job_list.cancelable(asked.filter)
-    found = job_list.ids(g.workspace.id, wanted, limit=shown, up_to=newest) if newest and shown > 0 else ()
+    wanted = listing.cancelable(asked.filter)
+    found = listing.ids(g.workspace.id, wanted, limit=shown, up_to=newest) if newest and shown > 0 else ()
     outcomes = jobs.cancel_jobs(found, within=g.workspace.id, by=me())
     left = shown - len(found)
     told = [_told(outcomes), f"{left:,} had finished or no longer matched" if left > 0 else ""]
@@ -110,6 +110,6 @@ def _told(outcomes: Mapping[uuid.UUID, CancelOutcome]) -> str:
 
 
 def _named(job_ids: Sequence[uuid.UUID]) -> str:
-    shown = [f"{job.type} …{job.short_id}" for job in job_list.some(g.workspace.id, job_ids[:TOLD])]
+    shown = [f"{job.type} …{job.short_id}" for job in listing.some(g.workspace.id, job_ids[:TOLD])]
     more = len(job_ids) - len(shown)
     return f" ({', '.join(shown)}{f' and {more:,} more' if more else ''})" if shown else ""

@@ -11,10 +11,10 @@ from typing import Any
 
 from flask import Response, g, request, stream_with_context
 
-from webapp.core import job_list
-from webapp.core.database import compact_json
+from webapp.core.job_json import job_json
+from webapp.core.jobs import listing
+from webapp.core.json_text import compact_json
 from webapp.core.models import JOB_FIELDS
-from webapp.core.record import job_json
 from webapp.dashboard.job_list import Asked
 from webapp.dashboard.scope import workspace
 
@@ -38,7 +38,7 @@ def jobs_ndjson() -> Response:
 
 def _records() -> Iterator[Sequence[Mapping[str, Any]]]:
     wanted = replace(Asked.by(request.args).filter, longest_first=False)
-    for page in job_list.each_page(g.workspace.id, wanted, limit=AT_A_TIME):
+    for page in listing.each_page(g.workspace.id, wanted, limit=AT_A_TIME):
         yield [job_json(job, without=LARGE) for job in page]
 
 

@@ -14,10 +14,14 @@ from flask import current_app, g, redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.core import audit, clock, durations, error_groups, job_list, tokens, webhooks, workspaces
-from webapp.core.job_list import COUNT_CAP, Count, JobFilter, Search, SearchKind
+from webapp.core import audit, clock
+from webapp.core.jobs import error_groups, listing
+from webapp.core.jobs.listing import COUNT_CAP, Count, JobFilter, Search, SearchKind
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
+from webapp.core.stats import durations
+from webapp.core.webhooks import endpoints
+from webapp.core.workspaces import tokens, workspaces
 from webapp.dashboard import hx, looks
 from webapp.dashboard.looks import Look
 from webapp.dashboard.scope import etag_of, workspace
@@ -90,7 +94,7 @@ class Asked:
     @cached_property
     def search(self) -> Search | None:
         """What the search box was understood as, in the workspace at hand."""
-        return job_list.understand(g.workspace.id, self.q) if self.q else None
+        return listing.understand(g.workspace.id, self.q) if self.q else None
 
     @cached_property
     def filter(self) -> JobFilter:
@@ -159,10 +163,10 @@ def job_list_page() -> AnyResponse | str:
     asked = Asked.by(request.args)
     if asked.search and asked.search.kind is SearchKind.ID and (only := _the_one(asked)):
         return redirect(url_for(".job", job_id=only), code=303)
-    counts = job_list.counts(g.workspace.id, asked.filter)
+    counts = listing.counts(g.workspace.id, asked.filter)
     etag = _list_etag(asked, counts)
-    types = job_list.types(g.workspace.id)
-    given_up = webhooks.disabled(g.workspace.id) if g.membership.role.can_manage else ()
+    types = listing.types(g.workspace.id)
+    given_up = endpoints.disabled(g.workspace.id) if g.membership.role.can_manage else ()
     return render_template(
         "jobs/list.html", types=types, makers=_makers(), etag=etag, given_up=given_up, **_listed(asked, counts)
     )
@@ -170,7 +174,7 @@ def job_list_page() -> AnyResponse | str:
 
 def _the_one(asked: Asked) -> uuid.UUID | None:
     """The job whose whole id was searched for, whatever else is filtered by."""
-    found = job_list.ids(g.workspace.id, asked.search.narrow(JobFilter()) if asked.search else JobFilter(), limit=1)
+    found = listing.ids(g.workspace.id, asked.search.narrow(JobFilter()) if asked.search else JobFilter(), limit=1)
     return found[0] if found else None
 
 
@@ -188,12 +192,12 @@ def job_table() -> AnyResponse:
 
 
 def _look(asked: Asked) -> Look:
-    counts = job_list.counts(g.workspace.id, asked.filter)
+    counts = listing.counts(g.workspace.id, asked.filter)
     return Look(_list_etag(asked, counts), lambda: render_template("jobs/_table.html", **_listed(asked, counts)))
 
 
 def _listed(asked: Asked, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
-    page = job_list.one_page(g.workspace.id, asked.filter, limit=PAGE_SIZE, **asked.place)
+    page = listing.one_page(g.workspace.id, asked.filter, limit=PAGE_SIZE, **asked.place)
     total = sum(count.count for count in counts.values())
     running = {job.type for job in page.jobs if job.status is JobStatus.RUNNING}
     return {
@@ -204,7 +208,7 @@ def _listed(asked: Asked, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
         "total": Count(min(total, COUNT_CAP), total > COUNT_CAP or any(count.capped for count in counts.values())),
         "names": names_for(asked, page.jobs),
         "narrowing": NARROWING,
-        "live": sum(counts[status].count for status in job_list.cancelable(asked.filter).statuses),
+        "live": sum(counts[status].count for status in listing.cancelable(asked.filter).statuses),
         "public_url": current_app.config["PUBLIC_URL"],
     }
 
@@ -215,7 +219,7 @@ def names_for(asked: Asked, shown: Sequence[JobRun]) -> Mapping[str, str]:
     if asked.created_by and asked.created_by not in names:
         names = {**names, asked.created_by: _makers().get(asked.created_by, "somebody who is not here")}
     if asked.error_group:
-        said = job_list.alike(g.workspace.id, [asked.error_group]).get(asked.error_group)
+        said = listing.alike(g.workspace.id, [asked.error_group]).get(asked.error_group)
         names = {**names, asked.error_group: f"{said[0]}: {said[1] or 'no text'}" if said else "none that is here"}
     moments = filter(None, (asked.created_after, asked.created_before, asked.failed_since))
     return {**names, **{text: _in_words(moment) for text in moments if (moment := _moment(text))}}
@@ -232,7 +236,7 @@ def _list_etag(asked: Asked, counts: Mapping[JobStatus, Count]) -> str:
     if asked.searches_errors:
         # Nothing polls it, and a second search through the texts costs more than drawing the table.
         return etag_of(uuid.uuid4())
-    versions = job_list.versions(g.workspace.id, asked.filter, limit=PAGE_SIZE, **asked.place)
+    versions = listing.versions(g.workspace.id, asked.filter, limit=PAGE_SIZE, **asked.place)
     return etag_of(versions, list(counts.values()), asked, asked.search)
 
 

@@ -12,9 +12,11 @@ from typing import Any
 from flask import g, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.core import audit, durations, family, jobs, logs
-from webapp.core.family import Children
+from webapp.core import audit, jobs
+from webapp.core.jobs import family, logs
+from webapp.core.jobs.family import Children
 from webapp.core.models import JobEvent, JobRun
+from webapp.core.stats import durations
 from webapp.dashboard import hx
 from webapp.dashboard.job_list import list_left
 from webapp.dashboard.scope import etag_of, workspace

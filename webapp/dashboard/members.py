@@ -8,10 +8,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import EmailField, RadioField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
-from webapp.core import audit, invitations, workspaces
-from webapp.core import members as people
+from webapp.core import audit
 from webapp.core.errors import Fault, Invalid
 from webapp.core.models import Role
+from webapp.core.workspaces import invitations, workspaces
+from webapp.core.workspaces import members as people
 from webapp.dashboard.scope import workspace
 from webapp.dashboard.settings import saved, settings_page
 from webapp.dashboard.sign_in import me

@@ -13,8 +13,9 @@ from typing import Any
 from flask import current_app, g, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.core import durations, job_list, overview
-from webapp.core.overview import Duration, Overview, Range
+from webapp.core.jobs import listing
+from webapp.core.stats import durations, overview
+from webapp.core.stats.overview import Duration, Overview, Range
 from webapp.dashboard import hx, looks
 from webapp.dashboard.looks import Look
 from webapp.dashboard.scope import etag_of, workspace
@@ -55,7 +56,7 @@ def _told(found: Overview) -> dict[str, Any]:
         "found": found,
         "scale": Scale.over(found.durations.types),
         "slow_after": {type: durations.slow_after(span) for type, span in usual.items()},
-        "no_jobs": quiet and not job_list.types(g.workspace.id),
+        "no_jobs": quiet and not listing.types(g.workspace.id),
         "public_url": current_app.config["PUBLIC_URL"],
     }
 

@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import PasswordField
 from wtforms.validators import EqualTo
 
-from webapp.core import accounts
-from webapp.core.accounts import TooManyAttempts
+from webapp.core.accounts import accounts
+from webapp.core.accounts.accounts import TooManyAttempts
 from webapp.core.errors import Invalid
 from webapp.dashboard import sign_in
 from webapp.dashboard.settings import saved, show_faults

@@ -10,8 +10,9 @@ from flask import Blueprint, g, redirect, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 import webapp
-from webapp.core import accounts, workspaces
+from webapp.core.accounts import accounts
 from webapp.core.errors import NotFound
+from webapp.core.workspaces import workspaces
 from webapp.dashboard import hx, sign_in
 
 workspace = Blueprint("workspace", __name__, url_prefix="/w/<slug>")

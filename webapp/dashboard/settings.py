@@ -8,8 +8,8 @@ from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import StringField
 
-from webapp.core import deletion, workspaces
 from webapp.core.errors import Invalid
+from webapp.core.workspaces import deletion, workspaces
 from webapp.dashboard.scope import workspace
 from webapp.dashboard.sign_in import me
 

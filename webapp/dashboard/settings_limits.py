@@ -11,10 +11,11 @@ from wtforms import Field, StringField
 from wtforms.validators import InputRequired
 from wtforms.widgets import TextInput
 
-from webapp.core import job_list, limits
 from webapp.core.errors import Invalid
+from webapp.core.jobs import listing
+from webapp.core.jobs import time_limits as limits
+from webapp.core.jobs.inputs import Limits
 from webapp.core.models import TimeLimits
-from webapp.core.reports import Limits
 from webapp.dashboard.display import exact
 from webapp.dashboard.scope import workspace
 from webapp.dashboard.settings import saved, settings_page, show_faults
@@ -124,7 +125,7 @@ def _page(form: LimitsForm | None = None, of_type: LimitsOfTypeForm | None = Non
         form=form or LimitsForm(formdata=None, obj=every_type),
         of_type=of_type or _form_of(request.args.get("type"), known),
         known=list(known.values()),
-        types=job_list.types(g.workspace.id),
+        types=listing.types(g.workspace.id),
     )
 
 

@@ -6,10 +6,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import IntegerField
 from wtforms.validators import Optional
 
-from webapp.core import retention
+from webapp.core.chores import retention
+from webapp.core.chores.retention import A_NUMBER, Days
 from webapp.core.errors import Invalid
-from webapp.core.job_list import Count
-from webapp.core.retention import A_NUMBER, Days
+from webapp.core.jobs.listing import Count
 from webapp.dashboard.scope import workspace
 from webapp.dashboard.settings import saved, settings_page, show_faults
 from webapp.dashboard.sign_in import me

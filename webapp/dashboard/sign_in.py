@@ -6,8 +6,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import EmailField, PasswordField
 from wtforms.validators import InputRequired
 
-from webapp.core import accounts
-from webapp.core.accounts import TooManyAttempts, WrongPassword
+from webapp.core.accounts import accounts
+from webapp.core.accounts.accounts import TooManyAttempts, WrongPassword
 from webapp.core.audit import Actor
 from webapp.dashboard import hx
 

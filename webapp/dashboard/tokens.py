@@ -12,9 +12,10 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.validators import Optional
 from wtforms.widgets import CheckboxInput
 
-from webapp.core import audit, clock, tokens
+from webapp.core import audit, clock
 from webapp.core.errors import Invalid
 from webapp.core.models import Scope
+from webapp.core.workspaces import tokens
 from webapp.dashboard.scope import workspace
 from webapp.dashboard.settings import saved, settings_page, show_faults
 from webapp.dashboard.sign_in import me

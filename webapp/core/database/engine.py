@@ -1,0 +1,57 @@
+"""Sets up the engine: what a connection to SQLite and to PostgreSQL is given before its first statement."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from webapp.core.json_text import compact_json
+
+LOCK_TIMEOUT = 5
+"""Seconds that a writer waits for the threads of its own process, and again for everybody else. A runner that gets
+503 tries again; a thread that waits for ever takes the pages down with it."""
+
+
+def engine_options(url: sa.URL, connections: int) -> dict[str, Any]:
+    """Return what Flask-SQLAlchemy passes to ``create_engine``; a process keeps so many ``connections`` open.
+
+    No ping before use, which would cost every request a round trip: after a restart of PostgreSQL one request is
+    answered 503, which empties the pool.
+    """
+    postgresql_options: dict[str, Any] = {
+        "connect_args": {"options": f"-c lock_timeout={LOCK_TIMEOUT}s"},
+        # Who only reads needs no transaction; ``write_transaction`` begins one.
+        "isolation_level": "AUTOCOMMIT",
+        # What has a transaction ends it; to roll back the others once more would cost each a look at the connection.
+        "pool_reset_on_return": None,
+    }
+    return (postgresql_options if url.get_backend_name() == "postgresql" else {}) | {
+        "json_serializer": compact_json,
+        "pool_size": connections,
+        "max_overflow": 2,
+        "pool_timeout": LOCK_TIMEOUT,
+    }
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Give SQLite its pragmas and explicit transactions; PostgreSQL needs neither."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_pragmas(connection: Any, record: Any) -> None:
+        # The driver would begin transactions by rules of its own; "begin" below does it by ours.
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout={LOCK_TIMEOUT * 1000}",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        begin = connection.get_execution_options().get("sqlite_begin", "BEGIN")
+        if begin:
+            connection.exec_driver_sql(begin)

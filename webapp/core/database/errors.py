@@ -1,0 +1,23 @@
+"""Tells what a failed statement means: that the database is away or busy, or that a migration is missing."""
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
+
+# What SQLite, and PostgreSQL by its codes for an undefined table and an undefined column, say of a missing migration.
+_SQLITE_MESSAGES = ("no such table", "no such column", "has no column named")
+_POSTGRESQL_CODES = ("42P01", "42703")
+
+
+def lacks_migration(error: SQLAlchemyError) -> bool:
+    """Return whether a statement failed because the database is older than this program, or empty."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    if getattr(cause, "sqlstate", None) in _POSTGRESQL_CODES:
+        return True
+    return isinstance(error, OperationalError) and any(message in str(cause) for message in _SQLITE_MESSAGES)
+
+
+def is_unavailable(error: SQLAlchemyError) -> bool:
+    """Return whether the database is away, busy or not migrated yet: the same request may succeed later, as it is.
+
+    A missing migration is among them so that no runner gives up its report during an upgrade.
+    """
+    return isinstance(error, OperationalError | InterfaceError | TimeoutError) or lacks_migration(error)

@@ -1,0 +1,94 @@
+"""Reads and writes: one way to write, one way to run a single statement, on SQLite and on PostgreSQL.
+
+SQLite has one writer at a time. Waiting for it in the database starves threads for seconds under load, so the
+threads of a process queue for a lock of their own first; ``busy_timeout`` is left for other processes.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError, TimeoutError
+from sqlalchemy.orm import Session
+
+from webapp.core.database import engine
+from webapp.core.database.session import db
+
+IN_A_TRANSACTION: Mapping[str, Mapping[str, Any]] = {
+    "sqlite": {"sqlite_begin": "BEGIN IMMEDIATE"},
+    "postgresql": {"isolation_level": "READ COMMITTED"},
+}
+"""By engine, what makes one transaction of the statements that follow on a connection, and takes the right to write."""
+
+_sqlite_writer = threading.Lock()
+
+
+@contextmanager
+def _thread_lock() -> Iterator[None]:
+    """Hold back the other threads of this process that write to SQLite. Raises ``TimeoutError``."""
+    if db.engine.dialect.name != "sqlite":
+        yield
+        return
+    if not _sqlite_writer.acquire(timeout=engine.LOCK_TIMEOUT):
+        raise TimeoutError("Other threads of this process have been writing for too long.")
+    try:
+        yield
+    finally:
+        _sqlite_writer.release()
+
+
+@contextmanager
+def write_lock() -> Iterator[None]:
+    """Hold the right to write to the end of the block, for a connection other than the session's.
+
+    The read transaction of the session ends first: on SQLite it would go on seeing the old row.
+    """
+    if db.session.registry.has():
+        db.session.commit()
+    with _thread_lock():
+        yield
+
+
+@contextmanager
+def write_transaction() -> Iterator[Session]:
+    """Open one transaction that writes: committed at the end of the block, rolled back on any error.
+
+    The read transaction of the session, if one is open, ends first: SQLite refuses to turn a read into a write once
+    somebody else has written. Objects loaded before stay loaded.
+    """
+    session = db.session()
+    session.commit()
+    with _thread_lock():
+        try:
+            session.connection(execution_options=IN_A_TRANSACTION[db.engine.dialect.name])
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+
+@contextmanager
+def read_connection() -> Iterator[Connection]:
+    """Open a connection on which each statement stands alone, without the cost of a transaction around it."""
+    with db.engine.connect().execution_options(sqlite_begin=None) as connection:
+        yield connection
+
+
+@contextmanager
+def write_connection() -> Iterator[Connection]:
+    """Open a connection for exactly one statement that writes and is a transaction by itself."""
+    with write_lock(), read_connection() as connection:
+        yield connection
+
+
+def update_best_effort(statement: sa.Update) -> None:
+    """Write a time behind a read (last used, last seen). If the database is locked it is lost, and not the read.
+
+    The statement carries its own "at most once a minute", so that readers at the same moment write it once.
+    """
+    with suppress(OperationalError, TimeoutError), write_connection() as connection:
+        connection.execute(statement)

@@ -1,0 +1,279 @@
+"""What may be sent: a new job, a report on one, lines for its log. The rules of a body alone, before any job is looked
+at.
+
+Both doors and the core's own functions check here, so every rule about a single field stands in this file and all
+faults of a body are named at once. Faults never repeat the rejected value.
+"""
+
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from webapp.core.errors import Fault, Invalid
+from webapp.core.json_text import compact_json
+from webapp.core.lifecycle import JobStatus
+from webapp.core.models import LogLevel
+
+JSON_LIMIT = 256 * 1024
+"""Bytes of compact UTF-8 JSON text that a payload or a result may have."""
+ERROR_LIMIT = 64 * 1024
+"""Bytes of UTF-8 that an error may have; what is over is cut."""
+LINE_LIMIT = 16 * 1024
+"""Bytes of UTF-8 that a line of a log may have; what is over is cut."""
+LINES_LIMIT = 500
+"""Lines that may be sent at a time."""
+MESSAGE_LIMIT = 500
+"""Characters that a message may have; what is over is cut."""
+CUT_MARK = "… [cut]"
+BATCH_LIMIT = 500
+"""Reports that one batch may hold."""
+MAX_SECONDS = 30 * 24 * 3600
+"""The longest time-out."""
+
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)?", re.ASCII)
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("nul", "NUL characters cannot be stored")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("surrogate", "Text must be valid Unicode, without lone surrogates") from None
+    return text
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(inner) for key, inner in value.items())
+    return isinstance(value, list) and any(map(_has_nul, value))
+
+
+def _json_object(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        text = compact_json(value)
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError):
+        raise PydanticCustomError("json", "Only what JSON can say: finite numbers and valid Unicode text") from None
+    # In JSON text NUL is an escape, and so are the six harmless characters that spell it.
+    if "\\u0000" in text and _has_nul(value):
+        raise PydanticCustomError("nul", "NUL characters cannot be stored")
+    if size > JSON_LIMIT:
+        raise PydanticCustomError("size", "At most 256 KiB as JSON text")
+    return value
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 50.0 is the whole number 50, and some languages write nothing else."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _web_address(link: str) -> str:
+    try:
+        parts = urlsplit(link)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or re.search(r"[\s\x00-\x1f\x7f]", link):
+        raise PydanticCustomError("link", "An address that begins with http:// or https://")
+    return link
+
+
+def parse_moment(value: object) -> object:
+    """ISO 8601 text as an aware moment in UTC; anything else is handed on for the type to refuse."""
+    if isinstance(value, str):
+        try:
+            # Python alone takes any character for the T, and text after the zone.
+            value = datetime.fromisoformat(value.upper() if _MOMENT.fullmatch(value) else "")
+        except ValueError:
+            raise PydanticCustomError("moment", "A time in ISO 8601, like 2026-11-24T14:02:00Z") from None
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise PydanticCustomError("moment", "A time needs its zone; end it with Z for UTC")
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            raise PydanticCustomError("moment", "A time between the years 1 and 9999") from None
+    return value
+
+
+def _cut_message(message: str) -> str:
+    return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - len(CUT_MARK)] + CUT_MARK
+
+
+def mended(text: str) -> str:
+    """Text that can be stored: NUL and lone surrogates become U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def _cut(text: str, limit: int) -> str:
+    """Text of at most so many bytes of UTF-8, which can be stored: what must arrive is mended and cut, not refused."""
+    encoded = mended(text).encode()
+    if len(encoded) <= limit:
+        return encoded.decode()
+    return encoded[: limit - len(CUT_MARK.encode())].decode("utf-8", "ignore") + CUT_MARK
+
+
+def _cut_error(error: str) -> str:
+    """A failing job must not lose its report."""
+    return _cut(error, ERROR_LIMIT)
+
+
+def _cut_line(text: str) -> str:
+    return _cut(text, LINE_LIMIT)
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Moment = Annotated[datetime, BeforeValidator(parse_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_json_object)]
+Message = Annotated[Text, AfterValidator(_cut_message)]
+Link = Annotated[
+    str,
+    Field(max_length=2000),
+    AfterValidator(_storable),
+    AfterValidator(_web_address),
+    WithJsonSchema({"type": "string", "format": "uri", "maxLength": 2000, "pattern": "^https?://"}),
+]
+RunnerName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Seconds = Annotated[Whole, Field(ge=1, le=MAX_SECONDS)]
+TypeName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
+Tag = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
+
+_SENTENCES = {
+    "extra_forbidden": "There is no such field",
+    "missing": "This field is required",
+    "uuid_parsing": "A job's id, a UUID",
+    "uuid_type": "A job's id, a UUID",
+    "datetime_type": "A time in ISO 8601, like 2026-11-24T14:02:00Z",
+    "dict_type": "A JSON object, or null",
+    "model_type": "A JSON object",
+}
+
+
+class Body(BaseModel):
+    """Something sent. Strict: ``"50"`` is no number, ``true`` is no 1, and there are no other fields."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    @classmethod
+    def checked(cls, sent: Mapping[str, Any]) -> Self:
+        """The body, if it breaks no rule. Raises ``Invalid`` with every fault."""
+        body: Self | None = None
+        faults = []
+        try:
+            body = cls.model_validate(sent)
+        except ValidationError as error:
+            for found in error.errors(include_url=False, include_context=False, include_input=False):
+                detail = _SENTENCES.get(found["type"], found["msg"])
+                faults.append(Fault(path=found["loc"], detail=f"{detail}."))
+        faults += cls._contradictions(sent)
+        if body is None or faults:
+            raise Invalid(faults)
+        return body
+
+    @classmethod
+    def _contradictions(cls, sent: Mapping[str, Any]) -> Iterator[Fault]:
+        """Faults between fields that are each well formed."""
+        yield from ()
+
+
+LATEST = timedelta(days=30)
+"""How long ago a job may have been made that is told of now."""
+
+
+class NewJob(Body):
+    """What a runner says of a job that it enqueues.
+
+    ``occurred_at`` tells when it was made, in a request that is sent late.
+    """
+
+    type: TypeName
+    payload: JsonObject | None = None
+    tags: Annotated[list[Tag], Field(max_length=20)] | None = None
+    max_duration: Seconds | None = None
+    heartbeat_timeout: Seconds | None = None
+    parent_id: Annotated[uuid.UUID, Field(strict=False)] | None = None
+    link: Link | None = None
+    runner: RunnerName | None = None
+    occurred_at: Moment | None = None
+
+    def made_at(self, now: datetime) -> datetime:
+        """When it was made: now, unless it is told of late; neither in the future nor more than 30 days ago."""
+        return now if self.occurred_at is None else min(max(self.occurred_at, now - LATEST), now)
+
+
+class Limits(Body):
+    """What a workspace gives the jobs of a type (null: of every type) whose runner set no limits. Seconds."""
+
+    type: TypeName | None = None
+    heartbeat_timeout: Seconds | None = None
+    max_duration: Seconds | None = None
+
+
+class Report(Body):
+    """What a runner says of a job that exists. A field that is null was not sent; nothing at all is a heartbeat.
+
+    ``occurred_at`` tells when it happened, in a report sent late.
+    """
+
+    status: Annotated[JobStatus, Field(strict=False)] = None  # type: ignore[assignment]  # absent, but never null
+    progress: Annotated[Whole, Field(ge=0, le=100)] = None  # type: ignore[assignment]  # absent, but never null
+    message: Message | None = None
+    result: JsonObject | None = None
+    error: Annotated[str, AfterValidator(_cut_error)] | None = None
+    link: Link | None = None
+    runner: RunnerName | None = None
+    occurred_at: Moment | None = None
+
+    @classmethod
+    def _contradictions(cls, sent: Mapping[str, Any]) -> Iterator[Fault]:
+        status = sent.get("status")
+        if sent.get("error") is not None and status != JobStatus.FAILED:
+            yield Fault(("error",), "Only a report with status failed carries an error.")
+        if sent.get("result") is not None and status in (JobStatus.FAILED, JobStatus.CANCELED):
+            yield Fault(("result",), "A report with status failed or canceled carries no result.")
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What was sent to be kept as it is: all but the status and the time."""
+        return {
+            name: value
+            for name in ("progress", "message", "result", "error", "link", "runner")
+            if (value := getattr(self, name)) is not None
+        }
+
+
+class BatchedReport(Report):
+    """A report among several, which names its job."""
+
+    id: Annotated[uuid.UUID, Field(strict=False)]
+
+
+class Batch(Body):
+    """Several reports. Each is checked by itself, as a ``BatchedReport``, so that a faulty one costs no other."""
+
+    data: Annotated[list[Any], Field(min_length=1, max_length=BATCH_LIMIT)]
+
+
+class NewLine(Body):
+    """One line for a job's log. ``at`` tells when it was written, in a report sent late; absent means now."""
+
+    text: Annotated[str, AfterValidator(_cut_line)]
+    level: Annotated[LogLevel, Field(strict=False)] | None = None
+    at: Moment | None = None
+
+
+class NewLines(Body):
+    """What a runner appends to a job's log."""
+
+    lines: Annotated[list[NewLine], Field(min_length=1, max_length=LINES_LIMIT)]
