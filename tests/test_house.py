@@ -96,7 +96,7 @@ def test_a_door_has_no_query_and_no_commit(path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("from webapp.extensions import csrf, db", ["webapp.core.database.session.db"]),
+        ("from webapp.core.database.session import db", ["webapp.core.database.session.db"]),
         ("import sqlalchemy as sa", ["sqlalchemy"]),
         ("from sqlalchemy import select", ["sqlalchemy.select"]),
         ("from sqlalchemy import exc", []),
