@@ -61,7 +61,7 @@ class Board:
         self.app = create_app(environ=self.environ)
         with self.app.app_context():
             self.workspace_id = self._workspace(seeded)
-            self.token = tokens.create(self.workspace_id, "bench", by=SYSTEM)[1]
+            self.token = tokens.create_unchecked(self.workspace_id, "bench", by=SYSTEM)[1]
             self.running = self._made(JobStatus.RUNNING, RUNNING)
             if db.engine.dialect.name == "postgresql":
                 with db.engine.connect() as connection:
@@ -70,7 +70,7 @@ class Board:
 
     def _workspace(self, seeded: int) -> uuid.UUID:
         with suppress(NotFound):
-            return workspaces.by_slug("acme").id
+            return workspaces.get_by_slug_unchecked("acme").id
         owner = accounts.create("ana@example.com", "Ana", PASSWORD, by=SYSTEM)
         made = workspaces.create("Acme", "acme", owner=owner, by=SYSTEM).id
         for _ in demo_data.seed(made, seeded, seed=1, by=SYSTEM):
@@ -90,8 +90,8 @@ class Board:
         now = clock.now()
         started = now if status is JobStatus.RUNNING else None
         job = PastJob(type="bench", status=status, created_at=now - timedelta(seconds=1), started_at=started)
-        for begun in range(0, count, demo_data.BATCH):
-            jobs.record_past([job] * min(demo_data.BATCH, count - begun), within=self.workspace_id)
+        for begun in range(0, count, demo_data.BATCH_SIZE):
+            jobs.record_past(self.workspace_id, [job] * min(demo_data.BATCH_SIZE, count - begun))
         newest = sa.select(JobRun.id).where(JobRun.type == "bench", JobRun.status == status).order_by(JobRun.id.desc())
         made = [str(job_id) for job_id in db.session.scalars(newest.limit(count))]
         db.session.remove()

@@ -66,7 +66,7 @@ def _keep_all_but(board: Board, jobs: int) -> int:
             sa.select(Membership).where(Membership.workspace_id == board.workspace_id, Membership.role == Role.OWNER)
         ).one()
         days = max((clock.now() - end).days, 1)
-        retention.put(member, dict.fromkeys((JobStatus.COMPLETED, JobStatus.FAILED), days), by=SYSTEM)
+        retention.set_retention(member, dict.fromkeys((JobStatus.COMPLETED, JobStatus.FAILED), days), by=SYSTEM)
     return _count(board)
 
 

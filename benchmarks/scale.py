@@ -21,7 +21,7 @@ from webapp import create_app
 from webapp.core import clock, jobs
 from webapp.core.chores import liveness
 from webapp.core.database.session import db
-from webapp.core.jobs import family, listing
+from webapp.core.jobs import listing, search
 from webapp.core.jobs.listing import JobFilter
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun, JobTag
@@ -81,12 +81,12 @@ def _median(question: Callable[[], object]) -> float:
 
 def questions(slug: str) -> Questions:
     """What is asked of a workspace: pages, filters alone and in the commonest pairs, counts, searches, one job."""
-    workspace = workspaces.by_slug(slug).id
+    workspace = workspaces.get_by_slug_unchecked(slug).id
     newest = db.session.scalars(
         sa.select(JobRun.id).where(JobRun.workspace_id == workspace).order_by(JobRun.id.desc()).limit(1000 * PAGE)
     ).all()
     last = newest[-PAGE - 1]
-    failed = listing.one_page(workspace, JobFilter(statuses=(JobStatus.FAILED,)), limit=1).jobs[0]
+    failed = listing.list_jobs(workspace, JobFilter(statuses=(JobStatus.FAILED,)), limit=1).jobs[0]
     tag = db.session.scalars(sa.select(JobTag.tag).where(JobTag.job_id == newest[-1])).first()
     day = clock.now() - timedelta(days=1)
     filters = {
@@ -105,32 +105,35 @@ def questions(slug: str) -> Questions:
     text = JobFilter(error_text="connection refused")
     return {
         **{f"page of {name}": _page(workspace, wanted) for name, wanted in filters.items()},
-        "page 1,000, or the last": lambda: listing.one_page(workspace, JobFilter(), limit=PAGE, cursor=last),
+        "page 1,000, or the last": lambda: listing.list_jobs(workspace, JobFilter(), limit=PAGE, cursor=last),
         # Tabs count alike, whichever is open.
         **{f"counts of {name}": _counts(workspace, wanted) for name, wanted in filters.items() if not wanted.statuses},
-        "search of a text": lambda: (listing.counts(workspace, text), listing.one_page(workspace, text, limit=PAGE)),
-        "search of a type": lambda: listing.understand(workspace, failed.type),
-        "types": lambda: listing.types(workspace),
+        "search of a text": lambda: (
+            listing.count_by_status(workspace, text),
+            listing.list_jobs(workspace, text, limit=PAGE),
+        ),
+        "search of a type": lambda: search.parse_search(workspace, failed.type),
+        "types": lambda: listing.list_types(workspace),
         "one job": lambda: _one_job(workspace, failed),
         "sweep": liveness.sweep,
     }
 
 
 def _page(workspace_id: uuid.UUID, wanted: JobFilter) -> Callable[[], object]:
-    return lambda: listing.one_page(workspace_id, wanted, limit=PAGE)
+    return lambda: listing.list_jobs(workspace_id, wanted, limit=PAGE)
 
 
 def _counts(workspace_id: uuid.UUID, wanted: JobFilter) -> Callable[[], object]:
-    return lambda: listing.counts(workspace_id, wanted)
+    return lambda: listing.count_by_status(workspace_id, wanted)
 
 
 def _one_job(workspace_id: uuid.UUID, job: JobRun) -> object:
     found = jobs.get_job_status(job.id, within=workspace_id)
     return (
-        jobs.history(found),
-        family.children(found),
-        durations.earlier(found),
-        durations.usual(workspace_id, [job.type]),
+        jobs.list_events(found),
+        jobs.list_children(found),
+        durations.list_earlier(found),
+        durations.usual_durations(workspace_id, [job.type]),
     )
 
 

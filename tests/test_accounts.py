@@ -8,29 +8,30 @@ from argon2 import PasswordHasher, extract_parameters
 from flask import Flask
 
 from tests.conftest import PASSWORD, Cast, Clock
-from webapp.core.accounts import accounts
-from webapp.core.accounts.accounts import TooManyAttempts, WrongPassword
+from webapp.core.accounts import accounts, passwords, sessions
+from webapp.core.accounts.passwords import TooManyAttempts
+from webapp.core.accounts.sessions import WrongPassword
 from webapp.core.audit import SYSTEM
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
-from webapp.core.errors import Invalid, NotFound, Refused
+from webapp.core.errors import Conflict, Invalid, NotFound
 from webapp.core.models import AuditEntry, BrowserSession, LoginFailure, User
 
 HOME, AWAY = "203.0.113.1", "198.51.100.1"
-UNPATCHED_NOBODY = accounts._NOBODY
+UNPATCHED_NOBODY = passwords._NOBODY
 
 
 def fail(email: str, address: str = HOME, times: int = 1) -> None:
     for _ in range(times):
         with pytest.raises(WrongPassword):
-            accounts.sign_in(email, "wrong horse battery", address=address)
+            sessions.sign_in(email, "wrong horse battery", address=address)
 
 
 def sign_in(email: str = "ada@example.com", address: str = HOME) -> str:
-    return accounts.sign_in(email, PASSWORD, address=address)[1]
+    return sessions.sign_in(email, PASSWORD, address=address)[1]
 
 
-def sessions() -> int:
+def count_sessions() -> int:
     return db.session.scalar(sa.select(sa.func.count()).select_from(BrowserSession)) or 0
 
 
@@ -41,38 +42,38 @@ class TestSessions:
     ) -> None:
         secret = sign_in()
         clock.advance(days=13)
-        found = accounts.session_of(secret)
+        found = sessions.find_session(secret)
         assert found is not None
         assert found.user.email == "ada@example.com"
-        accounts.mark_seen(found)
+        sessions.touch(found)
         clock.advance(hours=23, minutes=59, seconds=59)
-        assert accounts.session_of(secret) is not None
+        assert sessions.find_session(secret) is not None
         clock.advance(seconds=1)
-        assert accounts.session_of(secret) is None
+        assert sessions.find_session(secret) is None
 
     def test_signing_out_deletes_the_session_so_that_a_copied_cookie_is_worth_nothing(self, cast: Cast) -> None:
         secret, elsewhere = sign_in(), sign_in()
-        found = accounts.session_of(secret)
+        found = sessions.find_session(secret)
         assert found is not None
-        accounts.sign_out(found)
-        assert sessions() == 1
-        assert accounts.session_of(secret) is None
-        assert accounts.session_of(elsewhere) is not None
+        sessions.sign_out(found)
+        assert count_sessions() == 1
+        assert sessions.find_session(secret) is None
+        assert sessions.find_session(elsewhere) is not None
 
     def test_a_new_password_signs_out_everywhere_and_the_old_one_opens_nothing(self, cast: Cast) -> None:
         mine, theirs = sign_in(), sign_in("ben@example.com")
         accounts.set_password(cast.ada, "another horse battery", by=SYSTEM)
-        assert accounts.session_of(mine) is None
-        assert accounts.session_of(theirs) is not None
+        assert sessions.find_session(mine) is None
+        assert sessions.find_session(theirs) is not None
         with pytest.raises(WrongPassword):
             sign_in()
-        accounts.sign_in("ada@example.com", "another horse battery", address=HOME)
+        sessions.sign_in("ada@example.com", "another horse battery", address=HOME)
 
     def test_a_closed_account_is_signed_out_and_stays_out(self, cast: Cast) -> None:
         secret = sign_in()
         for _ in range(2):
             accounts.deactivate(cast.ada, by=SYSTEM)
-        assert accounts.session_of(secret) is None
+        assert sessions.find_session(secret) is None
         with pytest.raises(WrongPassword):
             sign_in()
         closings = sa.select(sa.func.count()).where(AuditEntry.action == "user.deactivated")
@@ -82,13 +83,13 @@ class TestSessions:
         secret = sign_in()
         row = db.session.execute(sa.select(BrowserSession.__table__)).one()
         assert secret not in map(str, row)
-        assert accounts.session_of(row.secret_hash) is None
+        assert sessions.find_session(row.secret_hash) is None
 
     @pytest.mark.parametrize("change", ["deactivate", "set_password"])
     def test_an_account_that_changes_while_its_password_is_checked_gets_no_session(
         self, change: str, core: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        matches = accounts._matches
+        matches = passwords.verify_password
 
         def matches_meanwhile(password_hash: str, password: str) -> bool:
             with core.app_context():
@@ -98,22 +99,22 @@ class TestSessions:
                     accounts.set_password(cast.ada, "another horse battery", by=SYSTEM)
             return matches(password_hash, password)
 
-        monkeypatch.setattr(accounts, "_matches", matches_meanwhile)
+        monkeypatch.setattr(passwords, "verify_password", matches_meanwhile)
         with pytest.raises(WrongPassword):
             sign_in()
-        assert sessions() == 0
+        assert count_sessions() == 0
 
     def test_no_connection_is_held_while_a_password_is_checked(
         self, cast: Cast, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         held = []
-        matches = accounts._matches
+        matches = passwords.verify_password
 
         def matches_watched(password_hash: str, password: str) -> bool:
             held.append(db.engine.pool.checkedout())  # type: ignore[attr-defined]
             return matches(password_hash, password)
 
-        monkeypatch.setattr(accounts, "_matches", matches_watched)
+        monkeypatch.setattr(passwords, "verify_password", matches_watched)
         sign_in()
         assert held == [0]
 
@@ -123,34 +124,34 @@ class TestSessions:
         secret = sign_in()
         with write_transaction() as session:
             session.execute(sa.update(User).where(User.id == cast.ada.id).values(deactivated_at=clock.now()))
-        assert accounts.session_of(secret) is None
+        assert sessions.find_session(secret) is None
 
     def test_two_that_note_it_in_the_same_minute_leave_one_mark(self, cast: Cast, clock: Clock) -> None:
-        signed_in = accounts.session_of(sign_in())
+        signed_in = sessions.find_session(sign_in())
         assert signed_in is not None
         at = clock.advance(minutes=1)
-        accounts.mark_seen(signed_in)
+        sessions.touch(signed_in)
         clock.advance(seconds=1)
         # What this one read is a minute old by now.
-        accounts.mark_seen(signed_in)
+        sessions.touch(signed_in)
         assert db.session.scalar(sa.select(BrowserSession.__table__.c.last_seen_at)) == at
 
     def test_being_here_is_noted_at_most_once_a_minute(self, cast: Cast, clock: Clock) -> None:
-        signed_in = accounts.session_of(sign_in())
+        signed_in = sessions.find_session(sign_in())
         assert signed_in is not None
         begun = clock.now()
         clock.advance(seconds=59)
-        accounts.mark_seen(signed_in)
+        sessions.touch(signed_in)
         assert db.session.scalar(sa.select(BrowserSession.__table__.c.last_seen_at)) == begun
         at = clock.advance(seconds=1)
-        accounts.mark_seen(signed_in)
+        sessions.touch(signed_in)
         assert db.session.scalar(sa.select(BrowserSession.__table__.c.last_seen_at)) == at
 
     def test_sessions_that_have_ended_are_swept_at_the_next_sign_in(self, cast: Cast, clock: Clock) -> None:
         sign_in()
         clock.advance(days=14)
         sign_in()
-        assert sessions() == 1
+        assert count_sessions() == 1
 
 
 @pytest.mark.usefixtures("core")
@@ -217,9 +218,9 @@ class TestTheBrake:
     @pytest.mark.parametrize("email", ["nobody@example.com", "", "a\0b", "x" * 10_000])
     def test_an_unknown_account_is_refused_in_the_same_words(self, email: str, cast: Cast) -> None:
         with pytest.raises(WrongPassword) as unknown:
-            accounts.sign_in(email, PASSWORD, address=HOME)
+            sessions.sign_in(email, PASSWORD, address=HOME)
         with pytest.raises(WrongPassword) as known:
-            accounts.sign_in("ada@example.com", "wrong", address=HOME)
+            sessions.sign_in("ada@example.com", "wrong", address=HOME)
         assert str(unknown.value) == str(known.value)
 
 
@@ -232,15 +233,15 @@ def test_an_unknown_account_costs_as_much_to_refuse_as_a_known_one() -> None:
 @pytest.mark.usefixtures("core")
 class TestAnAccount:
     def test_it_is_found_by_its_address_in_any_case(self, cast: Cast) -> None:
-        assert accounts.by_email(" Ada@Example.COM").id == cast.ada.id
+        assert accounts.get_by_email(" Ada@Example.COM").id == cast.ada.id
         with pytest.raises(NotFound):
-            accounts.by_email("nobody@example.com")
+            accounts.get_by_email("nobody@example.com")
 
     def test_there_is_one_for_each_address(self, cast: Cast) -> None:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(Conflict) as refused:
             accounts.create("ADA@example.com", "Another Ada", PASSWORD, by=SYSTEM)
         assert refused.value.code == "email_taken"
-        assert len(accounts.everybody()) == 3
+        assert len(accounts.list_all()) == 3
 
     def test_everything_wrong_with_a_new_one_is_said_at_once(self) -> None:
         with pytest.raises(Invalid) as caught:
@@ -253,10 +254,10 @@ class TestAnAccount:
         password = "ü" * length
         if good:
             accounts.set_password(cast.ada, password, by=SYSTEM)
-            accounts.sign_in("ada@example.com", password, address=HOME)
+            sessions.sign_in("ada@example.com", password, address=HOME)
         else:
             with pytest.raises(Invalid):
                 accounts.set_password(cast.ada, password, by=SYSTEM)
 
     def test_a_session_lives_14_days(self) -> None:
-        assert timedelta(days=14) == accounts.SESSION_LIFE
+        assert timedelta(days=14) == sessions.LIFETIME

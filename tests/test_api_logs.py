@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from tests.conftest import OPERATOR, Cast, Clock, StartServer, job_in
 from tests.runner import Runner
 from webapp.core import jobs
-from webapp.core.job_json import moment
+from webapp.core.clock import to_iso
 from webapp.core.jobs import logs
 
 UNKNOWN = "01a20b7b-650a-7316-8168-f59ca773e1a3"
@@ -103,7 +103,7 @@ def test_a_late_line_keeps_its_time_between_the_jobs_creation_and_now(
 ) -> None:
     with app.app_context():
         job = {"id": str(jobs.enqueue_job("t", cast.acme.id))}
-    created = moment(clock.now())
+    created = to_iso(clock.now())
     now = clock.advance(hours=2)
     late = now - timedelta(hours=1)
     append(
@@ -115,7 +115,7 @@ def test_a_late_line_keeps_its_time_between_the_jobs_creation_and_now(
         "now",
     )
     told = [line["at"] for line in read(runner, job).json["data"]]
-    assert told == [moment(late), created, moment(now), moment(now)]
+    assert told == [to_iso(late), created, to_iso(now), to_iso(now)]
 
 
 def test_a_canceled_job_takes_its_last_words_and_has_not_heard(
@@ -140,7 +140,7 @@ def test_lines_are_a_sign_of_life_and_show_in_the_jobs_etag(
     append(runner, job, "x")
     again = runner.get(f"/jobs/{job['id']}", **held)
     assert again.status_code == 200
-    assert again.json["last_seen_at"] == moment(clock.now())
+    assert again.json["last_seen_at"] == to_iso(clock.now())
 
 
 # --- read --------------------------------------------------------------------------------------------------------

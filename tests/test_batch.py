@@ -16,12 +16,12 @@ from tests.conftest import RUNNER, Cast, Clock, job_in
 from tests.runner import Runner
 from tests.test_lifecycle import PAIRS
 from webapp.core import jobs
+from webapp.core.clock import to_iso
 from webapp.core.database.session import db
-from webapp.core.errors import CoreError, Refused
-from webapp.core.job_json import moment
+from webapp.core.errors import Conflict, CoreError
 from webapp.core.jobs import store
 from webapp.core.jobs.inputs import BatchedReport, Report
-from webapp.core.models import JobRow, JobRun
+from webapp.core.models import JobRun, JobSnapshot
 
 LIKE_IT_OR_NOT = ("id", "parent_id", "version")
 STATES = ("pending", "running", "completed", "failed", "canceled", "lost", "timed_out")
@@ -46,7 +46,9 @@ def as_it_stands(job: JobRun) -> dict[str, Any]:
 
 
 def told_of(job: JobRun) -> list[tuple[Any, ...]]:
-    return [(event.kind, event.at, event.from_status, event.to_status, event.message) for event in jobs.history(job)]
+    return [
+        (event.kind, event.at, event.from_status, event.to_status, event.message) for event in jobs.list_events(job)
+    ]
 
 
 @contextmanager
@@ -120,14 +122,12 @@ def test_a_batch_judges_every_pair_as_a_single_report_is_judged(
     single, batched = job_in(state, cast.acme), job_in(state, cast.acme)
     clock.advance(seconds=5)
     try:
-        jobs.update(single.id, Report.checked(sent), within=cast.acme.id, by=RUNNER)
+        jobs.apply_report(single.id, Report.parse(sent), within=cast.acme.id, by=RUNNER)
         alone = None
-    except Refused as refused:
+    except Conflict as refused:
         alone = refused.code
-    [answer] = jobs.update_several(
-        [BatchedReport.checked(sent | {"id": str(batched.id)})], within=cast.acme.id, by=RUNNER
-    )
-    assert (answer.code if isinstance(answer, Refused) else None) == alone
+    [answer] = jobs.apply_reports(cast.acme.id, [BatchedReport.parse(sent | {"id": str(batched.id)})], by=RUNNER)
+    assert (answer.code if isinstance(answer, Conflict) else None) == alone
     single, batched = jobs.get_job_status(single.id), jobs.get_job_status(batched.id)
     assert as_it_stands(batched) == as_it_stands(single)
     assert told_of(batched) == told_of(single)
@@ -152,13 +152,13 @@ def test_a_batch_is_what_its_reports_would_have_been_one_by_one(
     alone: list[str] = []
     for n, sent in told:
         try:
-            alone.append(jobs.update(twins[n][0], Report.checked(sent), within=cast.acme.id, by=RUNNER).status)
+            alone.append(jobs.apply_report(twins[n][0], Report.parse(sent), within=cast.acme.id, by=RUNNER).status)
         except CoreError as error:
             alone.append(getattr(error, "code", "?"))
-    batch = [BatchedReport.checked(sent | {"id": str(twins[n][1])}) for n, sent in told]
-    together = jobs.update_several(batch, within=cast.acme.id, by=RUNNER)
+    batch = [BatchedReport.parse(sent | {"id": str(twins[n][1])}) for n, sent in told]
+    together = jobs.apply_reports(cast.acme.id, batch, by=RUNNER)
     assert [
-        answer.status if isinstance(answer, JobRow) else getattr(answer, "code", "?") for answer in together
+        answer.status if isinstance(answer, JobSnapshot) else getattr(answer, "code", "?") for answer in together
     ] == alone
     for one, other in twins:
         assert as_it_stands(jobs.get_job_status(one)) == as_it_stands(jobs.get_job_status(other))
@@ -169,8 +169,8 @@ def test_five_hundred_reports_are_written_with_a_handful_of_statements(core: Fla
     ids = [job_in("running", cast.acme).id for _ in range(500)]
     moves = [{"id": str(job_id), "status": "completed", "result": {"n": n}} for n, job_id in enumerate(ids)]
     with counted_statements() as statements:
-        answers = jobs.update_several([BatchedReport.checked(move) for move in moves], within=cast.acme.id, by=RUNNER)
-    assert {answer.status for answer in answers if isinstance(answer, JobRow)} == {"completed"}
+        answers = jobs.apply_reports(cast.acme.id, [BatchedReport.parse(move) for move in moves], by=RUNNER)
+    assert {answer.status for answer in answers if isinstance(answer, JobSnapshot)} == {"completed"}
     assert len(statements) <= 8, statements
     assert jobs.get_job_status(ids[77]).result == {"n": 77}
 
@@ -180,7 +180,7 @@ def test_a_spool_sent_after_an_outage_tells_the_true_times(
 ) -> None:
     with app.app_context():
         id = str(jobs.enqueue_job("report", cast.acme.id))
-    started, ended = (moment(clock.advance(minutes=minutes)) for minutes in (1, 10))
+    started, ended = (to_iso(clock.advance(minutes=minutes)) for minutes in (1, 10))
     clock.advance(hours=1)
     spool = [{"status": "running", "occurred_at": started}, {"status": "completed", "occurred_at": ended}]
     assert [answer["status"] for answer in send(runner, *({"id": id} | report for report in spool))] == [200, 200]
@@ -193,10 +193,10 @@ def test_a_batch_that_fails_half_way_has_changed_nothing(
     core: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [job_in("running", cast.acme).id for _ in range(2)]
-    monkeypatch.setattr(store, "_tell", lambda *_: 1 / 0)
-    batch = [BatchedReport.checked({"id": str(job_id), "status": "completed"}) for job_id in ids]
+    monkeypatch.setattr(store, "_write_events", lambda *_: 1 / 0)
+    batch = [BatchedReport.parse({"id": str(job_id), "status": "completed"}) for job_id in ids]
     with pytest.raises(ZeroDivisionError):
-        jobs.update_several(batch, within=cast.acme.id, by=RUNNER)
+        jobs.apply_reports(cast.acme.id, batch, by=RUNNER)
     assert {jobs.get_job_status(job_id).status for job_id in ids} == {"running"}
 
 

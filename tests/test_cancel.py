@@ -11,9 +11,9 @@ from tests.conftest import OPERATOR, RUNNER, Cast, Clock, job_in
 from webapp.core import jobs
 from webapp.core.audit import Actor
 from webapp.core.database.session import db
-from webapp.core.errors import Invalid, NotFound, Refused
-from webapp.core.jobs import CancelOutcome
-from webapp.core.models import AuditEntry, CancelStory, JobRun
+from webapp.core.errors import Conflict, Invalid, NotFound
+from webapp.core.jobs import CancelOutcome, JobConflict
+from webapp.core.models import AuditEntry, CancelProgress, JobRun
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -22,15 +22,14 @@ def told(job: JobRun) -> list[tuple[str, str]]:
     """What happened to the job and by whom, after its beginnings."""
     return [
         (event.kind.value, event.by)
-        for event in jobs.history(job)
+        for event in jobs.list_events(job)
         if event.kind != "enqueued" and event.to_status != "running"
     ]
 
 
 def refused(job: JobRun, **report: Any) -> str:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(JobConflict) as caught:
         jobs.update_job_status(job.id, by=RUNNER, **report)
-    assert caught.value.job is not None
     assert caught.value.job.status == "canceled"
     return caught.value.code
 
@@ -49,9 +48,9 @@ def test_cancel_is_immediate_in_the_record_and_claims_nothing_of_the_process(
     after = jobs.cancel_job(job.id, within=cast.acme.id, by=OPERATOR)
     assert (after.status, after.canceled_at, after.canceled_by) == ("canceled", at, OPERATOR.ref)
     assert (after.completed_at, after.cancel_seen_at, after.cancel_confirmed_at) == (None, None, None)
-    assert after.cancel_story is CancelStory.UNHEARD
+    assert after.cancel_progress is CancelProgress.NOT_SEEN
     assert told(job) == [("moved", OPERATOR.ref)]
-    assert (jobs.history(job)[-1].from_status, jobs.history(job)[-1].to_status) == (state, "canceled")
+    assert (jobs.list_events(job)[-1].from_status, jobs.list_events(job)[-1].to_status) == (state, "canceled")
 
 
 def test_canceling_again_changes_nothing_and_is_no_error(cast: Cast, clock: Clock) -> None:
@@ -68,10 +67,9 @@ def test_canceling_again_changes_nothing_and_is_no_error(cast: Cast, clock: Cloc
 def test_a_finished_job_cannot_be_canceled_and_says_how_it_stands(state: str, cast: Cast) -> None:
     job = job_in(state, cast.acme)
     status, version = job.status, job.version
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(JobConflict) as caught:
         jobs.cancel_job(job.id, by=OPERATOR)
     assert caught.value.code == "job_finished"
-    assert caught.value.job is not None
     assert (caught.value.job.status, caught.value.job.version) == (status, version)
     assert cancels(job.id) == []
 
@@ -107,7 +105,7 @@ def test_the_runner_hears_of_the_cancel_by_its_next_report_and_that_is_noted_onc
     assert refused(job, **report) == "job_canceled"
     after = jobs.get_job_status(job.id)
     assert (after.cancel_seen_at, after.cancel_confirmed_at, after.progress) == (heard, None, progress)
-    assert after.cancel_story is CancelStory.TOLD
+    assert after.cancel_progress is CancelProgress.SEEN
     assert told(job) == [("moved", OPERATOR.ref), ("cancel_seen", RUNNER.ref)]
 
 
@@ -128,7 +126,7 @@ def test_the_runner_confirms_that_it_stopped_once(cast: Cast, clock: Clock) -> N
     after = jobs.update_job_status(job.id, status="canceled", message="again", by=RUNNER)
     assert (after.cancel_seen_at, after.cancel_confirmed_at, after.message) == (heard, stopped, "rolled back")
     assert after.canceled_by == OPERATOR.ref
-    assert after.cancel_story is CancelStory.STOPPED
+    assert after.cancel_progress is CancelProgress.STOPPED
     assert told(job) == [("moved", OPERATOR.ref), ("cancel_seen", RUNNER.ref), ("cancel_confirmed", RUNNER.ref)]
 
 
@@ -149,9 +147,9 @@ def test_a_runner_that_finished_anyway_is_refused_and_remembered_once(status: st
     assert refused(job, status=other) == "job_canceled"
     after = jobs.get_job_status(job.id)
     assert (after.finish_refused, after.cancel_seen_at, after.completed_at, after.result) == (status, at, None, None)
-    assert after.cancel_story is CancelStory.FINISHED_ANYWAY
+    assert after.cancel_progress is CancelProgress.FINISHED_ANYWAY
     assert told(job) == [("moved", OPERATOR.ref), ("cancel_seen", RUNNER.ref), ("refused", RUNNER.ref)]
-    last = jobs.history(job)[-1]
+    last = jobs.list_events(job)[-1]
     assert (last.to_status, last.message) == (status, "all done")
 
 
@@ -179,7 +177,7 @@ def test_several_jobs_are_canceled_each_by_itself_and_the_outcome_tells_of_each(
     states = ("pending", "running", "completed", "failed", "canceled", "lost")
     ids = [job_in(state, cast.acme).id for state in states]
     elsewhere = job_in("running", cast.other).id
-    outcomes = jobs.cancel_jobs([*ids, ids[0], elsewhere], within=cast.acme.id, by=OPERATOR)
+    outcomes = jobs.cancel_jobs(cast.acme.id, [*ids, ids[0], elsewhere], by=OPERATOR)
     assert Counter(outcomes.values()) == {
         CancelOutcome.CANCELED: 2,
         CancelOutcome.FINISHED: 3,
@@ -197,7 +195,7 @@ def test_the_story_never_runs_backwards_though_clocks_disagree(cast: Cast, clock
         if word == "cancel":
             jobs.cancel_job(job_id, by=OPERATOR)
         elif word == "progress":
-            with pytest.raises(Refused):
+            with pytest.raises(Conflict):
                 jobs.update_job_status(job_id, progress=5, by=RUNNER)
         else:
             jobs.update_job_status(job_id, status=word, by=RUNNER)
@@ -211,5 +209,5 @@ def test_the_story_never_runs_backwards_though_clocks_disagree(cast: Cast, clock
         job.updated_at,
     ]
     assert told == sorted(filter(None, told))
-    events = [event.at for event in jobs.history(job)]
+    events = [event.at for event in jobs.list_events(job)]
     assert events == sorted(events)

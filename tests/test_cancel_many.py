@@ -15,8 +15,8 @@ from tests.test_pages import HTMX, post
 from tests.test_races import at_once, final_moves
 from webapp.core import jobs
 from webapp.core.database.session import db
-from webapp.core.errors import Refused
-from webapp.core.jobs import CancelOutcome, store
+from webapp.core.errors import Conflict
+from webapp.core.jobs import CancelOutcome, cancel
 from webapp.core.models import AuditEntry
 
 
@@ -41,12 +41,12 @@ def status_of(app: Flask, job_id: uuid.UUID) -> str:
 def test_each_of_many_batches_is_judged_audited_and_told(
     core: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "CANCEL_BATCH", 2)
+    monkeypatch.setattr(cancel, "BATCH_SIZE", 2)
     states = ("pending", "running", "completed", "running", "canceled")
     ids = [job_in(state, cast.acme).id for state in states]
     versions = [jobs.get_job_status(job_id).version for job_id in ids]
     gone = uuid.uuid4()
-    outcomes = jobs.cancel_jobs([*ids, gone], within=cast.acme.id, by=OPERATOR)
+    outcomes = jobs.cancel_jobs(cast.acme.id, [*ids, gone], by=OPERATOR)
     assert list(outcomes) == [*ids, gone]
     assert (outcomes[ids[2]], outcomes[gone]) == (CancelOutcome.FINISHED, CancelOutcome.NOT_FOUND)
     assert Counter(outcomes.values()) == {
@@ -60,11 +60,13 @@ def test_each_of_many_batches_is_judged_audited_and_told(
         moved = state in ("pending", "running")
         lines = db.session.scalars(sa.select(AuditEntry).where(AuditEntry.resource == f"job:{job_id}")).all()
         assert job.version == version + moved
-        assert len([event for event in jobs.history(job) if event.to_status == "canceled"]) == (state != "completed")
+        assert len([event for event in jobs.list_events(job) if event.to_status == "canceled"]) == (
+            state != "completed"
+        )
         assert len(lines) == (state != "completed")
         if moved:
             assert (job.status, job.canceled_by, job.check_at) == ("canceled", OPERATOR.ref, None)
-            assert jobs.history(job)[-1].from_status == state
+            assert jobs.list_events(job)[-1].from_status == state
 
 
 def test_a_cancel_of_many_against_completions_has_one_winner_for_each_job(core: Flask, cast: Cast) -> None:
@@ -74,13 +76,13 @@ def test_a_cancel_of_many_against_completions_has_one_winner_for_each_job(core: 
         def complete_all(ids: list[uuid.UUID] = ids) -> int:
             completed = 0
             for job_id in reversed(ids):
-                with suppress(Refused):
+                with suppress(Conflict):
                     jobs.update_job_status(job_id, status="completed", by=RUNNER)
                     completed += 1
             return completed
 
         def cancel_all(ids: list[uuid.UUID] = ids) -> int:
-            outcomes = jobs.cancel_jobs(ids, within=cast.acme.id, by=OPERATOR)
+            outcomes = jobs.cancel_jobs(cast.acme.id, ids, by=OPERATOR)
             return Counter(outcomes.values())[CancelOutcome.CANCELED]
 
         canceled, completed = at_once(core, cancel_all, complete_all)

@@ -27,10 +27,10 @@ from webapp.cli import maintain
 from webapp.cli.processes import answers
 from webapp.cli.refusals import NOT_MIGRATED
 from webapp.core import jobs
-from webapp.core.accounts import accounts
+from webapp.core.accounts import sessions
 from webapp.core.audit import Actor
 from webapp.core.chores import retention
-from webapp.core.chores.schedule import CHORES
+from webapp.core.chores.schedule import list_chores
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import Role
 from webapp.core.workspaces import tokens, workspaces
@@ -68,7 +68,7 @@ def test_a_created_user_can_sign_in_with_the_password_from_standard_input(app: F
     )
     assert printed == "dora@example.com can sign in now.\n"
     with app.app_context():
-        assert accounts.sign_in("dora@example.com", PASSWORD, address="127.0.0.1")
+        assert sessions.sign_in("dora@example.com", PASSWORD, address="127.0.0.1")
 
 
 def test_without_the_option_the_password_is_asked_for_twice_and_never_shown(app: Flask) -> None:
@@ -100,16 +100,16 @@ def test_users_are_listed_by_address_with_who_is_deactivated(app: Flask, cast: C
 def test_a_new_password_replaces_the_old_one(app: Flask, cast: Cast) -> None:
     told(app, "users", "set-password", "ada@example.com", "--password-stdin", stdin="another password\n")
     with app.app_context():
-        assert accounts.sign_in("ada@example.com", "another password", address="127.0.0.1")
-        with pytest.raises(accounts.WrongPassword):
-            accounts.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
+        assert sessions.sign_in("ada@example.com", "another password", address="127.0.0.1")
+        with pytest.raises(sessions.WrongPassword):
+            sessions.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
 
 
 def test_a_deactivated_user_cannot_sign_in_and_again_changes_nothing(app: Flask, cast: Cast) -> None:
     for _ in range(2):
         assert told(app, "users", "deactivate", "ada@example.com") == "ada@example.com can no longer sign in.\n"
-    with app.app_context(), pytest.raises(accounts.WrongPassword):
-        accounts.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
+    with app.app_context(), pytest.raises(sessions.WrongPassword):
+        sessions.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_an_unknown_user_is_told_in_one_line(app: Flask, words: tuple[str, ...])
 def test_a_workspace_is_created_with_its_owner(app: Flask, cast: Cast) -> None:
     told(app, "workspaces", "create", "New one", "--slug", "new-one", "--owner", "ben@example.com")
     with app.app_context():
-        assert workspaces.membership("new-one", cast.ben.id).role is Role.OWNER
+        assert workspaces.get_membership("new-one", cast.ben.id).role is Role.OWNER
 
 
 def test_a_slug_is_taken_once(app: Flask, cast: Cast) -> None:
@@ -146,7 +146,7 @@ def test_a_member_is_added_once_with_a_role(app: Flask, cast: Cast) -> None:
     assert told(app, *words) == "cleo@example.com is admin of acme.\n"
     assert refused(app, *words) == "cleo@example.com is already in acme."
     with app.app_context():
-        assert workspaces.membership("acme", cast.cleo.id).role is Role.ADMIN
+        assert workspaces.get_membership("acme", cast.cleo.id).role is Role.ADMIN
 
 
 def test_ownership_goes_to_a_member_alone(app: Flask, cast: Cast) -> None:
@@ -155,7 +155,7 @@ def test_ownership_goes_to_a_member_alone(app: Flask, cast: Cast) -> None:
     for _ in range(2):
         assert told(app, "workspaces", "transfer", "acme", "ben@example.com") == "ben@example.com is owner of acme.\n"
     with app.app_context():
-        assert workspaces.membership("acme", cast.ada.id).role is Role.ADMIN
+        assert workspaces.get_membership("acme", cast.ada.id).role is Role.ADMIN
 
 
 def test_workspaces_are_listed_with_their_members(app: Flask, cast: Cast) -> None:
@@ -171,7 +171,7 @@ def test_workspaces_are_listed_with_their_members(app: Flask, cast: Cast) -> Non
 def test_a_token_is_printed_alone_and_may_read_and_write(app: Flask, cast: Cast) -> None:
     printed = told(app, "tokens", "create", "--workspace", "acme", "--name", "nightly")
     with app.app_context():
-        bearer = tokens.find(printed.removesuffix("\n"))
+        bearer = tokens.authenticate(printed.removesuffix("\n"))
     assert bearer
     assert bearer.workspace_id == cast.acme.id
     assert bearer.scopes == {"jobs:read", "jobs:write"}
@@ -181,7 +181,7 @@ def test_a_token_has_the_scopes_that_were_asked_for(app: Flask, cast: Cast) -> N
     words = ("--scope", "jobs:cancel", "--scope", "jobs:read")
     text = told(app, "tokens", "create", "--workspace", "acme", "--name", "n", *words).strip()
     with app.app_context():
-        bearer = tokens.find(text)
+        bearer = tokens.authenticate(text)
     assert bearer
     assert bearer.scopes == {"jobs:read", "jobs:cancel"}
 
@@ -193,7 +193,7 @@ def test_a_revoked_token_is_refused_and_listed_as_such(app: Flask, cast: Cast, t
         told(app, "tokens", "revoke", public_id)
     assert told(app, "tokens", "list", "--workspace", "acme").endswith("\trevoked\n")
     with app.app_context():
-        assert tokens.find(token) is None
+        assert tokens.authenticate(token) is None
 
 
 def test_what_tokens_refuse_is_one_line(app: Flask, cast: Cast) -> None:
@@ -257,8 +257,8 @@ def test_a_dry_run_prints_what_would_go_and_deletes_nothing(app: Flask, cast: Ca
     with app.app_context():
         for _ in range(3):
             job_in("completed", cast.acme)
-        ada = workspaces.membership("acme", cast.ada.id)
-        retention.put(ada, {JobStatus.COMPLETED: 7, JobStatus.FAILED: 30}, by=Actor(cast.ada.ref))
+        ada = workspaces.get_membership("acme", cast.ada.id)
+        retention.set_retention(ada, {JobStatus.COMPLETED: 7, JobStatus.FAILED: 30}, by=Actor(cast.ada.ref))
     clock.advance(days=8)
     for _ in range(2):
         assert told(app, "maintain", "once", "--dry-run").splitlines() == [
@@ -277,7 +277,7 @@ def test_the_chores_outlive_a_database_that_is_away_and_say_so_once(
     monkeypatch.setattr(stop, "wait", lambda _: stop.set() if next(rounds) else None)
     app = make_app(empty_url)
     with caplog.at_level(logging.WARNING):
-        maintain.attend_to(CHORES[:1], app, stop)
+        maintain.attend_to(list_chores(app.extensions["outbound"])[:1], app, stop)
     dispose(app)
     assert [record.getMessage() for record in caplog.records] == [
         f"The chore liveness waits. {NOT_MIGRATED}",

@@ -23,7 +23,7 @@ CALLS = settings(max_examples=30, deadline=None, suppress_health_check=list(Heal
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_every_answer_is_one_that_the_document_tells_of(app: Flask, cast: Cast, mode: GenerationMode) -> None:
     with app.app_context():
-        text = tokens.create(cast.acme.id, "everything", scopes=tuple(Scope), by=SYSTEM)[1]
+        text = tokens.create_unchecked(cast.acme.id, "everything", scopes=tuple(Scope), by=SYSTEM)[1]
         ids = cycle([None, *(str(job_in(state, cast.acme).id) for state in STATES)])
     described: Any = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
     for found in described.get_all_operations():

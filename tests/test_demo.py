@@ -20,11 +20,12 @@ from flask import Flask
 
 from tests.conftest import ROOT, SECRET_KEY, StartServer, dispose, make_app
 from webapp.core import jobs
-from webapp.core.accounts import accounts
-from webapp.core.chores.schedule import CHORES
+from webapp.core.accounts import accounts, sessions
+from webapp.core.chores.schedule import list_chores
 from webapp.core.database.session import db
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun, Lease, Role
+from webapp.core.webhooks.outbound import Outbound
 from webapp.core.workspaces import workspaces
 
 PARTS = ("webapp", "templates", "static", "migrations", "examples", "wsgi.py")
@@ -106,11 +107,17 @@ def test_the_demo_shows_real_work_obeys_a_cancel_and_goes_on_with_the_same_login
             assert kept.stat().st_mode & 0o777 == 0o600
             for shown in (f"http://127.0.0.1:{port}", login["email"], login["password"]):
                 assert shown in printed()
-            assert accounts.sign_in(login["email"], login["password"], address="127.0.0.1")
-            operator = accounts.by_email(login["email"])
-            assert workspaces.membership("demo", operator.id).role is Role.OWNER
+            assert sessions.sign_in(login["email"], login["password"], address="127.0.0.1")
+            operator = accounts.get_by_email(login["email"])
+            assert workspaces.get_membership("demo", operator.id).role is Role.OWNER
 
-            until(lambda: done_by_chores() == {chore.name for chore in CHORES}, printed)
+            until(
+                lambda: (
+                    done_by_chores()
+                    == {chore.name for chore in list_chores(Outbound("Callboard/test", allow_private=False))}
+                ),
+                printed,
+            )
             until(lambda: bool(on_the_board(JobStatus.COMPLETED)), printed)
             # A job appears when its turn is near, so that those at work stay in sight.
             assert len(on_the_board(JobStatus.PENDING)) + len(on_the_board(JobStatus.RUNNING)) <= 5

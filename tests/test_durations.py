@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from tests.conftest import Cast, Clock, fill
 from webapp.core import jobs
 from webapp.core.database.session import db
-from webapp.core.jobs import family
+from webapp.core.jobs import read
 from webapp.core.models import JobRun, Workspace
 from webapp.core.stats import durations
 
@@ -33,35 +33,37 @@ def test_the_usual_duration_is_the_median_of_what_completed(clock: Clock, cast: 
         ran(clock, cast.acme, seconds)
     ran(clock, cast.acme, 1, status="failed")
     ran(clock, cast.acme, 1, type="other")
-    assert durations.usual(cast.acme.id, {"report", "other", "none"}) == {"report": timedelta(seconds=20)}
+    assert durations.usual_durations(cast.acme.id, {"report", "other", "none"}) == {"report": timedelta(seconds=20)}
 
 
 def test_the_newest_hundred_runs_count(clock: Clock, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(durations, "SAMPLE", 3)
+    monkeypatch.setattr(durations, "SAMPLE_SIZE", 3)
     for seconds in (900, 900, 900, 10, 20, 30):
         ran(clock, cast.acme, seconds)
-    assert durations.usual(cast.acme.id, ["report"]) == {"report": timedelta(seconds=20)}
+    assert durations.usual_durations(cast.acme.id, ["report"]) == {"report": timedelta(seconds=20)}
 
 
 def test_a_job_is_not_compared_with_itself(clock: Clock, cast: Cast) -> None:
     for _ in range(3):
         last = ran(clock, cast.acme, 10)
-    assert durations.usual(cast.acme.id, ["report"]) == {"report": timedelta(seconds=10)}
-    assert durations.usual(cast.acme.id, ["report"], beside=last) == {}  # type: ignore[arg-type]
+    assert durations.usual_durations(cast.acme.id, ["report"]) == {"report": timedelta(seconds=10)}
+    assert durations.usual_durations(cast.acme.id, ["report"], beside=last) == {}  # type: ignore[arg-type]
 
 
 def test_nothing_of_another_workspace_counts(clock: Clock, cast: Cast) -> None:
     for _ in range(3):
         ran(clock, cast.other, 10)
     mine = jobs.get_job_status(jobs.enqueue_job("report", cast.acme.id))
-    assert durations.usual(cast.acme.id, ["report"]) == {}
-    assert durations.earlier(mine) == []
+    assert durations.usual_durations(cast.acme.id, ["report"]) == {}
+    assert durations.list_earlier(mine) == []
 
 
 def test_the_usual_duration_is_read_from_its_index_alone(cast: Cast, engine_name: str) -> None:
     fill(cast.acme)
     [type] = db.session.scalars(sa.select(JobRun.type).limit(1))
-    wanted = durations._newest(cast.acme.id, type, None).compile(db.engine, compile_kwargs={"literal_binds": True})
+    wanted = durations._select_newest(cast.acme.id, type, None).compile(
+        db.engine, compile_kwargs={"literal_binds": True}
+    )
     if engine_name == "sqlite":
         plan = str(db.session.execute(sa.text(f"EXPLAIN QUERY PLAN {wanted}")).all())
         assert "COVERING INDEX ix_job_runs_completed" in plan
@@ -76,9 +78,9 @@ def test_the_usual_duration_is_read_from_its_index_alone(cast: Cast, engine_name
 
 def test_the_runs_before_a_job_come_newest_first_and_no_later_one(clock: Clock, cast: Cast) -> None:
     ids = [jobs.enqueue_job("report", cast.acme.id) for _ in range(10) if clock.advance(seconds=1)]
-    earlier = durations.earlier(jobs.get_job_status(ids[9]))
+    earlier = durations.list_earlier(jobs.get_job_status(ids[9]))
     assert [run.id for run in earlier] == ids[8:0:-1]
-    assert durations.earlier(jobs.get_job_status(ids[0])) == []
+    assert durations.list_earlier(jobs.get_job_status(ids[0])) == []
 
 
 def test_a_run_is_slow_when_it_takes_half_as_long_again_and_a_second(cast: Cast) -> None:
@@ -92,15 +94,15 @@ def test_a_run_is_slow_when_it_takes_half_as_long_again_and_a_second(cast: Cast)
 def test_children_come_in_their_order_and_the_rest_is_counted(
     clock: Clock, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(family, "SHOWN", 2)
+    monkeypatch.setattr(read, "CHILDREN_SHOWN", 2)
     parent = jobs.get_job_status(jobs.enqueue_job("import", cast.acme.id))
-    assert family.children(parent).jobs == []
+    assert jobs.list_children(parent).jobs == []
     ids = [jobs.enqueue_job("part", cast.acme.id, parent_id=parent.id) for _ in range(5) if clock.advance(seconds=1)]
-    found = family.children(parent)
+    found = jobs.list_children(parent)
     assert ([child.id for child in found.jobs], found.more, found.capped) == (ids[:2], 3, False)
-    monkeypatch.setattr(family, "COUNT_CAP", 2)
-    assert (family.children(parent).more, family.children(parent).capped) == (2, True)
-    above = family.parent(jobs.get_job_status(ids[0]))
+    monkeypatch.setattr(read, "CHILD_COUNT_CAP", 2)
+    assert (jobs.list_children(parent).more, jobs.list_children(parent).capped) == (2, True)
+    above = jobs.get_parent(jobs.get_job_status(ids[0]))
     assert above is not None
     assert above.type == "import"
-    assert family.parent(parent) is None
+    assert jobs.get_parent(parent) is None

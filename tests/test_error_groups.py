@@ -10,7 +10,7 @@ from tests.conftest import RUNNER, Cast, Clock, job_in
 from webapp.core import jobs
 from webapp.core.database.session import db
 from webapp.core.jobs import PastJob, error_groups
-from webapp.core.jobs.error_groups import pattern
+from webapp.core.jobs.error_groups import make_pattern
 from webapp.core.jobs.inputs import BatchedReport
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JOB_FIELDS, JobRun
@@ -61,26 +61,26 @@ Stock of yesterday
     ],
 )
 def test_what_differs_from_run_to_run_is_gone_from_the_line_that_tells_most(error: str | None, left: str) -> None:
-    assert pattern(error) == left
+    assert make_pattern(error) == left
 
 
 def test_a_line_counts_as_far_as_its_first_characters_whatever_was_gone_from_it() -> None:
     long, longer = (f"'{'x' * count}' {'word ' * 200}" for count in (10, 40))
-    assert pattern(long) == pattern(longer)
-    assert len(pattern(long)) == error_groups.LIMIT
+    assert make_pattern(long) == make_pattern(longer)
+    assert len(make_pattern(long)) == error_groups.PATTERN_LIMIT
 
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("piece", ["a.", "1-", "a@", '"', "'a", "/a", "a", "0", " ", "\n", '  File "\n', "…", ' "a"a'])
 def test_no_error_is_read_for_ever(piece: str) -> None:
-    pattern(piece * (64 * 1024 // len(piece)))
+    make_pattern(piece * (64 * 1024 // len(piece)))
 
 
 def test_jobs_are_alike_by_type_and_pattern() -> None:
-    assert error_groups.mark("a", "boom 1") == error_groups.mark("a", "boom 2")
-    assert error_groups.mark("a", "boom") != error_groups.mark("b", "boom")
-    assert error_groups.mark("a", "boom") != error_groups.mark("a", None)
-    assert error_groups.MARK.fullmatch(error_groups.mark("a", None))
+    assert error_groups.make_fingerprint("a", "boom 1") == error_groups.make_fingerprint("a", "boom 2")
+    assert error_groups.make_fingerprint("a", "boom") != error_groups.make_fingerprint("b", "boom")
+    assert error_groups.make_fingerprint("a", "boom") != error_groups.make_fingerprint("a", None)
+    assert error_groups.FINGERPRINT.fullmatch(error_groups.make_fingerprint("a", None))
 
 
 # --- the mark that a job keeps -----------------------------------------------------------------------------------
@@ -93,8 +93,8 @@ def mark_of(job_id: object) -> str | None:
 def test_whoever_fails_a_job_leaves_its_mark(core: Flask, cast: Cast, clock: Clock) -> None:
     reported, batched = job_in("running", cast.acme), job_in("running", cast.acme)
     jobs.update_job_status(reported.id, status="failed", error="boom 1", by=RUNNER)
-    report = BatchedReport.checked({"id": str(batched.id), "status": "failed", "error": "boom 2"})
-    jobs.update_several([report], within=cast.acme.id, by=RUNNER)
+    report = BatchedReport.parse({"id": str(batched.id), "status": "failed", "error": "boom 2"})
+    jobs.apply_reports(cast.acme.id, [report], by=RUNNER)
     past = PastJob(
         type="generate-report",
         status=JobStatus.FAILED,
@@ -102,15 +102,15 @@ def test_whoever_fails_a_job_leaves_its_mark(core: Flask, cast: Cast, clock: Clo
         ended_at=clock.now(),
         error="boom 3",
     )
-    jobs.record_past([past], within=cast.acme.id)
+    jobs.record_past(cast.acme.id, [past])
     marks = db.session.scalars(sa.select(JobRun.error_group)).all()
-    assert marks == [error_groups.mark("generate-report", "boom 4")] * 3
+    assert marks == [error_groups.make_fingerprint("generate-report", "boom 4")] * 3
     timed_out = job_in("timed_out", cast.acme)
-    assert mark_of(timed_out.id) == error_groups.mark("generate-report", timed_out.error)
+    assert mark_of(timed_out.id) == error_groups.make_fingerprint("generate-report", timed_out.error)
 
 
 def test_a_job_that_fails_without_an_error_is_marked_as_well(core: Flask, cast: Cast) -> None:
-    assert mark_of(job_in("failed", cast.acme).id) == error_groups.mark("generate-report", None)
+    assert mark_of(job_in("failed", cast.acme).id) == error_groups.make_fingerprint("generate-report", None)
 
 
 def test_a_lost_job_that_runs_on_has_no_mark_any_more(core: Flask, cast: Cast) -> None:

@@ -47,7 +47,7 @@ def fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    for name in ("one_page", "one_page_of_records"):
+    for name in ("list_jobs", "list_records"):
         monkeypatch.setattr(listing, name, fail)
 
 

@@ -15,7 +15,7 @@ WEBAPP = ROOT / "webapp"
 CORE = WEBAPP / "core"
 JOBS = CORE / "jobs" / "store.py"
 DOORS = ("api", "dashboard")
-VERBS_WITH_A_WALL = ("update", "update_job_status", "get_job_status", "cancel_job")
+VERBS_WITH_A_WALL = ("apply_report", "update_job_status", "get_job_status", "cancel_job")
 
 
 def sources(folder: Path) -> list[Path]:
@@ -218,10 +218,10 @@ def test_both_doors_name_the_workspace_whenever_they_reach_for_a_job(path: Path)
         ("from webapp.core import jobs\njobs.get_job_status(a)", [2]),
         ("from webapp.core import jobs as j\nj.cancel_job(a, within=None)", [2]),
         ("from webapp.core.jobs import cancel_job as stop\nstop(a, by=b)", [2]),
-        ("import webapp.core.jobs\nwebapp.core.jobs.update(a, b)", [2]),
+        ("import webapp.core.jobs\nwebapp.core.jobs.apply_report(a, b)", [2]),
         ("from webapp.core import jobs\nmap(jobs.get_job_status, ids)", [2]),
-        ("from webapp.core import jobs\njobs.update(a, b, within=w, by=c)", []),
-        ("from webapp.core import jobs\nseen.update(a)\njobs.history(job)", []),
+        ("from webapp.core import jobs\njobs.apply_report(a, b, within=w, by=c)", []),
+        ("from webapp.core import jobs\nseen.update(a)\njobs.list_events(job)", []),
     ],
 )
 def test_an_open_wall_would_be_found(source: str, open_walls: list[int]) -> None:

@@ -9,7 +9,8 @@ from flask import Flask
 
 from tests.conftest import OPERATOR, RUNNER, Cast, Clock, job_in
 from webapp.core import jobs
-from webapp.core.errors import Refused
+from webapp.core.errors import Conflict
+from webapp.core.jobs import JobConflict
 from webapp.core.lifecycle import FailureReason
 from webapp.core.models import JobRun
 
@@ -44,11 +45,11 @@ PAIRS = [
 
 
 def moves(job: JobRun) -> list[tuple[str | None, str | None]]:
-    return [(event.from_status, event.to_status) for event in jobs.history(job) if event.kind == "moved"]
+    return [(event.from_status, event.to_status) for event in jobs.list_events(job) if event.kind == "moved"]
 
 
 def kinds(job: JobRun) -> list[str]:
-    return [event.kind.value for event in jobs.history(job)]
+    return [event.kind.value for event in jobs.list_events(job)]
 
 
 def stored(job: JobRun) -> dict[str, Any]:
@@ -61,8 +62,8 @@ def stored(job: JobRun) -> dict[str, Any]:
     }
 
 
-def refusal(job: JobRun, **report: Any) -> Refused:
-    with pytest.raises(Refused) as caught:
+def refusal(job: JobRun, **report: Any) -> Conflict:
+    with pytest.raises(Conflict) as caught:
         jobs.update_job_status(job.id, by=RUNNER, **report)
     return caught.value
 
@@ -72,7 +73,7 @@ def test_every_pair_of_job_and_report_has_the_promised_answer(
     state: str, status: str | None, expected: str, cast: Cast, clock: Clock
 ) -> None:
     job = job_in(state, cast.acme)
-    before, happened, moved = stored(job), jobs.history(job), moves(job)
+    before, happened, moved = stored(job), jobs.list_events(job), moves(job)
     at = clock.advance(seconds=5)
     if expected in STATUSES:
         after = jobs.update_job_status(job.id, status=status, by=RUNNER)
@@ -81,7 +82,7 @@ def test_every_pair_of_job_and_report_has_the_promised_answer(
     else:
         refused = refusal(job, status=status)
         assert refused.code == expected
-        assert refused.job is not None
+        assert isinstance(refused, JobConflict)
         assert refused.job.status == before["status"]
         assert stored(job)["status"] == before["status"]
         if state != "canceled":
@@ -90,7 +91,7 @@ def test_every_pair_of_job_and_report_has_the_promised_answer(
     path = [before["status"].value, *(["running"] if state == "lost" and expected in STATUSES else []), expected]
     promised = [pair for pair in pairwise(path) if pair[0] != pair[1] and expected in STATUSES]
     assert steps == promised
-    after_all = jobs.history(job)
+    after_all = jobs.list_events(job)
     assert [event.id for event in after_all[: len(happened)]] == [event.id for event in happened]
     since = after_all[len(happened) :]
     assert [event.kind.value for event in since] == NEWS.get((state, status), ["moved"] * len(promised))
@@ -287,7 +288,7 @@ def test_occurred_at_is_the_time_of_a_move_reported_late(cast: Cast, clock: Cloc
     after = jobs.update_job_status(job.id, status="completed", occurred_at=end)
     assert after.completed_at == end
     assert after.duration == timedelta(minutes=10)
-    assert [event.at for event in jobs.history(job) if event.kind == "moved"] == [start, end]
+    assert [event.at for event in jobs.list_events(job) if event.kind == "moved"] == [start, end]
 
 
 @pytest.mark.parametrize("status", ["running", "failed"])
@@ -310,7 +311,7 @@ def test_no_job_ends_before_it_started_however_late_its_end_is_told(status: str,
     clock.advance(minutes=1)
     after = jobs.update_job_status(job.id, status=status, occurred_at=before)
     assert (after.started_at, after.completed_at, after.duration) == (started_at, started_at, timedelta(0))
-    assert jobs.history(job)[-1].at == started_at
+    assert jobs.list_events(job)[-1].at == started_at
 
 
 def test_a_lost_job_that_had_completed_tells_when_and_its_history_runs_forward(cast: Cast, clock: Clock) -> None:
@@ -320,13 +321,13 @@ def test_a_lost_job_that_had_completed_tells_when_and_its_history_runs_forward(c
     assert jobs.fail_overdue(jobs.get_job_status(job.id), FailureReason.LOST, "Silence.")
     told = clock.advance(minutes=1)
     assert jobs.update_job_status(job.id, status="completed", occurred_at=end).completed_at == end
-    times = [event.at for event in jobs.history(job)]
+    times = [event.at for event in jobs.list_events(job)]
     assert times == sorted(times)
     assert times[-2:] == [told, told]
 
 
 def test_each_history_begins_with_the_enqueueing(cast: Cast) -> None:
-    (event,) = jobs.history(job_in("pending", cast.acme))
+    (event,) = jobs.list_events(job_in("pending", cast.acme))
     assert (event.kind, event.from_status, event.to_status, event.by) == ("enqueued", None, "pending", RUNNER.ref)
 
 

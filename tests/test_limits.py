@@ -16,23 +16,23 @@ from webapp.core.errors import Forbidden, Invalid
 from webapp.core.jobs import time_limits
 from webapp.core.jobs.inputs import Limits, NewJob
 from webapp.core.models import AuditEntry, Membership, Role
-from webapp.core.workspaces import workspaces
+from webapp.core.workspaces import members, workspaces
 
 pytestmark = pytest.mark.usefixtures("core")
 
 
 @pytest.fixture
 def ada(cast: Cast) -> Membership:
-    return workspaces.membership("acme", cast.ada.id)
+    return workspaces.get_membership("acme", cast.ada.id)
 
 
 def put(member: Membership, type: str | None = None, **seconds: int) -> None:
-    time_limits.put(member, Limits.checked({"type": type} | seconds), by=Actor(member.user.ref, "203.0.113.7"))
+    time_limits.set_limits(member, Limits.parse({"type": type} | seconds), by=Actor(member.user.ref, "203.0.113.7"))
 
 
 def standing(cast: Cast) -> list[tuple[str, int | None, int | None]]:
     return [
-        (found.type, found.heartbeat_timeout, found.max_duration) for found in time_limits.of_workspace(cast.acme.id)
+        (found.type, found.heartbeat_timeout, found.max_duration) for found in time_limits.list_limits(cast.acme.id)
     ]
 
 
@@ -75,8 +75,8 @@ def test_what_the_runner_says_comes_first(cast: Cast, ada: Membership) -> None:
 
 def test_the_answer_to_a_new_job_tells_the_limits_that_it_got(cast: Cast, ada: Membership) -> None:
     put(ada, heartbeat_timeout=60, max_duration=3600)
-    new = NewJob.checked({"type": "import", "max_duration": 7})
-    told = jobs.enqueue(new, workspace_id=cast.acme.id, by=RUNNER)
+    new = NewJob.parse({"type": "import", "max_duration": 7})
+    told = jobs.enqueue_new_job(cast.acme.id, new, by=RUNNER)
     assert (told.heartbeat_timeout, told.max_duration) == (60, 7)
 
 
@@ -127,7 +127,7 @@ def test_limits_are_listed_those_of_every_type_first(cast: Cast, ada: Membership
     put(ada, "a", max_duration=1)
     put(ada, heartbeat_timeout=3, max_duration=4)
     assert standing(cast) == [("", 3, 4), ("a", None, 1), ("b", 2, None)]
-    assert time_limits.of_workspace(cast.other.id) == []
+    assert time_limits.list_limits(cast.other.id) == []
 
 
 def test_limits_set_again_stand_in_place_of_the_former_ones(cast: Cast, ada: Membership) -> None:
@@ -139,7 +139,7 @@ def test_limits_set_again_stand_in_place_of_the_former_ones(cast: Cast, ada: Mem
 def test_limits_are_removed_by_saying_so_and_by_setting_neither(cast: Cast, ada: Membership) -> None:
     put(ada, "a", heartbeat_timeout=2)
     put(ada, heartbeat_timeout=2)
-    time_limits.remove(ada, "a", by=SYSTEM)
+    time_limits.delete_limits(ada, "a", by=SYSTEM)
     assert standing(cast) == [("", 2, None)]
     put(ada)
     assert standing(cast) == []
@@ -148,8 +148,8 @@ def test_limits_are_removed_by_saying_so_and_by_setting_neither(cast: Cast, ada:
 
 def test_every_change_is_one_line_of_the_audit_log_and_no_change_is_none(cast: Cast, ada: Membership) -> None:
     put(ada, "a", heartbeat_timeout=2)
-    time_limits.remove(ada, "a", by=Actor(cast.ada.ref))
-    time_limits.remove(ada, "a", by=Actor(cast.ada.ref))
+    time_limits.delete_limits(ada, "a", by=Actor(cast.ada.ref))
+    time_limits.delete_limits(ada, "a", by=Actor(cast.ada.ref))
     told = [(entry.action, entry.actor, entry.detail) for entry in entries()]
     assert told == [
         ("time_limits.set", cast.ada.ref, {"type": "a", "heartbeat_timeout": 2, "max_duration": None}),
@@ -160,15 +160,15 @@ def test_every_change_is_one_line_of_the_audit_log_and_no_change_is_none(cast: C
 
 def test_a_member_may_neither_set_nor_remove_and_an_admin_may(cast: Cast, ada: Membership) -> None:
     put(ada, "a", heartbeat_timeout=2)
-    ben = workspaces.membership("acme", cast.ben.id)
+    ben = workspaces.get_membership("acme", cast.ben.id)
     with pytest.raises(Forbidden):
         put(ben, "a", heartbeat_timeout=3)
     with pytest.raises(Forbidden):
-        time_limits.remove(ben, "a", by=SYSTEM)
+        time_limits.delete_limits(ben, "a", by=SYSTEM)
     assert standing(cast) == [("a", 2, None)]
     assert len(entries()) == 1
-    workspaces.add_member(cast.acme, cast.cleo, Role.ADMIN, by=SYSTEM)
-    put(workspaces.membership("acme", cast.cleo.id), "a", heartbeat_timeout=3)
+    members.add_unchecked(cast.acme, cast.cleo, Role.ADMIN, by=SYSTEM)
+    put(workspaces.get_membership("acme", cast.cleo.id), "a", heartbeat_timeout=3)
     assert standing(cast) == [("a", 3, None)]
 
 
@@ -182,4 +182,4 @@ def test_a_deleted_workspace_leaves_no_limits(cast: Cast, ada: Membership) -> No
     put(ada, heartbeat_timeout=2)
     with db.engine.begin() as connection:
         connection.execute(sa.text("DELETE FROM workspaces WHERE slug = 'acme'"))
-    assert time_limits.of_workspace(uuid.UUID(str(ada.workspace_id))) == []
+    assert time_limits.list_limits(uuid.UUID(str(ada.workspace_id))) == []

@@ -11,8 +11,9 @@ from tests.conftest import RUNNER, Cast, Clock, job_in, sign_in
 from tests.test_job_list import watched
 from webapp.core import jobs
 from webapp.core.audit import Actor
-from webapp.core.jobs import listing
-from webapp.core.jobs.listing import JobFilter, SearchKind
+from webapp.core.jobs import listing, search
+from webapp.core.jobs.listing import JobFilter
+from webapp.core.jobs.search import SearchKind
 from webapp.core.lifecycle import JobStatus
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
@@ -20,7 +21,7 @@ RUNNING = JobFilter(statuses=(JobStatus.RUNNING,), longest_first=True)
 
 
 def found(cast: Cast, wanted: JobFilter) -> list[uuid.UUID]:
-    return [job.id for job in listing.one_page(cast.acme.id, wanted, limit=50).jobs]
+    return [job.id for job in listing.list_jobs(cast.acme.id, wanted, limit=50).jobs]
 
 
 def failed(cast: Cast, error: str) -> uuid.UUID:
@@ -65,7 +66,7 @@ def test_failed_since_means_the_moment_of_the_failure_and_counts_only_those(
     jobs.update_job_status(evening, status="failed", error="in the night", by=RUNNER)
     wanted = JobFilter(failed_since=since)
     assert found(cast, wanted) == [evening]
-    counted = listing.counts(cast.acme.id, wanted)
+    counted = listing.count_by_status(cast.acme.id, wanted)
     assert {status.value: count.count for status, count in counted.items() if count.count} == {"failed": 1}
 
 
@@ -75,9 +76,9 @@ def test_longest_running_first_goes_page_by_page_though_a_job_has_gone(clock: Cl
     for job_id in order:
         clock.advance(seconds=1)
         jobs.update_job_status(job_id, status="running")
-    first = listing.one_page(cast.acme.id, RUNNING, limit=2)
+    first = listing.list_jobs(cast.acme.id, RUNNING, limit=2)
     jobs.update_job_status(order[1], status="completed")
-    second = listing.one_page(cast.acme.id, RUNNING, limit=2, cursor=first.next_cursor, started=first.next_started)
+    second = listing.list_jobs(cast.acme.id, RUNNING, limit=2, cursor=first.next_cursor, started=first.next_started)
     assert [job.id for job in [*first.jobs, *second.jobs]] == order[:4]
 
 
@@ -101,23 +102,23 @@ def test_a_word_is_understood_as_id_type_tag_or_text_in_that_order(core: Flask, 
         "hidden": SearchKind.ERROR,
         "boom": SearchKind.ERROR,
     }
-    assert {text: listing.understand(cast.acme.id, text).kind for text in meant} == meant
+    assert {text: search.parse_search(cast.acme.id, text).kind for text in meant} == meant
     for text in (job_id, job_id[:13], job_id.replace("-", "")[:13], "import", "nightly", "BOOM"):
-        assert found(cast, listing.understand(cast.acme.id, text).narrow(JobFilter())) == [uuid.UUID(job_id)], text
-    assert found(cast, listing.understand(cast.acme.id, str(elsewhere)).narrow(JobFilter())) == []
+        assert found(cast, search.parse_search(cast.acme.id, text).narrow(JobFilter())) == [uuid.UUID(job_id)], text
+    assert found(cast, search.parse_search(cast.acme.id, str(elsewhere)).narrow(JobFilter())) == []
 
 
 def test_a_search_and_a_filter_must_both_hold(core: Flask, cast: Cast) -> None:
     failed(cast, "boom")
     for text, other in (("import", JobFilter(type="export")), ("nightly", JobFilter(tag="daily"))):
-        assert found(cast, listing.understand(cast.acme.id, text).narrow(other)) == []
-    assert len(found(cast, listing.understand(cast.acme.id, "nightly").narrow(JobFilter(type="import")))) == 1
+        assert found(cast, search.parse_search(cast.acme.id, text).narrow(other)) == []
+    assert len(found(cast, search.parse_search(cast.acme.id, "nightly").narrow(JobFilter(type="import")))) == 1
 
 
 def test_text_is_looked_for_as_it_stands_in_the_newest_failed_jobs_that_the_filters_leave(
     core: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "SEARCHED", 2)
+    monkeypatch.setattr(listing, "ERRORS_SEARCHED", 2)
     failed(cast, "100% full")
     newer = failed(cast, "100% full")
     failed(cast, "1000 full")

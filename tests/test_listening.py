@@ -15,12 +15,12 @@ from tests.conftest import ROOT, SECRET_KEY, StartServer
 from webapp import listening
 from webapp.core.chores import liveness
 from webapp.core.database.session import db
-from webapp.core.models import Listening
+from webapp.core.models import ServerHeartbeat
 
 
 def last_beat(app: Flask) -> datetime | None:
     with app.app_context():
-        return db.session.scalar(sa.select(Listening.beat_at))
+        return db.session.scalar(sa.select(ServerHeartbeat.beat_at))
 
 
 def soon(question: Callable[[], bool], seconds: float = 15) -> bool:
@@ -82,7 +82,7 @@ def test_a_beat_that_fails_is_logged_once_and_the_next_ones_go_on(
         if len(tried) != 3:
             raise RuntimeError("no such luck")
 
-    monkeypatch.setattr(liveness, "beat", beat)
+    monkeypatch.setattr(liveness, "record_server_heartbeat", beat)
     monkeypatch.setattr("webapp.listening.time.sleep", lambda seconds: None)
     with pytest.raises(Enough):
         listening._beat_forever(app)

@@ -9,15 +9,15 @@ from flask import Flask
 from tests.conftest import RUNNER, Cast, Clock
 from webapp.core import jobs
 from webapp.core.chores import liveness
-from webapp.core.chores.liveness import Swept
-from webapp.core.errors import Refused
+from webapp.core.chores.liveness import SweepResult
+from webapp.core.errors import Conflict
 from webapp.core.jobs import logs
 from webapp.core.jobs.inputs import BatchedReport, NewLines
 from webapp.core.models import JobRun
 
 pytestmark = pytest.mark.usefixtures("core")
 
-NOBODY = Swept(timed_out=0, lost=0)
+NOBODY = SweepResult(timed_out=0, lost=0)
 
 
 def running(cast: Cast, **limits: int) -> uuid.UUID:
@@ -26,12 +26,12 @@ def running(cast: Cast, **limits: int) -> uuid.UUID:
     return job_id
 
 
-def listen(clock: Clock, seconds: int) -> Swept:
+def listen(clock: Clock, seconds: int) -> SweepResult:
     """The board listens for so long, and then it sweeps."""
     for _ in range(0, seconds, 2):
-        liveness.beat()
+        liveness.record_server_heartbeat()
         clock.advance(seconds=2)
-    liveness.beat()
+    liveness.record_server_heartbeat()
     return liveness.sweep()
 
 
@@ -44,12 +44,12 @@ def test_a_runner_silent_for_its_timeout_has_lost_its_job(cast: Cast, clock: Clo
     job_id = running(cast, heartbeat_timeout=60)
     assert listen(clock, 50) == NOBODY
     assert standing(job_id) == ("running", None)
-    assert listen(clock, 10) == Swept(timed_out=0, lost=1)
+    assert listen(clock, 10) == SweepResult(timed_out=0, lost=1)
     job = jobs.get_job_status(job_id)
     assert standing(job_id) == ("failed", "lost")
     assert (job.completed_at, job.check_at) == (clock.now(), None)
     assert "60 s" in (job.error or "")
-    last = jobs.history(job)[-1]
+    last = jobs.list_events(job)[-1]
     assert (last.kind, last.from_status, last.to_status, last.by) == ("moved", "running", "failed", "system")
     assert listen(clock, 60) == NOBODY
 
@@ -68,9 +68,9 @@ def test_a_job_past_its_limit_has_timed_out_however_loudly_it_speaks(cast: Cast,
     for _ in range(9):
         assert listen(clock, 10) == NOBODY
         jobs.update_job_status(job_id, progress=1)
-    assert listen(clock, 10) == Swept(timed_out=1, lost=0)
+    assert listen(clock, 10) == SweepResult(timed_out=1, lost=0)
     assert standing(job_id) == ("failed", "timed_out")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Conflict) as refused:
         jobs.update_job_status(job_id, status="completed")
     assert refused.value.code == "job_timed_out"
     assert standing(job_id) == ("failed", "timed_out")
@@ -85,7 +85,7 @@ def test_the_limit_counts_from_the_start_and_not_from_the_enqueueing(cast: Cast,
     assert listen(clock, 30) == NOBODY
     jobs.update_job_status(limited[1])
     assert listen(clock, 20) == NOBODY
-    assert listen(clock, 10) == Swept(timed_out=2, lost=0)
+    assert listen(clock, 10) == SweepResult(timed_out=2, lost=0)
 
 
 def test_a_job_that_waits_or_asked_for_no_limit_is_left_alone(cast: Cast, clock: Clock) -> None:
@@ -103,7 +103,7 @@ def test_after_a_pause_of_the_board_silence_counts_from_its_return(cast: Cast, c
     assert listen(clock, 0) == NOBODY
     assert listen(clock, 50) == NOBODY
     assert standing(job_id) == ("running", None)
-    assert listen(clock, 10) == Swept(timed_out=0, lost=1)
+    assert listen(clock, 10) == SweepResult(timed_out=0, lost=1)
 
 
 def test_while_nobody_listens_nobody_is_called_silent(cast: Cast, clock: Clock) -> None:
@@ -120,10 +120,10 @@ def test_while_nobody_listens_nobody_is_called_silent(cast: Cast, clock: Clock) 
 def test_a_beat_that_came_a_little_late_is_no_pause(cast: Cast, clock: Clock) -> None:
     running(cast, heartbeat_timeout=20)
     for _ in range(5):
-        liveness.beat()
+        liveness.record_server_heartbeat()
         clock.advance(seconds=4)
-    liveness.beat()
-    assert liveness.sweep() == Swept(timed_out=0, lost=1)
+    liveness.record_server_heartbeat()
+    assert liveness.sweep() == SweepResult(timed_out=0, lost=1)
 
 
 @pytest.mark.parametrize("away", [6, 30])
@@ -133,14 +133,14 @@ def test_a_gap_of_seconds_between_beats_is_a_pause(away: int, cast: Cast, clock:
     clock.advance(seconds=away)
     assert listen(clock, 18) == NOBODY
     assert standing(job_id) == ("running", None)
-    assert listen(clock, 2) == Swept(timed_out=0, lost=1)
+    assert listen(clock, 2) == SweepResult(timed_out=0, lost=1)
 
 
 def test_a_restart_quicker_than_a_pause_is_one_all_the_same(cast: Cast, clock: Clock) -> None:
     job_id = running(cast, heartbeat_timeout=20)
     assert listen(clock, 18) == NOBODY
     clock.advance(seconds=3)
-    liveness.beat(first=True)
+    liveness.record_server_heartbeat(first=True)
     assert liveness.sweep() == NOBODY
     assert standing(job_id) == ("running", None)
 
@@ -149,8 +149,8 @@ def test_a_second_process_that_starts_beside_the_first_is_no_pause(cast: Cast, c
     running(cast, heartbeat_timeout=20)
     assert listen(clock, 18) == NOBODY
     clock.advance(seconds=1)
-    liveness.beat(first=True)
-    assert listen(clock, 2) == Swept(timed_out=0, lost=1)
+    liveness.record_server_heartbeat(first=True)
+    assert listen(clock, 2) == SweepResult(timed_out=0, lost=1)
 
 
 def test_a_sweep_before_the_first_beat_after_a_return_judges_nobody(cast: Cast, clock: Clock) -> None:
@@ -158,11 +158,11 @@ def test_a_sweep_before_the_first_beat_after_a_return_judges_nobody(cast: Cast, 
     assert listen(clock, 50) == NOBODY
     clock.advance(seconds=40)
     assert liveness.sweep() == NOBODY
-    liveness.beat(first=True)
+    liveness.record_server_heartbeat(first=True)
     assert liveness.sweep() == NOBODY
     assert standing(job_id) == ("running", None)
     assert listen(clock, 58) == NOBODY
-    assert listen(clock, 2) == Swept(timed_out=0, lost=1)
+    assert listen(clock, 2) == SweepResult(timed_out=0, lost=1)
 
 
 def test_time_after_the_last_beat_is_not_held_against_a_runner(cast: Cast, clock: Clock) -> None:
@@ -171,7 +171,7 @@ def test_time_after_the_last_beat_is_not_held_against_a_runner(cast: Cast, clock
     clock.advance(seconds=4.5)
     assert liveness.sweep() == NOBODY
     clock.advance(seconds=2)
-    liveness.beat(first=True)
+    liveness.record_server_heartbeat(first=True)
     assert liveness.sweep() == NOBODY
     assert standing(job_id) == ("running", None)
 
@@ -179,7 +179,7 @@ def test_time_after_the_last_beat_is_not_held_against_a_runner(cast: Cast, clock
 def test_a_job_out_of_time_fails_even_after_a_pause_of_the_board(cast: Cast, clock: Clock) -> None:
     running(cast, max_duration=60)
     clock.advance(hours=1)
-    assert liveness.sweep() == Swept(timed_out=1, lost=0)
+    assert liveness.sweep() == SweepResult(timed_out=1, lost=0)
 
 
 def test_a_lost_job_that_speaks_again_is_watched_again(cast: Cast, clock: Clock) -> None:
@@ -188,8 +188,8 @@ def test_a_lost_job_that_speaks_again_is_watched_again(cast: Cast, clock: Clock)
     jobs.update_job_status(job_id, progress=50)
     assert standing(job_id) == ("running", None)
     assert listen(clock, 50) == NOBODY
-    assert listen(clock, 10) == Swept(timed_out=0, lost=1)
-    moves = [event.to_status for event in jobs.history(jobs.get_job_status(job_id)) if event.kind == "moved"]
+    assert listen(clock, 10) == SweepResult(timed_out=0, lost=1)
+    moves = [event.to_status for event in jobs.list_events(jobs.get_job_status(job_id)) if event.kind == "moved"]
     assert moves == ["running", "failed", "running", "failed"]
 
 
@@ -198,14 +198,14 @@ def test_a_lost_job_that_speaks_again_past_its_limit_has_timed_out(cast: Cast, c
     assert listen(clock, 60).lost == 1
     clock.advance(minutes=10)
     jobs.update_job_status(job_id)
-    assert listen(clock, 10) == Swept(timed_out=1, lost=0)
+    assert listen(clock, 10) == SweepResult(timed_out=1, lost=0)
 
 
 def test_a_job_that_spoke_since_the_sweep_read_it_is_not_failed(
     core: Flask, cast: Cast, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = running(cast, heartbeat_timeout=60)
-    judge = liveness._verdict
+    judge = liveness._check
 
     def judge_while_it_speaks(job: JobRun, listened: Any) -> Any:
         verdict = judge(job, listened)
@@ -214,8 +214,8 @@ def test_a_job_that_spoke_since_the_sweep_read_it_is_not_failed(
         return verdict
 
     listen(clock, 50)
-    monkeypatch.setattr(liveness, "_verdict", judge_while_it_speaks)
-    monkeypatch.setattr(liveness, "PAGE", 10)
+    monkeypatch.setattr(liveness, "_check", judge_while_it_speaks)
+    monkeypatch.setattr(liveness, "PAGE_SIZE", 10)
     assert listen(clock, 10) == NOBODY
     assert standing(job_id) == ("running", None)
 
@@ -223,24 +223,24 @@ def test_a_job_that_spoke_since_the_sweep_read_it_is_not_failed(
 def test_one_sweep_takes_all_that_are_overdue_however_many(
     cast: Cast, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(liveness, "PAGE", 2)
+    monkeypatch.setattr(liveness, "PAGE_SIZE", 2)
     for _ in range(5):
         running(cast, max_duration=60)
         running(cast, heartbeat_timeout=60)
         running(cast, heartbeat_timeout=600)
-    assert listen(clock, 60) == Swept(timed_out=5, lost=5)
+    assert listen(clock, 60) == SweepResult(timed_out=5, lost=5)
 
 
 def test_a_sweep_goes_in_pages_and_leaves_the_rest_when_it_is_told_to_stop(
     cast: Cast, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(liveness, "PAGE", 2)
+    monkeypatch.setattr(liveness, "PAGE_SIZE", 2)
     for _ in range(5):
         running(cast, max_duration=60)
     clock.advance(seconds=61)
-    liveness.beat()
-    assert liveness.sweep(lambda: False) == Swept(timed_out=2, lost=0)
-    assert liveness.sweep(lambda: True) == Swept(timed_out=3, lost=0)
+    liveness.record_server_heartbeat()
+    assert liveness.sweep(lambda: False) == SweepResult(timed_out=2, lost=0)
+    assert liveness.sweep(lambda: True) == SweepResult(timed_out=3, lost=0)
 
 
 def test_a_job_looked_at_is_not_looked_at_again_before_it_can_be_due(cast: Cast, clock: Clock) -> None:
@@ -265,10 +265,10 @@ def test_no_report_moves_the_next_look_and_a_look_that_has_come_is_pushed_on_to_
     for word in ({}, {"progress": 1}, {"message": "on"}, {"status": "running"}):
         clock.advance(seconds=8)
         jobs.update_job_status(job_id, **word)
-        liveness.beat()
-    batch = [BatchedReport.checked({"id": str(job_id), "progress": 2})]
-    jobs.update_several(batch, within=cast.acme.id, by=RUNNER)
-    logs.append(job_id, NewLines.checked({"lines": [{"text": "on"}]}), within=cast.acme.id)
+        liveness.record_server_heartbeat()
+    batch = [BatchedReport.parse({"id": str(job_id), "progress": 2})]
+    jobs.apply_reports(cast.acme.id, batch, by=RUNNER)
+    logs.append(job_id, NewLines.parse({"lines": [{"text": "on"}]}), within=cast.acme.id)
     assert next_look() == 60
     listen(clock, 26)
     assert next_look() == 60

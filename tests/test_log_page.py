@@ -35,7 +35,7 @@ def made(app: Flask, cast: Cast, *texts: str, state: str = "running", **more: An
 def write(app: Flask, job_id: uuid.UUID, *texts: str, **more: Any) -> None:
     if texts:
         with app.app_context():
-            logs.append(job_id, NewLines.checked({"lines": [{"text": text} | more for text in texts]}), within=None)
+            logs.append(job_id, NewLines.parse({"lines": [{"text": text} | more for text in texts]}), within=None)
 
 
 def shown(html: str) -> list[str]:

@@ -19,7 +19,7 @@ from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Invalid, NotFound
 from webapp.core.jobs import logs
-from webapp.core.jobs.idempotency import KeyReused, Once
+from webapp.core.jobs.idempotency import KeyReused, RequestKey
 from webapp.core.jobs.inputs import CUT_MARK, LINE_LIMIT, NewLines
 from webapp.core.jobs.logs import Appended
 from webapp.core.models import IdempotencyKey, JobRun, LogLine, LogTail
@@ -39,12 +39,12 @@ def body(*texts: str, **more: Any) -> dict[str, Any]:
 
 def append(job: JobRun, *texts: str, key: str | None = None, **more: Any) -> Appended:
     sent = body(*texts, **more)
-    once = Once.named(key, sent) if key else None
-    return logs.append(job.id, NewLines.checked(sent), within=job.workspace_id, once=once)
+    once = RequestKey.from_body(key, sent) if key else None
+    return logs.append(job.id, NewLines.parse(sent), within=job.workspace_id, request_key=once)
 
 
 def texts(job: JobRun, after: int = 0) -> list[str]:
-    return [line.text for line in logs.read_after(job, after).lines]
+    return [line.text for line in logs.list_after(job, after).lines]
 
 
 def tail_row(job: JobRun) -> tuple[int, int, int, int]:
@@ -68,7 +68,7 @@ def record(job: JobRun) -> dict[str, Any]:
 def test_lines_are_numbered_from_one_and_read_in_the_order_in_which_they_came(clock: Clock, job: JobRun) -> None:
     assert append(job, "one", "two", level="info") == (2, False)
     assert append(job, "three") == (3, False)
-    found = logs.read_after(job, 0)
+    found = logs.list_after(job, 0)
     assert [(line.seq, line.text, line.level) for line in found.lines] == [
         (1, "one", "info"),
         (2, "two", "info"),
@@ -83,7 +83,7 @@ def test_reading_goes_on_after_the_line_read_last_a_page_at_a_time(job: JobRun) 
     assert texts(job, 3) == ["d", "e"]
     assert texts(job, 5) == []
     assert texts(job, 99) == []
-    assert [line.text for line in logs.read_after(job, 1, limit=2).lines] == ["b", "c"]
+    assert [line.text for line in logs.list_after(job, 1, limit=2).lines] == ["b", "c"]
 
 
 def test_one_jobs_lines_are_not_anothers(job: JobRun, cast: Cast) -> None:
@@ -96,8 +96,8 @@ def test_one_jobs_lines_are_not_anothers(job: JobRun, cast: Cast) -> None:
 def test_a_log_is_appended_to_only_through_the_jobs_own_workspace(job: JobRun, cast: Cast) -> None:
     for job_id, within in ((job.id, cast.other.id), (uuid.uuid4(), cast.acme.id), (uuid.uuid4(), None)):
         with pytest.raises(NotFound):
-            logs.append(job_id, NewLines.checked(body("x")), within=within)
-    assert logs.append(job.id, NewLines.checked(body("x")), within=None).next_after == 1
+            logs.append(job_id, NewLines.parse(body("x")), within=within)
+    assert logs.append(job.id, NewLines.parse(body("x")), within=None).next_after == 1
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_log_is_appended_to_only_through_the_jobs_own_workspace(job: JobRun, c
 )
 def test_lines_that_break_a_rule_are_refused_and_the_fault_is_named(sent: Any, path: tuple[Any, ...]) -> None:
     with pytest.raises(Invalid) as refused:
-        NewLines.checked(sent)
+        NewLines.parse(sent)
     assert [fault.path for fault in refused.value.faults] == [path]
 
 
@@ -139,7 +139,7 @@ def test_a_late_line_keeps_its_time_within_the_life_of_the_job(cast: Cast, clock
     late = now - timedelta(minutes=20)
     for at in (late, created - timedelta(days=1), now + timedelta(days=1), None):
         append(job, "x", at=at)
-    assert [line.at for line in logs.read_after(job, 0).lines] == [late, created, now, now]
+    assert [line.at for line in logs.list_after(job, 0).lines] == [late, created, now, now]
 
 
 # --- the bounds --------------------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A log of at most 5 lines and 20 bytes; the oldest are looked at two at a time."""
     monkeypatch.setattr(logs, "MAX_LINES", 5)
     monkeypatch.setattr(logs, "MAX_SIZE", 20)
-    monkeypatch.setattr(logs, "_DROP_PAGE", 2)
+    monkeypatch.setattr(logs, "_DELETE_PAGE_SIZE", 2)
 
 
 @pytest.mark.usefixtures("small")
@@ -187,7 +187,7 @@ def test_of_more_than_fits_at_once_the_newest_are_kept(job: JobRun) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_reader_is_told_how_many_lines_it_missed_and_only_those(job: JobRun) -> None:
     append(job, *"abcdefgh")
-    assert [(logs.read_after(job, after).dropped) for after in (0, 1, 2, 3, 6, 8)] == [3, 2, 1, 0, 0, 0]
+    assert [(logs.list_after(job, after).dropped) for after in (0, 1, 2, 3, 6, 8)] == [3, 2, 1, 0, 0, 0]
 
 
 def test_the_bounds_are_ten_thousand_lines_and_four_mebibytes(job: JobRun) -> None:
@@ -237,24 +237,24 @@ def test_an_append_reads_no_line_that_stays(job: JobRun) -> None:
 
 def test_the_tail_is_the_newest_lines_that_fit_and_tells_what_is_before_them(job: JobRun) -> None:
     def tail(lines: int, size: int) -> tuple[str, int, int]:
-        found = logs.tail(job, lines=lines, size=size)
+        found = logs.get_tail(job, lines=lines, size=size)
         return " ".join(line.text for line in found.lines), found.earlier, found.dropped
 
     assert tail(3, 100) == ("", 0, 0)
-    assert logs.last_seq(job) == 0
+    assert logs.get_last_seq(job) == 0
     append(job, "a", "éé", "cc", "d")
     assert tail(3, 100) == ("éé cc d", 1, 0)
     assert tail(9, 100) == ("a éé cc d", 0, 0)
     assert tail(9, 7) == ("éé cc d", 1, 0)
     assert tail(9, 6) == ("cc d", 2, 0)
     assert tail(9, 0) == ("d", 3, 0)
-    assert logs.last_seq(job) == 4
+    assert logs.get_last_seq(job) == 4
 
 
 @pytest.mark.usefixtures("small")
 def test_the_tail_tells_how_many_lines_are_gone(job: JobRun) -> None:
     append(job, *"abcdefgh")
-    found = logs.tail(job, lines=2, size=100)
+    found = logs.get_tail(job, lines=2, size=100)
     assert ([line.text for line in found.lines], found.earlier, found.dropped) == (["g", "h"], 3, 3)
 
 
@@ -264,12 +264,12 @@ def test_the_tail_tells_how_many_lines_are_gone(job: JobRun) -> None:
 @pytest.mark.parametrize("state", STATES)
 def test_a_job_in_any_status_takes_lines_and_stays_as_it_is(state: str, cast: Cast, clock: Clock) -> None:
     job = job_in(state, cast.acme)
-    before, events = record(job), len(jobs.history(job))
+    before, events = record(job), len(jobs.list_events(job))
     seen, version = job.last_seen_at, job.version
     clock.advance(seconds=30)
     assert append(job, "last words").next_after == 1
     assert record(job) == before
-    assert len(jobs.history(job)) == events
+    assert len(jobs.list_events(job)) == events
     after = jobs.get_job_status(job.id)
     if state == "running":
         assert (after.last_seen_at, after.updated_at, after.version) == (clock.now(), clock.now(), version + 1)
@@ -282,13 +282,13 @@ def test_a_runner_that_only_writes_lines_is_not_lost(cast: Cast, clock: Clock) -
     job = jobs.update_job_status(job_id, status="running", by=RUNNER)
     for _ in range(20):
         append(job, "still here")
-        liveness.beat()
+        liveness.record_server_heartbeat()
         clock.advance(seconds=1)
-        liveness.beat()
+        liveness.record_server_heartbeat()
         assert liveness.sweep().lost == 0
     for _ in range(3):
         clock.advance(seconds=1)
-        liveness.beat()
+        liveness.record_server_heartbeat()
     assert liveness.sweep().lost == 1
 
 
@@ -318,7 +318,7 @@ def test_lines_are_not_the_hearing_of_a_cancel(job: JobRun) -> None:
     jobs.cancel_job(job.id, by=OPERATOR)
     append(job, "still at it")
     after = jobs.get_job_status(job.id)
-    assert (after.cancel_story, after.cancel_seen_at) == ("unheard", None)
+    assert (after.cancel_progress, after.cancel_seen_at) == ("not_seen", None)
 
 
 # --- once --------------------------------------------------------------------------------------------------------
@@ -384,8 +384,8 @@ def test_a_job_that_is_deleted_while_lines_arrive_is_gone_or_not_found_and_nobod
 
 def append_detached(job_id: uuid.UUID, key: str | None, *texts: str) -> Appended:
     sent = body(*texts)
-    once = Once.named(key, sent) if key else None
-    return logs.append(job_id, NewLines.checked(sent), within=None, once=once)
+    once = RequestKey.from_body(key, sent) if key else None
+    return logs.append(job_id, NewLines.parse(sent), within=None, request_key=once)
 
 
 def test_a_job_that_is_deleted_takes_its_log_and_its_keys_with_it(job: JobRun) -> None:

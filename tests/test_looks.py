@@ -15,7 +15,7 @@ from webapp.core import jobs
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Role
-from webapp.core.workspaces import workspaces
+from webapp.core.workspaces import members
 
 TICK = {"HX-Request": "true", "Cache-Control": "max-age=1"}
 TABLE = "/w/acme/jobs/table"
@@ -26,7 +26,7 @@ def two(app: Flask, clock: Clock, cast: Cast) -> tuple[FlaskClient, FlaskClient]
     """Two members in front of two browsers."""
     with app.app_context():
         dora = accounts.create("dora@example.com", "Dora", PASSWORD, by=SYSTEM)
-        workspaces.add_member(cast.acme, dora, Role.MEMBER, by=SYSTEM)
+        members.add_unchecked(cast.acme, dora, Role.MEMBER, by=SYSTEM)
     browsers = app.test_client(), app.test_client()
     for browser, name in zip(browsers, ("ben", "dora"), strict=True):
         sign_in(browser, f"{name}@example.com")

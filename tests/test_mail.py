@@ -17,7 +17,7 @@ from tests.test_config import given, refusal
 from webapp.config import SMTP_URL_IS
 from webapp.core import mail
 from webapp.core.database.session import db
-from webapp.core.mail import MailServer, NotSent, Tls
+from webapp.core.mail import MailNotSent, MailServer, Tls
 from webapp.core.models import AuditEntry, User, Workspace
 from webapp.core.workspaces import invitations
 
@@ -120,7 +120,7 @@ def test_no_address_adds_a_header_or_a_reader(ada: FlaskClient, box: Mailbox, em
 
 @pytest.mark.parametrize("to", ["dora@example.com\r\nBcc: eve@example.com", "dora@example.com>\r\nRCPT TO:<eve@a.de"])
 def test_the_mail_server_is_told_nothing_of_an_address_that_is_none(core: Flask, box: Mailbox, to: str) -> None:
-    with pytest.raises(NotSent, match="no mail can be made for this address"):
+    with pytest.raises(MailNotSent, match="no mail can be made for this address"):
         server(f"smtp://127.0.0.1:{box.port}?tls=no").send(to, "subject", "text")
     assert box.recipients == []
 
@@ -192,7 +192,7 @@ def test_a_mail_that_is_refused_leaves_the_invitation_and_the_link_for_the_invit
     [record] = [record for record in caplog.records if record.name == "webapp.core.mail"]
     assert record.getMessage() == f"The mail server 127.0.0.1:{box.port} did not take a mail: {logged}"
     with app.app_context():
-        [open_one] = invitations.of_workspace(cast.acme.id)
+        [open_one] = invitations.list_open(cast.acme.id)
         [entry] = db.session.scalars(sa.select(AuditEntry).where(AuditEntry.action == "member.invited"))
         assert (open_one.email, entry.detail) == (DORA, {"email": DORA, "role": "member"})
 
@@ -225,8 +225,8 @@ def test_a_server_that_is_not_there_is_told(
 def test_a_server_that_says_nothing_is_not_waited_for(
     ada: FlaskClient, box: Mailbox, monkeypatch: pytest.MonkeyPatch, silent_at: str
 ) -> None:
-    monkeypatch.setattr(mail, "STEP", 0.2)
-    monkeypatch.setattr(mail, "IN_ALL", 1000)
+    monkeypatch.setattr(mail, "STEP_TIMEOUT", 0.2)
+    monkeypatch.setattr(mail, "TOTAL_TIMEOUT", 1000)
     box.silent_at = silent_at
     answer = invite(ada)
     # By the last of these it has taken the message.
@@ -239,7 +239,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(
 def test_a_server_that_talks_on_and_on_is_not_waited_for(
     ada: FlaskClient, box: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail, "IN_ALL", 0.5)
+    monkeypatch.setattr(mail, "TOTAL_TIMEOUT", 0.5)
     box.silent_at, box.drips = "DATA", True
     assert "was not sent: the mail server did not answer." in invite(ada).text
 
@@ -277,7 +277,7 @@ def test_a_line_may_be_encrypted_from_its_beginning(core: Flask) -> None:
 def test_a_server_that_offers_no_encryption_is_told_nothing(
     core: Flask, box: Mailbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(NotSent):
+    with pytest.raises(MailNotSent):
         server(f"smtp://ana:secret@127.0.0.1:{box.port}").send(DORA, "subject", "text")
     assert box.recipients == []
     assert "STARTTLS extension not supported by server" in caplog.text
@@ -288,7 +288,7 @@ def test_a_server_that_offers_no_encryption_is_told_nothing(
 def test_a_server_that_nobody_vouches_for_is_told_nothing(core: Flask, encrypted: bool) -> None:
     with mailbox(encrypted=encrypted) as box:
         box.offers = ("STARTTLS", "AUTH PLAIN")
-        with pytest.raises(NotSent, match="could not be reached"):
+        with pytest.raises(MailNotSent, match="could not be reached"):
             server(f"smtp{'s' if encrypted else ''}://ana:secret@127.0.0.1:{box.port}").send(DORA, "s", "t")
     assert box.recipients == []
 
@@ -298,7 +298,7 @@ def test_a_wrong_password_is_told_to_the_log_by_its_code(
     core: Flask, box: Mailbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     box.offers, box.answers = ("STARTTLS", "AUTH PLAIN"), {"AUTH": b"535 5.7.8 ana and secret do not match"}
-    with pytest.raises(NotSent, match="did not take it"):
+    with pytest.raises(MailNotSent, match="did not take it"):
         server(f"smtp://ana:secret@127.0.0.1:{box.port}").send(DORA, "subject", "text")
     assert "SMTPAuthenticationError, 535 5.7.8." in caplog.text
     assert "secret" not in caplog.text

@@ -76,16 +76,16 @@ def overdue(app: Flask, cast: Cast, count: int) -> list[str]:
 
 def test_a_lease_is_one_holders_until_it_ends_or_is_given_back(core: Flask, clock: Clock) -> None:
     assert leases.take("sweep", "a")
-    clock.advance(seconds=leases.LENGTH.total_seconds() - 1)
+    clock.advance(seconds=leases.DURATION.total_seconds() - 1)
     assert not leases.take("sweep", "b")
     assert leases.take("another", "b")
     assert leases.take("sweep", "a")
-    clock.advance(seconds=leases.LENGTH.total_seconds() + 1)
+    clock.advance(seconds=leases.DURATION.total_seconds() + 1)
     assert leases.take("sweep", "b")
     assert not leases.take("sweep", "a")
-    leases.let_go("sweep", "a")
+    leases.release("sweep", "a")
     assert not leases.take("sweep", "a")
-    leases.let_go("sweep", "b")
+    leases.release("sweep", "b")
     assert leases.take("sweep", "a")
 
 
@@ -118,5 +118,5 @@ def test_when_the_one_that_does_the_chores_is_killed_another_takes_over_within_t
     processes[first].kill()
     overdue(app, cast, 1)
     # The rest of its lease, a look of the other, and room for a busy machine.
-    patience = leases.LENGTH.total_seconds() + 20
+    patience = leases.DURATION.total_seconds() + 20
     until(lambda: ask(app, "SELECT failure_reason FROM job_runs") == "timed_out", patience)

@@ -27,11 +27,12 @@ from webapp.core import jobs
 from webapp.core.chores import liveness
 from webapp.core.chores.schedule import Chore
 from webapp.core.database.session import db
-from webapp.core.errors import Invalid, NotFound, Refused
+from webapp.core.errors import Conflict, Invalid, NotFound
 from webapp.core.jobs.inputs import BatchedReport, Report
 from webapp.core.models import JobRun, WebhookEvent
 from webapp.core.webhooks import endpoints, sender
 from webapp.core.workspaces import tokens, workspaces
+from webapp.extensions import outbound
 
 NOBODY = uuid.UUID(int=7)
 TOKEN = "the-token-of-prometheus"
@@ -270,19 +271,19 @@ def test_a_status_update_is_counted_once_by_its_outcome(
     job = job_in(state, cast.acme)
     counted()
     if batched:
-        sent = BatchedReport.checked({"id": str(job.id)} | report)
-        jobs.update_several([sent], within=cast.acme.id, by=RUNNER)
+        sent = BatchedReport.parse({"id": str(job.id)} | report)
+        jobs.apply_reports(cast.acme.id, [sent], by=RUNNER)
     else:
-        with suppress(Refused):
-            jobs.update(job.id, Report.checked(report), within=cast.acme.id, by=RUNNER)
+        with suppress(Conflict):
+            jobs.apply_report(job.id, Report.parse(report), within=cast.acme.id, by=RUNNER)
     assert without_requests(counted()) == {f"job_updates_total outcome={outcome}": 1} | dict.fromkeys(moves, 1)
 
 
 def test_an_update_of_no_job_is_counted(core: Flask, cast: Cast, counted: Callable[[], Numbers]) -> None:
     with pytest.raises(NotFound):
         jobs.update_job_status(NOBODY, progress=40, within=cast.acme.id)
-    sent = BatchedReport.checked({"id": str(NOBODY), "progress": 40})
-    jobs.update_several([sent], within=cast.acme.id, by=RUNNER)
+    sent = BatchedReport.parse({"id": str(NOBODY), "progress": 40})
+    jobs.apply_reports(cast.acme.id, [sent], by=RUNNER)
     assert without_requests(counted()) == {"job_updates_total outcome=not_found": 2}
 
 
@@ -290,7 +291,7 @@ def test_cancels_of_one_and_of_many_are_moves(core: Flask, cast: Cast, counted: 
     first, second, done = (job_in(state, cast.acme) for state in ("running", "pending", "completed"))
     counted()
     jobs.cancel_job(first.id, by=OPERATOR)
-    jobs.cancel_jobs([first.id, second.id, done.id], within=cast.acme.id, by=OPERATOR)
+    jobs.cancel_jobs(cast.acme.id, [first.id, second.id, done.id], by=OPERATOR)
     assert without_requests(counted()) == {"jobs_moved_total to=canceled": 2}
 
 
@@ -312,13 +313,13 @@ def test_what_is_rolled_back_is_not_counted(
     job = job_in("running", cast.acme)
     request.getfixturevalue("no_history")
     counted()
-    sent = BatchedReport.checked({"id": str(job.id), "status": "completed"})
+    sent = BatchedReport.parse({"id": str(job.id), "status": "completed"})
     for act in (
         lambda: jobs.enqueue_job("t", cast.acme.id),
         lambda: jobs.update_job_status(job.id, status="completed"),
-        lambda: jobs.update_several([sent], within=cast.acme.id, by=RUNNER),
+        lambda: jobs.apply_reports(cast.acme.id, [sent], by=RUNNER),
         lambda: jobs.cancel_job(job.id),
-        lambda: jobs.cancel_jobs([job.id], within=cast.acme.id, by=OPERATOR),
+        lambda: jobs.cancel_jobs(cast.acme.id, [job.id], by=OPERATOR),
     ):
         with pytest.raises(DBAPIError):
             act()
@@ -330,14 +331,14 @@ def test_what_is_rolled_back_is_not_counted(
 def test_what_the_board_itself_fails_is_counted_by_why(
     core: Flask, cast: Cast, clock: Clock, counted: Callable[[], Numbers]
 ) -> None:
-    liveness.beat()
+    liveness.record_server_heartbeat()
     for silent, limit in ((60, None), (60, None), (None, 60)):
         job_id = jobs.enqueue_job("t", cast.acme.id, heartbeat_timeout=silent, max_duration=limit)
         jobs.update_job_status(job_id, status="running")
     counted()
     for _ in range(40):
         clock.advance(seconds=2)
-        liveness.beat()
+        liveness.record_server_heartbeat()
     liveness.sweep()
     assert without_requests(counted()) == {
         "jobs_moved_total to=failed": 3,
@@ -353,12 +354,18 @@ def test_attempts_to_call_webhooks_are_counted_by_outcome(
     core: Flask, cast: Cast, clock: Clock, counted: Callable[[], Numbers]
 ) -> None:
     with receiver() as hooks:
-        endpoints.create(workspaces.membership("acme", cast.ada.id), hooks.url, tuple(WebhookEvent), by=OPERATOR)
+        endpoints.create(
+            workspaces.get_membership("acme", cast.ada.id),
+            hooks.url,
+            tuple(WebhookEvent),
+            outbound=outbound(),
+            by=OPERATOR,
+        )
         job_in("completed", cast.acme)
         counted()
         for status in (500, 200):
             hooks.status = status
-            sender.send_due(lambda: True)
+            sender.send_due(outbound(), lambda: True)
             clock.advance(seconds=10)
         assert counted() == {
             "webhook_attempts_total outcome=failed": 1,
@@ -366,7 +373,7 @@ def test_attempts_to_call_webhooks_are_counted_by_outcome(
         }
         job_in("canceled", cast.acme)
         hooks.status = 410
-        sender.send_due(lambda: True)
+        sender.send_due(outbound(), lambda: True)
         assert counted()["webhook_attempts_total outcome=given_up"] == 1
 
 
@@ -400,7 +407,7 @@ def test_no_series_names_a_workspace_a_token_a_type_or_a_person(
 ) -> None:
     with app.app_context():
         job = job_in("running", cast.acme)
-        [known] = tokens.of_workspace(cast.acme.id)
+        [known] = tokens.list_tokens(cast.acme.id)
     runner = {"Authorization": f"Bearer {token}"}
     client.patch(f"/api/v1/jobs/{job.id}", json={"progress": 1, "message": "secret"}, headers=runner)
     client.post("/api/v1/jobs/batch", json={"data": [{"id": str(job.id), "status": "completed"}]}, headers=runner)

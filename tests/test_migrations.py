@@ -74,7 +74,7 @@ def test_jobs_that_failed_before_they_were_grouped_are_marked(bare: Flask) -> No
     flask_migrate.upgrade()
     with db.engine.connect() as connection:
         found = connection.execute(sa.text("SELECT error_group FROM job_runs ORDER BY id")).scalars().all()
-    alike, none = error_groups.mark("t", "boom 9"), error_groups.mark("t", None)
+    alike, none = error_groups.make_fingerprint("t", "boom 9"), error_groups.make_fingerprint("t", None)
     assert found == [alike] * 1001 + [none, None]
 
 

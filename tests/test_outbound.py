@@ -38,7 +38,7 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
             asked.append(host)
             return list(addresses)
 
-        monkeypatch.setattr(outbound, "addresses_of", resolve)
+        monkeypatch.setattr(outbound, "resolve", resolve)
         return asked
 
     return answer
@@ -238,7 +238,7 @@ def drip(line: socket.socket, text: bytes) -> None:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbound, "TIME_OUT", 0.5)
+    monkeypatch.setattr(outbound, "POST_TIMEOUT", 0.5)
 
 
 @pytest.mark.usefixtures("hasty")

@@ -43,17 +43,17 @@ def ran(
     ended = clock.now() - ago
     started = ended - timedelta(seconds=seconds)
     past = PastJob(type=type, status=status, created_at=started, started_at=started, ended_at=ended, error=error)
-    jobs.record_past([past], within=workspace.id)
+    jobs.record_past(workspace.id, [past])
 
 
 def read(cast: Cast, span: Range = Range.HOUR) -> Overview:
-    return overview.read(cast.acme.id, span)
+    return overview.get_overview(cast.acme.id, span)
 
 
 def behind(cast: Cast, found: Overview, mark: str) -> list[uuid.UUID]:
     """The jobs that the link of a group leads to."""
     wanted = JobFilter(statuses=(FAILED,), error_group=mark, failed_since=found.failures.since)
-    return [job.id for job in listing.one_page(cast.acme.id, wanted, limit=50).jobs]
+    return [job.id for job in listing.list_jobs(cast.acme.id, wanted, limit=50).jobs]
 
 
 # --- counts ------------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_a_duration_of_one_job_is_told_to_the_millisecond(clock: Clock, cast: Ca
 def test_of_many_jobs_the_newest_tell_how_long_they_took_and_that_is_said(
     clock: Clock, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overview, "SAMPLE", 3)
+    monkeypatch.setattr(overview, "SAMPLE_SIZE", 3)
     for minutes in (1, 2, 3):
         ran(clock, cast.acme, ago=timedelta(minutes=minutes), seconds=minutes)
     assert not read(cast).durations_are_capped
@@ -155,7 +155,7 @@ def test_of_many_jobs_the_newest_tell_how_long_they_took_and_that_is_said(
 def test_the_types_with_most_jobs_are_told_and_the_others_counted(
     clock: Clock, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overview, "TYPES", 2)
+    monkeypatch.setattr(overview, "TYPES_SHOWN", 2)
     for type in ("c", "b", "b", "a", "d"):
         ran(clock, cast.acme, type=type)
     told = read(cast).durations
@@ -189,20 +189,20 @@ def test_a_group_leads_to_exactly_its_jobs(clock: Clock, cast: Cast) -> None:
     ran(clock, cast.acme, FAILED, ago=timedelta(hours=2), error="bom 9")
     found = read(cast)
     for group in found.failures.groups:
-        listed = behind(cast, found, group.mark)
+        listed = behind(cast, found, group.fingerprint)
         assert len(listed) == group.jobs == 3
         errors = db.session.scalars(sa.select(JobRun.error).where(JobRun.id.in_(listed)))
         assert {str(error).split()[0] for error in errors} == {group.pattern.split()[0]}
-        wanted = JobFilter(error_group=group.mark, failed_since=found.failures.since)
-        counted = listing.counts(cast.acme.id, wanted)
+        wanted = JobFilter(error_group=group.fingerprint, failed_since=found.failures.since)
+        counted = listing.count_by_status(cast.acme.id, wanted)
         assert {status: count.count for status, count in counted.items() if count.count} == {FAILED: 3}
-        assert JobFilter(error_group=group.mark).only_failed
+        assert JobFilter(error_group=group.fingerprint).only_failed
 
 
 def test_of_many_failures_the_newest_are_grouped_and_the_link_begins_where_they_do(
     clock: Clock, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overview, "SAMPLE", 4)
+    monkeypatch.setattr(overview, "SAMPLE_SIZE", 4)
     # Jobs that failed in one batch did so at one moment: all of them are in, or none.
     for minutes in (1, 2, 2, 3):
         ran(clock, cast.acme, FAILED, ago=timedelta(minutes=minutes), error="boom")
@@ -212,24 +212,24 @@ def test_of_many_failures_the_newest_are_grouped_and_the_link_begins_where_they_
     found = read(cast)
     [group] = found.failures.groups
     assert found.failures_are_capped
-    assert found.failures.jobs == group.jobs == len(behind(cast, found, group.mark)) == 3
+    assert found.failures.jobs == group.jobs == len(behind(cast, found, group.fingerprint)) == 3
     assert found.ended[FAILED] == 6
 
 
 def test_more_failures_at_one_moment_than_are_looked_at_are_told_as_they_are(
     clock: Clock, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overview, "SAMPLE", 2)
+    monkeypatch.setattr(overview, "SAMPLE_SIZE", 2)
     for _ in range(4):
         ran(clock, cast.acme, FAILED, error="boom")
     found = read(cast)
-    assert found.failures.jobs == len(behind(cast, found, found.failures.groups[0].mark)) == 4
+    assert found.failures.jobs == len(behind(cast, found, found.failures.groups[0].fingerprint)) == 4
 
 
 def test_the_largest_groups_are_told_and_the_others_counted(
     clock: Clock, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overview, "GROUPS", 1)
+    monkeypatch.setattr(overview, "GROUPS_SHOWN", 1)
     for error in ("a", "b", "b", "c"):
         ran(clock, cast.acme, FAILED, error=error)
     told = read(cast).failures
@@ -241,8 +241,8 @@ def test_nobody_sees_what_the_errors_of_another_workspace_say(clock: Clock, cast
     ran(clock, cast.other, FAILED, error="their secret")
     mark = db.session.scalar(sa.select(JobRun.error_group))
     assert mark
-    assert listing.alike(cast.acme.id, [mark]) == {}
-    assert listing.alike(cast.other.id, [mark]) == {mark: ("report", "their secret")}
+    assert listing.groups_by_fingerprint(cast.acme.id, [mark]) == {}
+    assert listing.groups_by_fingerprint(cast.other.id, [mark]) == {mark: ("report", "their secret")}
 
 
 # --- what runs longest, and what it costs ------------------------------------------------------------------------
@@ -284,9 +284,9 @@ def test_every_figure_is_read_from_an_index_alone(
         asked.append((statement, parameters))
 
     sa.event.listen(db.engine, "before_cursor_execute", note)
-    overview._buckets(cast.acme.id, starts, Range.HOUR.width)
-    overview._durations(cast.acme.id, starts[0])
-    overview._failures(cast.acme.id, starts[0])
+    overview._count_buckets(cast.acme.id, starts, Range.HOUR.width)
+    overview._read_durations(cast.acme.id, starts[0])
+    overview._group_failures(cast.acme.id, starts[0])
     sa.event.remove(db.engine, "before_cursor_execute", note)
     connection = db.engine.execution_options(**IN_A_TRANSACTION[engine_name]).connect()
     request.addfinalizer(connection.close)

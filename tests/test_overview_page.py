@@ -138,7 +138,7 @@ def test_a_mark_that_no_job_here_has_shows_nothing_of_any_other_workspace(
 def test_what_is_not_of_all_jobs_says_so(
     ben: FlaskClient, clock: Clock, app: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overview, "SAMPLE", 2)
+    monkeypatch.setattr(overview, "SAMPLE_SIZE", 2)
     for _ in range(3):
         ended(clock, app, cast)
         ended(clock, app, cast, "failed", "boom")

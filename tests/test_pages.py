@@ -17,7 +17,7 @@ from tests.conftest import OPERATOR, ROOT, RUNNER, Cast, csrf_token, job_in, sig
 from webapp.core import jobs
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
-from webapp.core.errors import Refused
+from webapp.core.errors import Conflict
 from webapp.dashboard.connect import RUNNERS, Runner
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
@@ -103,7 +103,7 @@ def test_an_odd_page_address_from_htmx_still_leads_to_the_login(client: FlaskCli
 
 def test_a_session_that_ended_is_told_at_the_login(ben: FlaskClient, app: Flask) -> None:
     with app.app_context():
-        accounts.set_password(accounts.by_email("ben@example.com"), "another horse battery", by=SYSTEM)
+        accounts.set_password(accounts.get_by_email("ben@example.com"), "another horse battery", by=SYSTEM)
     assert ben.get("/w/acme/jobs/table", headers=HTMX).status_code == 401
     assert "Your session ended." in ben.get("/login").text
     assert "Your session ended." not in ben.get("/login").text
@@ -253,12 +253,12 @@ def test_a_canceled_job_polls_until_its_runner_has_said_how_it_ended(
     with app.app_context():
         jobs.cancel_job(job_id, by=OPERATOR)
     assert "hx-trigger" in ben.get(f"/w/acme/jobs/{job_id}/panel").text
-    with app.app_context(), suppress(Refused):
+    with app.app_context(), suppress(Conflict):
         jobs.update_job_status(job_id, progress=50, by=RUNNER)
     told = ben.get(f"/w/acme/jobs/{job_id}/panel").text
     assert "Runner heard" in told
     assert "hx-trigger" in told
-    with app.app_context(), suppress(Refused):
+    with app.app_context(), suppress(Conflict):
         jobs.update_job_status(job_id, status=last_word, by=RUNNER)
     assert "hx-trigger" not in ben.get(f"/w/acme/jobs/{job_id}/panel").text
 
@@ -292,7 +292,7 @@ def test_the_list_tells_how_far_the_runner_has_followed_a_cancel(
     with app.app_context():
         jobs.cancel_job(job_id, by=OPERATOR)
         for said in STORIES[story]:
-            with suppress(Refused):
+            with suppress(Conflict):
                 jobs.update_job_status(job_id, by=RUNNER, **said)
     list_ = ben.get("/w/acme/jobs").text
     assert [told for told in STORIES if f"runner {told}" in list_] == [story]

@@ -77,7 +77,7 @@ def faults_on_sqlite(connection: sa.Connection, statement: str, parameters: Any)
     for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters):
         if re.match(r"SCAN job_\w+(?! USING)", row.detail) and "USING" not in row.detail:
             yield row.detail
-        if "TEMP B-TREE FOR ORDER BY" in row.detail and "FROM found" not in statement:
+        if "TEMP B-TREE FOR ORDER BY" in row.detail and "FROM types" not in statement:
             yield row.detail
 
 

@@ -18,18 +18,18 @@ from webapp.core.database.session import db
 from webapp.core.database.statements import CompiledStatement
 from webapp.core.database.transactions import write_lock, write_transaction
 from webapp.core.jobs.inputs import Report
-from webapp.core.models import Base, JobRow, JobRun
+from webapp.core.models import Base, JobRun, JobSnapshot
 from webapp.core.workspaces import tokens
 
 JOBS = Base.metadata.tables[JobRun.__tablename__]
-COLUMNS = [JOBS.c[name] for name in JobRow._fields if name != "payload"]
+COLUMNS = [JOBS.c[name] for name in JobSnapshot._fields if name != "payload"]
 BY_ID = CompiledStatement(sa.select(*COLUMNS).where(JOBS.c.id == sa.bindparam("key")), COLUMNS)
 
 
 def test_a_row_has_the_columns_of_the_record() -> None:
     columns = [column.name for column in JOBS.c]
-    assert sorted(JobRow._fields) == sorted(columns)
-    assert list(JobRow._fields[:-1]) == [name for name in columns if name != "payload"]
+    assert sorted(JobSnapshot._fields) == sorted(columns)
+    assert list(JobSnapshot._fields[:-1]) == [name for name in columns if name != "payload"]
 
 
 def test_values_are_those_that_sqlalchemy_reads(core: Flask, cast: Cast) -> None:
@@ -51,7 +51,7 @@ def test_what_is_written_is_what_sqlalchemy_writes(core: Flask, cast: Cast) -> N
     with write_lock():
         row = CompiledStatement(update.returning(*COLUMNS), COLUMNS).fetch_first({"key": job.id, **values})
     assert row is not None
-    assert {name: getattr(JobRow(*row), name) for name in values} == values
+    assert {name: getattr(JobSnapshot(*row), name) for name in values} == values
     stored = db.session.execute(sa.select(*(JOBS.c[name] for name in values)).where(JOBS.c.id == job.id)).one()
     assert dict(stored._mapping) == values
 
@@ -61,7 +61,7 @@ def test_a_statement_is_a_transaction_by_itself_also_after_one_of_several(core: 
     with suppress(ZeroDivisionError), write_transaction() as session:
         session.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(progress=99))
         _ = 1 / 0
-    jobs.update(job.id, Report.checked({"message": "on"}), within=cast.acme.id, by=RUNNER)
+    jobs.apply_report(job.id, Report.parse({"message": "on"}), within=cast.acme.id, by=RUNNER)
     elsewhere = sa.create_engine(db.engine.url, poolclass=sa.NullPool)
     with elsewhere.connect() as connection:
         stored = connection.execute(sa.select(JOBS.c.progress, JOBS.c.message).where(JOBS.c.id == job.id)).one()
@@ -108,7 +108,7 @@ def test_a_database_that_cannot_be_reached_is_told_as_such(tmp_path: Path) -> No
 
 def test_a_token_reads_back_as_it_was_made(core: Flask, cast: Cast) -> None:
     until = datetime(2999, 1, 1, tzinfo=UTC)
-    token, text = tokens.create(cast.acme.id, "t", expires_at=until, by=SYSTEM)
-    bearer = tokens.find(text)
+    token, text = tokens.create_unchecked(cast.acme.id, "t", expires_at=until, by=SYSTEM)
+    bearer = tokens.authenticate(text)
     assert bearer is not None
     assert (bearer.id, bearer.workspace_id, bearer.scopes) == (token.id, cast.acme.id, frozenset(token.scopes))

@@ -17,7 +17,7 @@ LIMIT = 256 * 1024
 
 def faults(body: type[NewJob] | type[Report], **sent: Any) -> dict[tuple[str | int, ...], str]:
     with pytest.raises(Invalid) as caught:
-        body.checked(sent)
+        body.parse(sent)
     return {fault.path: fault.detail for fault in caught.value.faults}
 
 
@@ -44,7 +44,7 @@ def object_of(size: int) -> dict[str, Any]:
     ],
 )
 def test_everything_up_to_the_limits_is_taken(sent: dict[str, Any]) -> None:
-    Report.checked(sent)
+    Report.parse(sent)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_new_job_beyond_a_limit_is_refused_at_that_field(field: str, value: An
 
 
 def test_a_new_job_at_every_limit_is_taken() -> None:
-    NewJob.checked(
+    NewJob.parse(
         {
             "type": "t" * 200,
             "payload": object_of(LIMIT),
@@ -150,8 +150,8 @@ def test_a_failure_and_a_cancel_carry_no_result(status: str) -> None:
 
 
 def test_a_long_message_is_cut_with_a_mark_within_its_500_characters() -> None:
-    assert Report.checked({"message": "ö" * 500}).message == "ö" * 500
-    cut = Report.checked({"message": "ö" * 501}).message
+    assert Report.parse({"message": "ö" * 500}).message == "ö" * 500
+    cut = Report.parse({"message": "ö" * 501}).message
     assert cut is not None
     assert len(cut) == 500
     assert cut.startswith("ööö")
@@ -161,8 +161,8 @@ def test_a_long_message_is_cut_with_a_mark_within_its_500_characters() -> None:
 @pytest.mark.parametrize("letter", ["x", "ö", "∑", "😀"])
 def test_a_long_error_is_cut_with_a_mark_within_its_64_kib_and_between_letters(letter: str) -> None:
     whole = letter * (65536 // len(letter.encode()))
-    assert Report.checked({"status": "failed", "error": whole}).error == whole
-    cut = Report.checked({"status": "failed", "error": whole + letter}).error
+    assert Report.parse({"status": "failed", "error": whole}).error == whole
+    cut = Report.parse({"status": "failed", "error": whole + letter}).error
     assert cut is not None
     assert 65536 - 4 < len(cut.encode()) <= 65536
     assert set(cut.removesuffix("… [cut]")) == {letter}
@@ -170,22 +170,22 @@ def test_a_long_error_is_cut_with_a_mark_within_its_64_kib_and_between_letters(l
 
 
 def test_a_failing_job_never_loses_its_report_to_a_character() -> None:
-    assert Report.checked({"status": "failed", "error": "a\0b"}).error == "a\ufffdb"
-    stored = Report.checked({"status": "failed", "error": "a\ud800b"}).error
+    assert Report.parse({"status": "failed", "error": "a\0b"}).error == "a\ufffdb"
+    stored = Report.parse({"status": "failed", "error": "a\ud800b"}).error
     assert stored is not None
     assert stored.encode()
 
 
 def test_the_six_characters_that_spell_nul_in_json_are_no_nul() -> None:
-    assert Report.checked({"result": {"a": "\\u0000"}}).result == {"a": "\\u0000"}
+    assert Report.parse({"result": {"a": "\\u0000"}}).result == {"a": "\\u0000"}
 
 
 def test_a_moment_in_any_zone_is_the_same_moment() -> None:
     vienna = datetime(2026, 11, 24, 15, 2, tzinfo=timezone(timedelta(hours=1)))
     moment = datetime(2026, 11, 24, 14, 2, tzinfo=UTC)
-    assert Report.checked({"occurred_at": vienna}).occurred_at == moment
-    assert Report.checked({"occurred_at": "2026-11-24T14:02:00Z"}).occurred_at == moment
-    assert Report.checked({"occurred_at": "2026-11-24t14:02:00.000z"}).occurred_at == moment
+    assert Report.parse({"occurred_at": vienna}).occurred_at == moment
+    assert Report.parse({"occurred_at": "2026-11-24T14:02:00Z"}).occurred_at == moment
+    assert Report.parse({"occurred_at": "2026-11-24t14:02:00.000z"}).occurred_at == moment
 
 
 @pytest.mark.usefixtures("core")

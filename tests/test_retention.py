@@ -16,7 +16,7 @@ from webapp.core.audit import SYSTEM, Actor
 from webapp.core.chores import retention
 from webapp.core.database.session import db
 from webapp.core.errors import Forbidden, Invalid, NotFound
-from webapp.core.jobs.idempotency import Once
+from webapp.core.jobs.idempotency import RequestKey
 from webapp.core.jobs.inputs import NewJob
 from webapp.core.jobs.listing import Count
 from webapp.core.lifecycle import JobStatus
@@ -43,11 +43,13 @@ STATES = ("pending", "running", "completed", "failed", "canceled", "lost", "time
 
 @pytest.fixture
 def ada(cast: Cast) -> Membership:
-    return workspaces.membership("acme", cast.ada.id)
+    return workspaces.get_membership("acme", cast.ada.id)
 
 
 def keep(member: Membership, **days: int) -> None:
-    retention.put(member, {JobStatus(status): kept for status, kept in days.items()}, by=Actor(member.user.ref))
+    retention.set_retention(
+        member, {JobStatus(status): kept for status, kept in days.items()}, by=Actor(member.user.ref)
+    )
 
 
 def standing(workspace: Workspace) -> set[uuid.UUID]:
@@ -106,7 +108,7 @@ def test_a_lost_job_whose_runner_speaks_again_lives_on(cast: Cast, ada: Membersh
     keep(ada, failed=1)
     job_id = job_in("lost", cast.acme).id
     clock.advance(days=2)
-    assert told(retention.due(cast.acme.id, {FAILED: 1})) == {"failed": 1}
+    assert told(retention.count_due(cast.acme.id, {FAILED: 1})) == {"failed": 1}
     jobs.update_job_status(job_id, progress=50, by=RUNNER)
     assert retention.sweep() == 0
 
@@ -117,14 +119,14 @@ def test_a_lost_job_that_speaks_between_the_look_and_the_deletion_lives_on(
     keep(ada, failed=1)
     job_id = job_in("lost", cast.acme).id
     clock.advance(days=2)
-    delete = retention._delete
+    delete = retention._delete_batch
 
     def speak_first(*arguments: object) -> int:
         with core.app_context():
             jobs.update_job_status(job_id, progress=50, by=RUNNER)
         return delete(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(retention, "_delete", speak_first)
+    monkeypatch.setattr(retention, "_delete_batch", speak_first)
     assert retention.sweep() == 0
     assert standing(cast.acme) == {job_id}
 
@@ -132,7 +134,7 @@ def test_a_lost_job_that_speaks_between_the_look_and_the_deletion_lives_on(
 def test_a_retention_that_is_taken_back_stops_the_sweep_at_once(
     cast: Cast, ada: Membership, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "BATCH_SIZE", 2)
     keep(ada, completed=1)
     for _ in range(6):
         job_in("completed", cast.acme)
@@ -162,9 +164,9 @@ def test_other_workspaces_keep_theirs(cast: Cast, ada: Membership, clock: Clock)
 
 def test_a_job_takes_along_all_that_is_its_own_and_nothing_of_others(cast: Cast, ada: Membership, clock: Clock) -> None:
     def rich() -> uuid.UUID:
-        new = NewJob.checked({"type": "import", "tags": ["nightly", "eu"]})
-        once = Once(key=uuid.uuid4().hex, digest="0" * 64)
-        job_id = jobs.enqueue(new, workspace_id=cast.acme.id, by=RUNNER, once=once).id
+        new = NewJob.parse({"type": "import", "tags": ["nightly", "eu"]})
+        request_key = RequestKey(key=uuid.uuid4().hex, digest="0" * 64)
+        job_id = jobs.enqueue_new_job(cast.acme.id, new, by=RUNNER, request_key=request_key).id
         jobs.update_job_status(job_id, status="running", by=RUNNER)
         db.session.add(LogTail(job_id=job_id, last_seq=2, lines=2, size=4, dropped=0))
         db.session.add_all(LogLine(job_id=job_id, seq=seq, at=clock.now(), text="x") for seq in (1, 2))
@@ -259,7 +261,7 @@ def test_parent_and_child_go_together(cast: Cast, ada: Membership, clock: Clock)
 def test_a_sweep_goes_in_batches_of_the_oldest_and_others_write_in_between(
     cast: Cast, ada: Membership, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "BATCH_SIZE", 2)
     live = jobs.enqueue_job("live", cast.acme.id)
     jobs.update_job_status(live, status="running")
     ids = [job_in("completed", cast.acme).id for _ in range(5) if clock.advance(seconds=1)]
@@ -279,7 +281,7 @@ def test_a_sweep_goes_in_batches_of_the_oldest_and_others_write_in_between(
 def test_a_sweep_that_is_told_to_stop_leaves_the_rest_for_the_next(
     cast: Cast, ada: Membership, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "BATCH_SIZE", 2)
     for _ in range(5):
         job_in("completed", cast.acme)
     keep(ada, completed=1)
@@ -291,7 +293,7 @@ def test_a_sweep_that_is_told_to_stop_leaves_the_rest_for_the_next(
 def test_jobs_that_stay_do_not_stand_in_the_way_of_later_ones(
     cast: Cast, ada: Membership, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "BATCH_SIZE", 2)
     slow = [jobs.enqueue_job("slow", cast.acme.id) for _ in range(3)]
     quick = [job_in("canceled", cast.acme).id for _ in range(3)]
     clock.advance(days=2)
@@ -323,35 +325,35 @@ def test_a_dry_run_counts_what_the_sweep_then_deletes_and_deletes_nothing(
     job_in("completed", cast.acme)
     wanted = {COMPLETED: 5, FAILED: 5, CANCELED: 11}
     before = standing(cast.acme)
-    assert told(retention.due(cast.acme.id, wanted)) == {"completed": 2, "failed": 3, "canceled": 0}
+    assert told(retention.count_due(cast.acme.id, wanted)) == {"completed": 2, "failed": 3, "canceled": 0}
     assert standing(cast.acme) == before
-    retention.put(ada, wanted, by=SYSTEM)
+    retention.set_retention(ada, wanted, by=SYSTEM)
     assert retention.sweep() == 5
-    assert told(retention.due(cast.acme.id, wanted)) == {"completed": 0, "failed": 0, "canceled": 0}
+    assert told(retention.count_due(cast.acme.id, wanted)) == {"completed": 0, "failed": 0, "canceled": 0}
 
 
 def test_counting_stops_where_it_is_told_to(cast: Cast, clock: Clock) -> None:
     for _ in range(4):
         job_in("failed", cast.acme)
     clock.advance(days=2)
-    assert retention.due(cast.acme.id, {FAILED: 1}, cap=3) == {FAILED: Count(3, True)}
-    assert retention.due(cast.acme.id, {FAILED: 1}, cap=4) == {FAILED: Count(4, False)}
-    assert retention.due(cast.acme.id, {FAILED: 1}, cap=None) == {FAILED: Count(4, False)}
+    assert retention.count_due(cast.acme.id, {FAILED: 1}, cap=3) == {FAILED: Count(3, True)}
+    assert retention.count_due(cast.acme.id, {FAILED: 1}, cap=4) == {FAILED: Count(4, False)}
+    assert retention.count_due(cast.acme.id, {FAILED: 1}, cap=None) == {FAILED: Count(4, False)}
 
 
 # --- setting it --------------------------------------------------------------------------------------------------
 
 
 def test_what_is_set_is_told_and_what_is_left_out_is_kept_for_ever(cast: Cast, ada: Membership) -> None:
-    assert retention.of_workspace(cast.acme.id) == {}
+    assert retention.get_retention(cast.acme.id) == {}
     keep(ada, completed=30, failed=90)
-    assert retention.of_workspace(cast.acme.id) == {COMPLETED: 30, FAILED: 90}
+    assert retention.get_retention(cast.acme.id) == {COMPLETED: 30, FAILED: 90}
     keep(ada, completed=31, canceled=7)
-    assert retention.of_workspace(cast.acme.id) == {COMPLETED: 31, CANCELED: 7}
-    assert retention.of_workspace(cast.other.id) == {}
-    assert retention.everywhere() == {cast.acme.id: {COMPLETED: 31, CANCELED: 7}}
+    assert retention.get_retention(cast.acme.id) == {COMPLETED: 31, CANCELED: 7}
+    assert retention.get_retention(cast.other.id) == {}
+    assert retention.list_all() == {cast.acme.id: {COMPLETED: 31, CANCELED: 7}}
     keep(ada)
-    assert retention.everywhere() == {}
+    assert retention.list_all() == {}
 
 
 def test_every_change_is_one_line_of_the_audit_log_and_no_change_is_none(cast: Cast, ada: Membership) -> None:
@@ -368,8 +370,8 @@ def test_every_change_is_one_line_of_the_audit_log_and_no_change_is_none(cast: C
 def test_a_member_may_not_set_it(cast: Cast, ada: Membership) -> None:
     keep(ada, completed=30)
     with pytest.raises(Forbidden):
-        keep(workspaces.membership("acme", cast.ben.id), completed=1)
-    assert retention.of_workspace(cast.acme.id) == {COMPLETED: 30}
+        keep(workspaces.get_membership("acme", cast.ben.id), completed=1)
+    assert retention.get_retention(cast.acme.id) == {COMPLETED: 30}
 
 
 def test_days_that_are_none_and_jobs_that_are_not_finished_are_refused_with_every_fault(
@@ -380,4 +382,4 @@ def test_days_that_are_none_and_jobs_that_are_not_finished_are_refused_with_ever
     assert [fault.path for fault in refused.value.faults] == [
         ("completed",), ("failed",), ("canceled",), ("running",)
     ]  # fmt: skip
-    assert retention.of_workspace(cast.acme.id) == {}
+    assert retention.get_retention(cast.acme.id) == {}

@@ -41,7 +41,7 @@ def test_a_fortnight_has_every_status_and_ends_now(clock: Clock, core: Flask, ca
 
 def test_each_job_has_the_history_that_leads_to_its_status(clock: Clock, core: Flask, cast: Cast) -> None:
     for job in seeded(cast, 60):
-        events = jobs.history(job)
+        events = jobs.list_events(job)
         assert [event.kind for event in events] == [EventKind.ENQUEUED] + [EventKind.MOVED] * (len(events) - 1)
         assert events[-1].to_status is job.status
         assert [event.from_status for event in events[1:]] == [event.to_status for event in events[:-1]]
@@ -52,7 +52,7 @@ def test_each_job_has_the_history_that_leads_to_its_status(clock: Clock, core: F
 
 def test_each_record_tells_the_moments_of_its_history_and_no_others(clock: Clock, core: Flask, cast: Cast) -> None:
     for job in seeded(cast, 120):
-        entered = {event.to_status: event for event in jobs.history(job)}
+        entered = {event.to_status: event for event in jobs.list_events(job)}
         at = {status: event.at for status, event in entered.items()}
         ended = at.get(JobStatus.COMPLETED) or at.get(JobStatus.FAILED)
         assert (job.created_at, job.started_at) == (at[JobStatus.PENDING], at.get(JobStatus.RUNNING))
@@ -66,7 +66,7 @@ def test_each_record_tells_the_moments_of_its_history_and_no_others(clock: Clock
 
 def test_the_same_seed_tells_the_same_fortnight(clock: Clock) -> None:
     def told(seed: int) -> list[PastJob]:
-        return list(demo_data.fortnight(200, seed=seed, until=clock.now(), makers=["a", "b"]))
+        return list(demo_data.make_fortnight(200, seed=seed, until=clock.now(), creators=["a", "b"]))
 
     assert told(1) == told(1)
     assert told(1) != told(2)
@@ -74,11 +74,11 @@ def test_the_same_seed_tells_the_same_fortnight(clock: Clock) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 7, 1200])
 def test_as_many_jobs_are_told_as_were_asked_for(clock: Clock, count: int) -> None:
-    assert sum(1 for _ in demo_data.fortnight(count, seed=1, until=clock.now(), makers=["a", "b"])) == count
+    assert sum(1 for _ in demo_data.make_fortnight(count, seed=1, until=clock.now(), creators=["a", "b"])) == count
 
 
 def test_some_wait_some_run_and_some_have_been_running_for_hours(clock: Clock) -> None:
-    told = list(demo_data.fortnight(3000, seed=1, until=clock.now(), makers=["a", "b"]))
+    told = list(demo_data.make_fortnight(3000, seed=1, until=clock.now(), creators=["a", "b"]))
     live = [job for job in told if job.status not in FINAL]
     assert min(Counter(job.status for job in live).values()) >= 5
     assert sum(clock.now() - job.created_at > timedelta(hours=1) for job in live) >= 3
@@ -93,10 +93,10 @@ def test_the_audit_log_tells_of_it_and_a_second_fortnight_needs_no_new_tokens(
     clock: Clock, core: Flask, cast: Cast
 ) -> None:
     seeded(cast, 20)
-    made = len(tokens.of_workspace(cast.acme.id))
+    made = len(tokens.list_tokens(cast.acme.id))
     list(demo_data.seed(cast.acme.id, 20, seed=1, by=SYSTEM))
-    assert len(tokens.of_workspace(cast.acme.id)) == made
-    lines = audit.one_page(cast.acme.id, AuditFilter(action="demo.seeded"), limit=10).entries
+    assert len(tokens.list_tokens(cast.acme.id)) == made
+    lines = audit.list_entries(cast.acme.id, AuditFilter(action="demo.seeded"), limit=10).entries
     assert [line.detail for line in lines] == [{"jobs": 20, "seed": 1}] * 2
 
 

@@ -16,7 +16,7 @@ from webapp.core.database.session import db
 from webapp.core.jobs import time_limits
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import AuditEntry, Role
-from webapp.core.workspaces import workspaces
+from webapp.core.workspaces import members
 from webapp.dashboard.settings import OPEN_TO_MEMBERS
 
 SETTINGS = "/w/acme/settings"
@@ -73,7 +73,7 @@ def test_the_owner_and_an_admin_come_from_the_board_to_every_page_of_the_setting
 ) -> None:
     if role is Role.ADMIN:
         with app.app_context():
-            workspaces.add_member(cast.acme, cast.cleo, Role.ADMIN, by=SYSTEM)
+            members.add_unchecked(cast.acme, cast.cleo, Role.ADMIN, by=SYSTEM)
     sign_in(client, "ada@example.com" if role is Role.OWNER else "cleo@example.com")
     assert f'href="{SETTINGS}"' in client.get("/w/acme/jobs").text
     first = client.get(SETTINGS, follow_redirects=True)
@@ -131,7 +131,7 @@ LIMITS = f"{SETTINGS}/time-limits"
 
 def limits_of(app: Flask, cast: Cast) -> list[tuple[str, int | None, int | None]]:
     with app.app_context():
-        found = time_limits.of_workspace(cast.acme.id)
+        found = time_limits.list_limits(cast.acme.id)
         return [(limit.type, limit.heartbeat_timeout, limit.max_duration) for limit in found]
 
 
@@ -240,7 +240,7 @@ RETENTION = f"{SETTINGS}/retention"
 
 def kept(app: Flask, cast: Cast) -> dict[str, int]:
     with app.app_context():
-        return {status.value: days for status, days in retention.of_workspace(cast.acme.id).items()}
+        return {status.value: days for status, days in retention.get_retention(cast.acme.id).items()}
 
 
 def made_old(app: Flask, cast: Cast, clock: Clock, *states: str) -> None:

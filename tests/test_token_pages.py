@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from tests.conftest import Cast, Clock, csrf_token, sign_in
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Role
-from webapp.core.workspaces import tokens, workspaces
+from webapp.core.workspaces import members, tokens
 
 PAGES = "/w/acme/settings/tokens"
 GOOD: Mapping[str, object] = {"name": "nightly import", "scopes": ["jobs:read", "jobs:write"], "expires_at": ""}
@@ -119,7 +119,7 @@ def test_a_token_of_another_workspace_is_not_found_and_goes_on_opening(
     app: Flask, ada: FlaskClient, cast: Cast, other_token: str
 ) -> None:
     with app.app_context():
-        [theirs] = tokens.of_workspace(cast.other.id)
+        [theirs] = tokens.list_tokens(cast.other.id)
     for answer in (ada.get(f"{PAGES}/{theirs.id}/revoke"), post(ada, f"{PAGES}/{theirs.id}/revoke")):
         assert answer.status_code == 404
     assert "a runner of other" not in ada.get(PAGES).text
@@ -131,7 +131,7 @@ def test_a_member_sees_no_token_and_makes_and_revokes_none(
 ) -> None:
     sign_in(client, "ben@example.com")
     with app.app_context():
-        [known] = tokens.of_workspace(cast.acme.id)
+        [known] = tokens.list_tokens(cast.acme.id)
     assert client.get(PAGES).status_code == 403
     assert post(client, PAGES, GOOD).status_code == 403
     assert post(client, f"{PAGES}/{known.id}/revoke").status_code == 403
@@ -143,7 +143,7 @@ def test_who_may_make_a_token_is_led_there_and_who_may_not_is_told_whom_to_ask(
     app: Flask, client: FlaskClient, cast: Cast, person: str, leads: bool
 ) -> None:
     with app.app_context():
-        workspaces.add_member(cast.acme, cast.cleo, Role.ADMIN, by=SYSTEM)
+        members.add_unchecked(cast.acme, cast.cleo, Role.ADMIN, by=SYSTEM)
     sign_in(client, f"{person}@example.com")
     for address in ("/w/acme/jobs", "/w/acme/connect"):
         page = client.get(address).text

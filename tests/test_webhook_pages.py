@@ -16,7 +16,8 @@ from tests.test_webhooks import EVERYTHING, PRIVATE, exhaust, list_deliveries, s
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Role, WebhookEndpoint
 from webapp.core.webhooks import endpoints
-from webapp.core.workspaces import workspaces
+from webapp.core.workspaces import members, workspaces
+from webapp.extensions import outbound
 
 PAGES = "/w/acme/settings/webhooks"
 
@@ -42,7 +43,9 @@ def ada(client: FlaskClient, cast: Cast) -> FlaskClient:
 @pytest.fixture
 def endpoint(app: Flask, cast: Cast, hooks: Receiver) -> WebhookEndpoint:
     with app.app_context():
-        return endpoints.create(workspaces.membership("acme", cast.ada.id), hooks.url, EVERYTHING, by=OPERATOR)
+        return endpoints.create(
+            workspaces.get_membership("acme", cast.ada.id), hooks.url, EVERYTHING, outbound=outbound(), by=OPERATOR
+        )
 
 
 @pytest.fixture
@@ -69,7 +72,7 @@ def page_of(endpoint: WebhookEndpoint) -> str:
 
 def kept(app: Flask, cast: Cast) -> list[WebhookEndpoint]:
     with app.app_context():
-        return list(endpoints.of_workspace(cast.acme.id))
+        return list(endpoints.list_endpoints(cast.acme.id))
 
 
 # --- who may -----------------------------------------------------------------------------------------------------
@@ -170,9 +173,9 @@ def test_deleting_asks_by_address_first(app: Flask, ada: FlaskClient, cast: Cast
 
 def test_the_twenty_first_webhook_is_refused_and_the_form_is_gone(app: Flask, ada: FlaskClient, cast: Cast) -> None:
     with app.app_context():
-        owner = workspaces.membership("acme", cast.ada.id)
+        owner = workspaces.get_membership("acme", cast.ada.id)
         for _ in range(endpoints.LIMIT):
-            endpoints.create(owner, "https://hooks.example.com", EVERYTHING, by=SYSTEM)
+            endpoints.create(owner, "https://hooks.example.com", EVERYTHING, outbound=outbound(), by=SYSTEM)
     assert "Create the webhook" not in ada.get(PAGES).text
     answer = post(ada, PAGES, {"url": "https://hooks.example.com", "events": ["job.lost"]})
     assert answer.status_code == 409
@@ -260,7 +263,7 @@ def test_a_test_message_is_sent(app: Flask, ada: FlaskClient, endpoint: WebhookE
 def test_older_messages_are_a_page_away(
     app: Flask, ada: FlaskClient, cast: Cast, endpoint: WebhookEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.core.webhooks.outbox.PAGE", 2)
+    monkeypatch.setattr("webapp.core.webhooks.history.PAGE_SIZE", 2)
     with app.app_context():
         for _ in range(3):
             job_in("completed", cast.acme)
@@ -287,7 +290,7 @@ def test_the_job_list_tells_owners_and_admins_of_a_disabled_webhook(
 ) -> None:
     if role:
         with app.app_context():
-            workspaces.add_member(cast.acme, cast.cleo, role, by=SYSTEM)
+            members.add_unchecked(cast.acme, cast.cleo, role, by=SYSTEM)
     sign_in(client, f"{person}@example.com")
     assert "The board no longer tells" not in client.get("/w/acme/jobs").text
     hooks.status = 410

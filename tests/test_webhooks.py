@@ -21,19 +21,18 @@ from tests.conftest import OPERATOR, RUNNER, Cast, Clock, dispose, job_in, make_
 from tests.receiver import Receiver, receiver
 from webapp.core import jobs
 from webapp.core.audit import SYSTEM
-from webapp.core.chores.schedule import CHORES
+from webapp.core.chores.schedule import list_chores
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
-from webapp.core.errors import Forbidden, Invalid, NotFound, Refused
+from webapp.core.errors import Conflict, Forbidden, Invalid, NotFound
 from webapp.core.job_json import job_json
-from webapp.core.jobs.decisions import News
 from webapp.core.jobs.inputs import BatchedReport
-from webapp.core.lifecycle import EventKind, JobStatus
+from webapp.core.lifecycle import EventKind, HistoryEvent, JobStatus
 from webapp.core.models import (
     AuditEntry,
     DeliveryState,
-    JobRow,
     JobRun,
+    JobSnapshot,
     Membership,
     Role,
     WebhookAttempt,
@@ -41,10 +40,10 @@ from webapp.core.models import (
     WebhookEndpoint,
     WebhookEvent,
 )
-from webapp.core.webhooks import endpoints, outbox, sender
+from webapp.core.webhooks import endpoints, history, outbox, sender
 from webapp.core.webhooks.outbound import Outbound
-from webapp.core.webhooks.sender import BACK_OFF, JITTER, Sent
-from webapp.core.workspaces import workspaces
+from webapp.core.webhooks.sender import BACKOFF, JITTER, SendResult
+from webapp.core.workspaces import members, workspaces
 from webapp.extensions import outbound
 
 EVERYTHING = tuple(WebhookEvent)
@@ -68,17 +67,17 @@ def hooks() -> Iterator[Receiver]:
 @pytest.fixture
 def ada(core: Flask, cast: Cast) -> Membership:
     """Ada, as the owner of acme."""
-    return workspaces.membership("acme", cast.ada.id)
+    return workspaces.get_membership("acme", cast.ada.id)
 
 
 @pytest.fixture
 def endpoint(ada: Membership, hooks: Receiver) -> WebhookEndpoint:
     """An endpoint of acme that hears everything."""
-    return endpoints.create(ada, hooks.url, EVERYTHING, by=OPERATOR)
+    return endpoints.create(ada, hooks.url, EVERYTHING, outbound=outbound(), by=OPERATOR)
 
 
-def send() -> Sent:
-    return sender.send_due(lambda: True)
+def send() -> SendResult:
+    return sender.send_due(outbound(), lambda: True)
 
 
 def exhaust(clock: Clock) -> None:
@@ -102,7 +101,7 @@ def attempts() -> list[WebhookAttempt]:
 
 def again(endpoint: WebhookEndpoint) -> WebhookEndpoint:
     """The endpoint as it stands now."""
-    return endpoints.one(endpoint.id, within=endpoint.workspace_id)
+    return endpoints.get(endpoint.workspace_id, endpoint.id)
 
 
 def audited(verb: str) -> list[AuditEntry]:
@@ -113,15 +112,19 @@ def audited(verb: str) -> list[AuditEntry]:
 
 
 def test_an_endpoint_is_made_changed_and_deleted_and_the_audit_log_tells_by_whom(ada: Membership, cast: Cast) -> None:
-    made = endpoints.create(ada, " https://hooks.example.com/in ", ["job.lost", "job.failed"], by=OPERATOR)
+    made = endpoints.create(
+        ada, " https://hooks.example.com/in ", ["job.lost", "job.failed"], outbound=outbound(), by=OPERATOR
+    )
     assert (made.url, made.events) == ("https://hooks.example.com/in", ["job.failed", "job.lost"])
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", made.secret)
     secret = made.secret
-    changed = endpoints.change(ada, made.id, "https://hooks.example.com/other", ["job.lost"], by=OPERATOR)
+    changed = endpoints.update(
+        ada, made.id, "https://hooks.example.com/other", ["job.lost"], outbound=outbound(), by=OPERATOR
+    )
     assert (changed.url, changed.events, changed.secret) == ("https://hooks.example.com/other", ["job.lost"], secret)
-    endpoints.change(ada, made.id, "https://hooks.example.com/other", ["job.lost"], by=OPERATOR)
+    endpoints.update(ada, made.id, "https://hooks.example.com/other", ["job.lost"], outbound=outbound(), by=OPERATOR)
     endpoints.delete(ada, made.id, by=OPERATOR)
-    assert endpoints.of_workspace(cast.acme.id) == []
+    assert endpoints.list_endpoints(cast.acme.id) == []
     for verb in ("created", "changed", "deleted"):
         [entry] = audited(verb)
         assert (entry.actor, entry.resource) == (OPERATOR.ref, f"webhook:{made.id}")
@@ -148,7 +151,7 @@ def test_an_endpoint_is_made_changed_and_deleted_and_the_audit_log_tells_by_whom
 )
 def test_an_address_that_cannot_be_called_is_refused(ada: Membership, address: str) -> None:
     with pytest.raises(Invalid) as refused:
-        endpoints.create(ada, address, EVERYTHING, by=OPERATOR)
+        endpoints.create(ada, address, EVERYTHING, outbound=outbound(), by=OPERATOR)
     assert [fault.path for fault in refused.value.faults] == [("url",)]
 
 
@@ -158,43 +161,45 @@ def test_an_address_inside_the_boards_own_network_is_not_even_saved(
     monkeypatch.setitem(core.extensions, "outbound", Outbound("Callboard/test", allow_private=False))
     before = endpoint.url
     for host in ("127.0.0.1", "0", "2130706433", "0x7f.1", "localhost:8000", "[::ffff:127.0.0.1]", "169.254.169.254"):
-        for save in (endpoints.create, partial(endpoints.change, endpoint_id=endpoint.id)):
+        for save in (endpoints.create, partial(endpoints.update, endpoint_id=endpoint.id)):
             with pytest.raises(Invalid) as refused:
-                save(ada, url=f"http://{host}/", events=EVERYTHING, by=OPERATOR)
+                save(ada, url=f"http://{host}/", events=EVERYTHING, outbound=outbound(), by=OPERATOR)
             [fault] = refused.value.faults
             assert fault.path == ("url",)
             assert fault.detail.startswith("A public address: this one leads into a private network")
-    assert [kept.url for kept in endpoints.of_workspace(ada.workspace_id)] == [before]
+    assert [kept.url for kept in endpoints.list_endpoints(ada.workspace_id)] == [before]
 
 
 @pytest.mark.parametrize("events", [[], ["job.started"], ["job.lost", "ping"]])
 def test_events_that_do_not_exist_and_none_at_all_are_refused(ada: Membership, events: list[str]) -> None:
     with pytest.raises(Invalid) as refused:
-        endpoints.create(ada, "https://hooks.example.com", events, by=OPERATOR)
+        endpoints.create(ada, "https://hooks.example.com", events, outbound=outbound(), by=OPERATOR)
     assert [fault.path for fault in refused.value.faults] == [("events",)]
 
 
 def test_a_workspace_has_at_most_twenty_endpoints(ada: Membership, cast: Cast) -> None:
     for _ in range(endpoints.LIMIT):
-        endpoints.create(ada, "https://hooks.example.com", EVERYTHING, by=OPERATOR)
-    with pytest.raises(Refused) as refused:
-        endpoints.create(ada, "https://hooks.example.com", EVERYTHING, by=OPERATOR)
+        endpoints.create(ada, "https://hooks.example.com", EVERYTHING, outbound=outbound(), by=OPERATOR)
+    with pytest.raises(Conflict) as refused:
+        endpoints.create(ada, "https://hooks.example.com", EVERYTHING, outbound=outbound(), by=OPERATOR)
     assert refused.value.code == "too_many"
-    assert len(endpoints.of_workspace(cast.acme.id)) == endpoints.LIMIT
+    assert len(endpoints.list_endpoints(cast.acme.id)) == endpoints.LIMIT
 
 
 def test_a_member_may_do_nothing_with_webhooks(endpoint: WebhookEndpoint, cast: Cast) -> None:
-    ben = workspaces.membership("acme", cast.ben.id)
+    ben = workspaces.get_membership("acme", cast.ben.id)
     job_in("completed", cast.acme)
     [message] = list_deliveries()
     for act in (
-        lambda: endpoints.create(ben, "https://hooks.example.com", EVERYTHING, by=OPERATOR),
-        lambda: endpoints.change(ben, endpoint.id, "https://hooks.example.com", EVERYTHING, by=OPERATOR),
+        lambda: endpoints.create(ben, "https://hooks.example.com", EVERYTHING, outbound=outbound(), by=OPERATOR),
+        lambda: endpoints.update(
+            ben, endpoint.id, "https://hooks.example.com", EVERYTHING, outbound=outbound(), by=OPERATOR
+        ),
         lambda: endpoints.enable(ben, endpoint.id, by=OPERATOR),
         lambda: endpoints.delete(ben, endpoint.id, by=OPERATOR),
-        lambda: outbox.redeliver(ben, endpoint.id, message.id, by=OPERATOR),
-        lambda: outbox.redeliver_failed(ben, endpoint.id, message.created_at, by=OPERATOR),
-        lambda: outbox.ping(ben, endpoint.id, by=OPERATOR),
+        lambda: history.redeliver(ben, endpoint.id, message.id, by=OPERATOR),
+        lambda: history.redeliver_failed(ben, endpoint.id, message.created_at, by=OPERATOR),
+        lambda: history.ping(ben, endpoint.id, by=OPERATOR),
     ):
         with pytest.raises(Forbidden):
             act()
@@ -202,17 +207,19 @@ def test_a_member_may_do_nothing_with_webhooks(endpoint: WebhookEndpoint, cast: 
 
 
 def test_an_endpoint_of_another_workspace_is_not_found(endpoint: WebhookEndpoint, cast: Cast) -> None:
-    cleo = workspaces.membership("other", cast.cleo.id)
+    cleo = workspaces.get_membership("other", cast.cleo.id)
     job_in("completed", cast.acme)
     [message] = list_deliveries()
     for act in (
-        lambda: endpoints.one(endpoint.id, within=cast.other.id),
-        lambda: endpoints.change(cleo, endpoint.id, "https://hooks.example.com", EVERYTHING, by=OPERATOR),
+        lambda: endpoints.get(cast.other.id, endpoint.id),
+        lambda: endpoints.update(
+            cleo, endpoint.id, "https://hooks.example.com", EVERYTHING, outbound=outbound(), by=OPERATOR
+        ),
         lambda: endpoints.enable(cleo, endpoint.id, by=OPERATOR),
         lambda: endpoints.delete(cleo, endpoint.id, by=OPERATOR),
-        lambda: outbox.redeliver(cleo, endpoint.id, message.id, by=OPERATOR),
-        lambda: outbox.redeliver_failed(cleo, endpoint.id, message.created_at, by=OPERATOR),
-        lambda: outbox.ping(cleo, endpoint.id, by=OPERATOR),
+        lambda: history.redeliver(cleo, endpoint.id, message.id, by=OPERATOR),
+        lambda: history.redeliver_failed(cleo, endpoint.id, message.created_at, by=OPERATOR),
+        lambda: history.ping(cleo, endpoint.id, by=OPERATOR),
     ):
         with pytest.raises(NotFound):
             act()
@@ -220,9 +227,12 @@ def test_an_endpoint_of_another_workspace_is_not_found(endpoint: WebhookEndpoint
 
 
 def test_an_admin_may_do_what_the_owner_may(ada: Membership, cast: Cast) -> None:
-    workspaces.add_member(cast.acme, cast.cleo, Role.ADMIN, by=SYSTEM)
-    cleo = workspaces.membership("acme", cast.cleo.id)
-    assert endpoints.create(cleo, "https://hooks.example.com", EVERYTHING, by=OPERATOR).workspace_id == cast.acme.id
+    members.add_unchecked(cast.acme, cast.cleo, Role.ADMIN, by=SYSTEM)
+    cleo = workspaces.get_membership("acme", cast.cleo.id)
+    assert (
+        endpoints.create(cleo, "https://hooks.example.com", EVERYTHING, outbound=outbound(), by=OPERATOR).workspace_id
+        == cast.acme.id
+    )
 
 
 # --- the outbox --------------------------------------------------------------------------------------------------
@@ -279,10 +289,10 @@ def test_a_batch_and_a_cancel_of_several_put_down_each_end(endpoint: WebhookEndp
         {"status": "failed", "error": "no"},
         {"status": "completed"},
     ]
-    reports = [BatchedReport.checked({"id": id} | word) for id, word in zip(ids[:3], said, strict=False)]
-    again = BatchedReport.checked({"id": ids[0], "status": "completed"})
-    jobs.update_several([*reports, again], within=cast.acme.id, by=RUNNER)
-    jobs.cancel_jobs(ids, within=cast.acme.id, by=OPERATOR)
+    reports = [BatchedReport.parse({"id": id} | word) for id, word in zip(ids[:3], said, strict=False)]
+    again = BatchedReport.parse({"id": ids[0], "status": "completed"})
+    jobs.apply_reports(cast.acme.id, [*reports, again], by=RUNNER)
+    jobs.cancel_jobs(cast.acme.id, ids, by=OPERATOR)
     told = {(message.job_id, message.event) for message in list_deliveries()}
     assert told == {
         (ids[0], "job.completed"),
@@ -294,10 +304,14 @@ def test_a_batch_and_a_cancel_of_several_put_down_each_end(endpoint: WebhookEndp
 
 
 def test_each_endpoint_hears_what_it_asked_for_and_none_hears_of_another_workspace(ada: Membership, cast: Cast) -> None:
-    failures = endpoints.create(ada, "https://one.example", ["job.failed", "job.lost"], by=OPERATOR)
-    ends = endpoints.create(ada, "https://two.example", ["job.completed", "job.failed"], by=OPERATOR)
-    cleo = workspaces.membership("other", cast.cleo.id)
-    endpoints.create(cleo, "https://three.example", EVERYTHING, by=OPERATOR)
+    failures = endpoints.create(
+        ada, "https://one.example", ["job.failed", "job.lost"], outbound=outbound(), by=OPERATOR
+    )
+    ends = endpoints.create(
+        ada, "https://two.example", ["job.completed", "job.failed"], outbound=outbound(), by=OPERATOR
+    )
+    cleo = workspaces.get_membership("other", cast.cleo.id)
+    endpoints.create(cleo, "https://three.example", EVERYTHING, outbound=outbound(), by=OPERATOR)
     for state in ("completed", "failed", "canceled"):
         job_in(state, cast.acme)
     told = [(message.endpoint_id, message.event) for message in list_deliveries()]
@@ -313,14 +327,14 @@ def test_the_message_and_the_change_of_the_job_stand_or_fall_together(
     endpoint: WebhookEndpoint, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = job_in("running", cast.acme)
-    announce = outbox.announce
+    announce = outbox.enqueue_deliveries
 
     def announce_and_break(*told: Any) -> None:
         announce(*told)
         assert db.session.scalar(sa.select(sa.func.count()).select_from(WebhookDelivery)) == 1
         raise RuntimeError("the power fails")
 
-    monkeypatch.setattr(outbox, "announce", announce_and_break)
+    monkeypatch.setattr(outbox, "enqueue_deliveries", announce_and_break)
     with pytest.raises(RuntimeError):
         jobs.cancel_job(job.id, by=OPERATOR)
     assert jobs.get_job_status(job.id).status == "running"
@@ -367,7 +381,7 @@ def test_deleting_a_webhook_at_the_moment_a_job_ends_harms_neither(
 
     def delete() -> str:
         with app.app_context():
-            member = workspaces.membership("acme", cast.ada.id)
+            member = workspaces.get_membership("acme", cast.ada.id)
             begin.wait()
             endpoints.delete(member, endpoint.id, by=OPERATOR)
             return "deleted"
@@ -379,14 +393,14 @@ def test_deleting_a_webhook_at_the_moment_a_job_ends_harms_neither(
 
 
 def test_what_is_told_of_two_workspaces_reaches_each_its_own(ada: Membership, cast: Cast) -> None:
-    cleo = workspaces.membership("other", cast.cleo.id)
-    ours = endpoints.create(ada, "https://one.example", EVERYTHING, by=OPERATOR)
-    theirs = endpoints.create(cleo, "https://two.example", EVERYTHING, by=OPERATOR)
+    cleo = workspaces.get_membership("other", cast.cleo.id)
+    ours = endpoints.create(ada, "https://one.example", EVERYTHING, outbound=outbound(), by=OPERATOR)
+    theirs = endpoints.create(cleo, "https://two.example", EVERYTHING, outbound=outbound(), by=OPERATOR)
     ends = [job_in("running", workspace) for workspace in (cast.acme, cast.other)]
-    rows = [JobRow(**{name: getattr(job, name) for name in JobRow._fields}) for job in ends]
-    told = [(row, News(EventKind.MOVED, row.created_at, to=JobStatus.COMPLETED)) for row in rows]
+    rows = [JobSnapshot(**{name: getattr(job, name) for name in JobSnapshot._fields}) for job in ends]
+    told = [(row, HistoryEvent(EventKind.MOVED, row.created_at, to_status=JobStatus.COMPLETED)) for row in rows]
     with write_transaction() as session:
-        outbox.announce(session, told)
+        outbox.enqueue_deliveries(session, told)
     assert {(message.endpoint_id, message.job_id) for message in list_deliveries()} == {
         (ours.id, ends[0].id),
         (theirs.id, ends[1].id),
@@ -398,7 +412,7 @@ def test_what_is_told_of_two_workspaces_reaches_each_its_own(ada: Membership, ca
 
 def test_a_message_arrives_signed_as_the_standard_says(endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast) -> None:
     job = job_in("completed", cast.acme)
-    assert send() == Sent(attempts=1, delivered=1)
+    assert send() == SendResult(attempts=1, delivered=1)
     [heard] = hooks.heard
     [message] = list_deliveries()
     assert heard.path == "/hooks?from=board"
@@ -414,8 +428,8 @@ def test_a_message_arrives_signed_as_the_standard_says(endpoint: WebhookEndpoint
 def test_a_signature_by_another_secret_and_a_changed_body_are_found_out(
     endpoint: WebhookEndpoint, ada: Membership, hooks: Receiver, cast: Cast
 ) -> None:
-    other = endpoints.create(ada, "https://hooks.example.com", EVERYTHING, by=OPERATOR).secret
-    endpoints.delete(ada, endpoints.of_workspace(cast.acme.id)[1].id, by=OPERATOR)
+    other = endpoints.create(ada, "https://hooks.example.com", EVERYTHING, outbound=outbound(), by=OPERATOR).secret
+    endpoints.delete(ada, endpoints.list_endpoints(cast.acme.id)[1].id, by=OPERATOR)
     job_in("completed", cast.acme)
     send()
     [heard] = hooks.heard
@@ -461,15 +475,15 @@ def test_every_2xx_is_a_delivery_and_everything_else_is_none(
 
 
 def test_a_ping_is_signed_and_sent_whatever_the_endpoint_listens_to(ada: Membership, hooks: Receiver) -> None:
-    endpoint = endpoints.create(ada, hooks.url, ["job.lost"], by=OPERATOR)
-    outbox.ping(ada, endpoint.id, by=OPERATOR)
+    endpoint = endpoints.create(ada, hooks.url, ["job.lost"], outbound=outbound(), by=OPERATOR)
+    history.ping(ada, endpoint.id, by=OPERATOR)
     assert send().delivered == 1
     told = hooks.heard[0].verified(endpoint.secret)
     assert told["type"] == "ping"
     assert len(audited("pinged")) == 1
 
 
-@pytest.mark.parametrize(("failing", "first"), [(False, sender.AT_ONCE_FOR_ONE), (True, 1)])
+@pytest.mark.parametrize(("failing", "first"), [(False, sender.MAX_PER_ENDPOINT), (True, 1)])
 def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_one_has_one(
     failing: bool,
     first: int,
@@ -487,21 +501,21 @@ def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_
         return post(self, url, *rest)
 
     with receiver() as slow:
-        busy = endpoints.create(ada, slow.url, ["job.completed"], by=OPERATOR)
-        endpoints.create(ada, hooks.url, ["job.canceled"], by=OPERATOR)
+        busy = endpoints.create(ada, slow.url, ["job.completed"], outbound=outbound(), by=OPERATOR)
+        endpoints.create(ada, hooks.url, ["job.canceled"], outbound=outbound(), by=OPERATOR)
         if failing:
             slow.status = 500
-            outbox.ping(ada, busy.id, by=OPERATOR)
+            history.ping(ada, busy.id, by=OPERATOR)
             send()
             slow.status = 200
-        for _ in range(sender.AT_ONCE + 2):
+        for _ in range(sender.MAX_POSTS + 2):
             job_in("completed", cast.acme)
         # The last in the queue.
         clock.advance(seconds=1)
         job_in("canceled", cast.acme)
         slow.delay = 0.2
         monkeypatch.setattr(Outbound, "post", watched)
-        assert send() == Sent(sender.AT_ONCE + 3, sender.AT_ONCE + 3)
+        assert send() == SendResult(sender.MAX_POSTS + 3, sender.MAX_POSTS + 3)
     # Threads begin in no fixed order, but the next of the slow ones only after an answer.
     assert hooks.url in called[: first + 1]
 
@@ -509,11 +523,11 @@ def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_
 def test_what_comes_due_while_another_endpoint_hangs_is_sent_at_once(
     app: Flask, ada: Membership, hooks: Receiver, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "LOOK_AGAIN", 0.05)
+    monkeypatch.setattr(sender, "CLAIM_EVERY", 0.05)
     with receiver() as slow:
         slow.delay = 1
-        endpoints.create(ada, slow.url, ["job.completed"], by=OPERATOR)
-        endpoints.create(ada, hooks.url, ["job.canceled"], by=OPERATOR)
+        endpoints.create(ada, slow.url, ["job.completed"], outbound=outbound(), by=OPERATOR)
+        endpoints.create(ada, hooks.url, ["job.canceled"], outbound=outbound(), by=OPERATOR)
         job_in("completed", cast.acme)
         heard: list[int] = []
 
@@ -523,7 +537,7 @@ def test_what_comes_due_while_another_endpoint_hangs_is_sent_at_once(
             heard.append(len(hooks.heard))
             return True
 
-        assert sender.send_due(go_on) == Sent(2, 2)
+        assert sender.send_due(outbound(), go_on) == SendResult(2, 2)
         # The last look but one was made while the slow one was still busy.
         assert heard[-3] == 1
 
@@ -533,13 +547,13 @@ def test_a_chore_that_is_told_to_stop_begins_nothing_more_and_keeps_what_came_ba
 ) -> None:
     for _ in range(9):
         job_in("completed", cast.acme)
-    assert sender.send_due(lambda: False) == Sent(4, 4)
+    assert sender.send_due(outbound(), lambda: False) == SendResult(4, 4)
     assert len(attempts()) == len(hooks.heard) == 4
 
 
 def test_the_chores_send_what_is_due(endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast) -> None:
     job_in("completed", cast.acme)
-    told = [chore.do(lambda: True) for chore in CHORES if "webhooks" in chore.name]
+    told = [chore.do(lambda: True) for chore in list_chores(outbound()) if "webhooks" in chore.name]
     assert told == [
         "Made 1 attempts to call webhooks, 1 of them answered well.",
         "Forgot 0 old messages to webhooks.",
@@ -554,7 +568,7 @@ def test_what_failed_is_tried_again_over_a_day_and_then_given_up(
 ) -> None:
     hooks.status, began = 500, clock.now()
     job_in("completed", cast.acme)
-    for number, rest in enumerate(BACK_OFF, 1):
+    for number, rest in enumerate(BACKOFF, 1):
         assert send().attempts == 1
         [message] = list_deliveries()
         assert (message.state, message.attempts) == (DeliveryState.WAITING, number)
@@ -566,12 +580,12 @@ def test_what_failed_is_tried_again_over_a_day_and_then_given_up(
         clock.moment = message.due_at
     assert send().attempts == 1
     [message] = list_deliveries()
-    assert (message.state, message.attempts, message.due_at) == (DeliveryState.FAILED, len(BACK_OFF) + 1, None)
+    assert (message.state, message.attempts, message.due_at) == (DeliveryState.FAILED, len(BACKOFF) + 1, None)
     assert timedelta(hours=20) < clock.now() - began < timedelta(hours=28)
     clock.advance(days=2)
     assert send().attempts == 0
     assert len(set(hooks.ids)) == 1
-    assert len(attempts()) == len(hooks.heard) == len(BACK_OFF) + 1
+    assert len(attempts()) == len(hooks.heard) == len(BACKOFF) + 1
     assert len({heard.headers["webhook-timestamp"] for heard in hooks.heard}) == len(hooks.heard)
     assert len({heard.body for heard in hooks.heard}) == 1
 
@@ -610,9 +624,9 @@ def test_a_receiver_that_is_away_is_told_in_words(
 ) -> None:
     with receiver() as short_lived:
         url = short_lived.url
-    endpoints.change(ada, endpoint.id, url, EVERYTHING, by=OPERATOR)
+    endpoints.update(ada, endpoint.id, url, EVERYTHING, outbound=outbound(), by=OPERATOR)
     job_in("completed", cast.acme)
-    assert send() == Sent(1, 0)
+    assert send() == SendResult(1, 0)
     [attempt] = attempts()
     assert (attempt.status, attempt.error) == (None, "No connection: Connection refused.")
 
@@ -626,7 +640,7 @@ def test_a_process_that_dies_loses_its_claim_and_the_message_is_sent_by_another(
         send()
     assert send().attempts == 0
     clock.advance(minutes=2)
-    assert send() == Sent(1, 1)
+    assert send() == SendResult(1, 1)
     assert list_deliveries()[0].attempts == 2
 
 
@@ -637,7 +651,7 @@ def die(*asked: Any) -> None:
 def test_two_processes_that_send_at_once_make_each_attempt_once(
     url: str, endpoint: WebhookEndpoint, ada: Membership, hooks: Receiver, cast: Cast
 ) -> None:
-    other = endpoints.create(ada, hooks.url, EVERYTHING, by=OPERATOR)
+    other = endpoints.create(ada, hooks.url, EVERYTHING, outbound=outbound(), by=OPERATOR)
     for _ in range(15):
         job_in("completed", cast.acme)
     hooks.delay = 0.01
@@ -662,7 +676,7 @@ def test_two_processes_that_send_at_once_make_each_attempt_once(
 
 def test_a_message_is_claimed_by_one_of_two_that_have_read_it(endpoint: WebhookEndpoint, cast: Cast) -> None:
     job_in("completed", cast.acme)
-    [row] = sender._due(16, Counter())
+    [row] = sender._select_due(16, Counter())
     assert sender._claim(row)
     assert sender._claim(row) is None
 
@@ -676,9 +690,9 @@ def test_one_message_is_sent_again_under_the_same_id(
     job_in("completed", cast.acme)
     send()
     [message] = list_deliveries()
-    outbox.redeliver(ada, endpoint.id, message.id, by=OPERATOR)
+    history.redeliver(ada, endpoint.id, message.id, by=OPERATOR)
     assert list_deliveries()[0].state is DeliveryState.WAITING
-    assert send() == Sent(1, 1)
+    assert send() == SendResult(1, 1)
     assert hooks.ids == [str(message.id)] * 2
     [entry] = audited("redelivered")
     assert entry.detail == {"delivery": str(message.id), "count": 1}
@@ -688,10 +702,10 @@ def test_a_message_of_another_endpoint_is_not_found(
     endpoint: WebhookEndpoint, ada: Membership, hooks: Receiver, cast: Cast
 ) -> None:
     job_in("completed", cast.acme)
-    other = endpoints.create(ada, hooks.url, EVERYTHING, by=OPERATOR)
+    other = endpoints.create(ada, hooks.url, EVERYTHING, outbound=outbound(), by=OPERATOR)
     for delivery_id in (list_deliveries()[0].id, uuid.uuid4()):
         with pytest.raises(NotFound):
-            outbox.redeliver(ada, other.id, delivery_id, by=OPERATOR)
+            history.redeliver(ada, other.id, delivery_id, by=OPERATOR)
     assert audited("redelivered") == []
 
 
@@ -708,13 +722,13 @@ def test_all_that_failed_since_a_moment_is_sent_again_and_nothing_else(
     exhaust(clock)
     hooks.status, hooks.heard = 200, []
     waiting = job_in("canceled", cast.acme)
-    assert outbox.redeliver_failed(ada, endpoint.id, moments[1], by=OPERATOR) == 2
+    assert history.redeliver_failed(ada, endpoint.id, moments[1], by=OPERATOR) == 2
     [done, old, *others] = list_deliveries()
     assert (done.state, old.state) == (DeliveryState.DELIVERED, DeliveryState.FAILED)
-    assert send() == Sent(3, 3)
+    assert send() == SendResult(3, 3)
     assert set(hooks.ids) == {str(message.id) for message in others}
     assert others[-1].job_id == waiting.id
-    assert outbox.redeliver_failed(ada, endpoint.id, clock.now(), by=OPERATOR) == 0
+    assert history.redeliver_failed(ada, endpoint.id, clock.now(), by=OPERATOR) == 0
     [entry] = audited("redelivered")
     assert entry.detail is not None
     assert entry.detail["count"] == 2
@@ -728,7 +742,7 @@ def test_a_message_sent_again_by_hand_has_a_day_of_attempts_again(
     exhaust(clock)
     [message] = list_deliveries()
     assert message.state is DeliveryState.FAILED
-    outbox.redeliver(ada, endpoint.id, message.id, by=OPERATOR)
+    history.redeliver(ada, endpoint.id, message.id, by=OPERATOR)
     send()
     [message] = list_deliveries()
     assert (message.state, message.attempts) == (DeliveryState.WAITING, 1)
@@ -746,7 +760,7 @@ def test_an_endpoint_that_says_it_is_gone_is_disabled_at_once_and_hears_nothing_
     told = again(endpoint)
     assert told.disabled_at is not None
     assert told.disabled_reason == "It answered 410: gone for good."
-    assert [found.id for found in endpoints.disabled(cast.acme.id)] == [endpoint.id]
+    assert [found.id for found in endpoints.list_disabled(cast.acme.id)] == [endpoint.id]
     job_in("completed", cast.acme)
     assert [message.state for message in list_deliveries()] == [DeliveryState.FAILED]
     [entry] = audited("disabled")
@@ -797,11 +811,11 @@ def test_an_endpoint_that_is_enabled_again_hears_what_happens_from_then_on(
     hooks.status = 410
     job_in("completed", cast.acme)
     send()
-    with pytest.raises(Refused) as refused:
-        outbox.redeliver(ada, endpoint.id, list_deliveries()[0].id, by=OPERATOR)
+    with pytest.raises(Conflict) as refused:
+        history.redeliver(ada, endpoint.id, list_deliveries()[0].id, by=OPERATOR)
     assert refused.value.code == "webhook_disabled"
-    with pytest.raises(Refused):
-        outbox.ping(ada, endpoint.id, by=OPERATOR)
+    with pytest.raises(Conflict):
+        history.ping(ada, endpoint.id, by=OPERATOR)
     hooks.status = 200
     enabled = endpoints.enable(ada, endpoint.id, by=OPERATOR)
     assert (enabled.disabled_at, enabled.disabled_reason, enabled.failing_since) == (None, None, None)
@@ -809,9 +823,9 @@ def test_an_endpoint_that_is_enabled_again_hears_what_happens_from_then_on(
     assert len(audited("enabled")) == 1
     assert send().attempts == 0
     job_in("completed", cast.acme)
-    assert send() == Sent(1, 1)
-    assert outbox.redeliver_failed(ada, endpoint.id, clock.now() - timedelta(days=1), by=OPERATOR) == 1
-    assert send() == Sent(1, 1)
+    assert send() == SendResult(1, 1)
+    assert history.redeliver_failed(ada, endpoint.id, clock.now() - timedelta(days=1), by=OPERATOR) == 1
+    assert send() == SendResult(1, 1)
 
 
 # --- what is known, and for how long -----------------------------------------------------------------------------
@@ -820,17 +834,17 @@ def test_an_endpoint_that_is_enabled_again_hears_what_happens_from_then_on(
 def test_the_latest_messages_come_page_by_page_with_their_attempts(
     endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "PAGE", 2)
+    monkeypatch.setattr(history, "PAGE_SIZE", 2)
     for _ in range(3):
         job_in("completed", cast.acme)
     send()
-    first, cursor = outbox.latest(endpoint.id)
-    rest, end = outbox.latest(endpoint.id, before=cursor)
+    first, cursor = history.list_deliveries(endpoint.id)
+    rest, end = history.list_deliveries(endpoint.id, before=cursor)
     shown = [told.delivery.id for told in [*first, *rest]]
     assert (shown, end) == ([message.id for message in reversed(list_deliveries())], None)
     assert all(len(told.attempts) == 1 for told in first)
-    assert outbox.latest(endpoint.id, failed=True) == ([], None)
-    assert outbox.last_of([endpoint])[endpoint.id].delivery.id == shown[0]
+    assert history.list_deliveries(endpoint.id, failed=True) == ([], None)
+    assert history.newest_by_endpoint([endpoint])[endpoint.id].delivery.id == shown[0]
 
 
 def test_messages_are_forgotten_after_thirty_days_with_their_attempts(
@@ -843,12 +857,12 @@ def test_messages_are_forgotten_after_thirty_days_with_their_attempts(
     send()
     newer = list_deliveries()[1].id
     clock.advance(days=29, seconds=1)
-    assert outbox.sweep_page() == 1
+    assert outbox.delete_old() == 1
     assert [message.id for message in list_deliveries()] == [newer]
     assert [attempt.delivery_id for attempt in attempts()] == [newer]
-    outbox.redeliver(ada, endpoint.id, newer, by=OPERATOR)
+    history.redeliver(ada, endpoint.id, newer, by=OPERATOR)
     clock.advance(days=5)
-    assert outbox.sweep_page() == 0
+    assert outbox.delete_old() == 0
 
 
 def test_what_was_told_outlives_its_job(endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast) -> None:
@@ -856,7 +870,7 @@ def test_what_was_told_outlives_its_job(endpoint: WebhookEndpoint, hooks: Receiv
     job_id = job.id
     db.session.execute(sa.delete(JobRun).where(JobRun.id == job_id))
     db.session.commit()
-    assert send() == Sent(1, 1)
+    assert send() == SendResult(1, 1)
     assert list_deliveries()[0].job_id is None
 
 
@@ -864,7 +878,7 @@ def test_a_message_deleted_while_it_is_sent_leaves_nothing_behind(
     endpoint: WebhookEndpoint, ada: Membership, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_in("completed", cast.acme)
-    [row] = sender._due(16, Counter())
+    [row] = sender._select_due(16, Counter())
     claimed = sender._claim(row)
     assert claimed
     answer = outbound().post("http://127.0.0.1:9/", b"", {})

@@ -12,11 +12,12 @@ from werkzeug.test import TestResponse
 from tests.conftest import RUNNER, Cast, csrf_token, job_in, sign_in
 from webapp.core import jobs
 from webapp.core.audit import SYSTEM, Actor
-from webapp.core.chores import schedule
+from webapp.core.chores import deleted_workspaces, schedule
 from webapp.core.database.session import db
 from webapp.core.models import AuditEntry, Base, JobRun, Role, Workspace
 from webapp.core.webhooks import endpoints
-from webapp.core.workspaces import deletion, invitations, workspaces
+from webapp.core.workspaces import deletion, invitations, members, workspaces
+from webapp.extensions import outbound
 
 DELETE = "/w/acme/settings/general/delete"
 
@@ -43,7 +44,7 @@ def test_whoever_is_signed_in_creates_a_workspace_and_owns_it(app: Flask, client
     assert answer.location == "/w/nachtliche-laufe/jobs"
     assert "The workspace Nächtliche Läufe! is yours." in client.get(answer.location).text
     with app.app_context():
-        assert workspaces.membership("nachtliche-laufe", cast.ben.id).role is Role.OWNER
+        assert workspaces.get_membership("nachtliche-laufe", cast.ben.id).role is Role.OWNER
         mine = AuditEntry.actor == cast.ben.ref, AuditEntry.action == "workspace.created"
         [entry] = db.session.scalars(sa.select(AuditEntry).where(*mine))
     assert entry.address == "127.0.0.1"
@@ -85,7 +86,7 @@ def test_only_the_owner_sees_the_button_and_gets_through_without_it(
     app: Flask, client: FlaskClient, cast: Cast, person: str
 ) -> None:
     with app.app_context():
-        workspaces.add_member(cast.acme, cast.cleo, Role.ADMIN, by=SYSTEM)
+        members.add_unchecked(cast.acme, cast.cleo, Role.ADMIN, by=SYSTEM)
     owner = app.test_client()
     sign_in(owner, "ada@example.com")
     assert f'href="{DELETE}"' in owner.get("/w/acme/settings/general").text
@@ -110,7 +111,9 @@ def test_a_deleted_workspace_is_gone_at_once_for_members_runners_and_guests(
     sign_in(ben, "ben@example.com")
     with app.app_context():
         job_in("running", cast.acme)
-        _, secret = invitations.create(workspaces.membership("acme", cast.ada.id), "d@example.com", "member", by=SYSTEM)
+        _, secret = invitations.create(
+            workspaces.get_membership("acme", cast.ada.id), "d@example.com", "member", by=SYSTEM
+        )
     answer = post(ada, DELETE, {"name": " Acme "})
     assert (answer.status_code, answer.location) == (303, "/?all=")
     page = ada.get("/?all").text
@@ -122,7 +125,7 @@ def test_a_deleted_workspace_is_gone_at_once_for_members_runners_and_guests(
     assert runner.get(f"/invitations/{secret}").status_code == 404
     with app.app_context():
         [entry] = db.session.scalars(sa.select(AuditEntry).where(AuditEntry.action == "workspace.deleted"))
-        assert [workspace.slug for workspace in workspaces.everything()] == ["other"]
+        assert [workspace.slug for workspace in workspaces.list_all()] == ["other"]
     assert (entry.actor, entry.workspace_id) == (cast.ada.ref, None)
     assert entry.detail == {"name": "Acme", "slug": "acme"}
     assert post(ada, "/workspaces", {"name": "Acme", "slug": "acme"}).location == "/w/acme/jobs"
@@ -134,19 +137,21 @@ class TestTheSweep:
     def test_what_a_deleted_workspace_left_is_cleared_away_in_batches_and_nothing_else(
         self, cast: Cast, token: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(deletion, "BATCH", 2)
-        ada = workspaces.membership("acme", cast.ada.id)
-        endpoints.create(ada, "https://hooks.example.com/", ["job.completed", "job.failed"], by=SYSTEM)
+        monkeypatch.setattr(deleted_workspaces, "BATCH_SIZE", 2)
+        ada = workspaces.get_membership("acme", cast.ada.id)
+        endpoints.create(
+            ada, "https://hooks.example.com/", ["job.completed", "job.failed"], outbound=outbound(), by=SYSTEM
+        )
         kept = job_in("completed", cast.other)
         parent = jobs.enqueue_job("parent", cast.acme.id, tags=["a"], by=RUNNER)
         jobs.enqueue_job("child", cast.acme.id, parent_id=parent, by=RUNNER)
         for state in ("completed", "failed", "canceled", "running", "pending"):
             job_in(state, cast.acme)
         deletion.delete(ada, "Acme", by=Actor(cast.ada.ref))
-        assert deletion.sweep(lambda: False) == 0
+        assert deleted_workspaces.sweep(lambda: False) == 0
         assert db.session.scalar(sa.select(sa.func.count()).where(JobRun.workspace_id == cast.acme.id))
-        assert deletion.sweep() == 1
-        assert deletion.sweep() == 0
+        assert deleted_workspaces.sweep() == 1
+        assert deleted_workspaces.sweep() == 0
         for table in Base.metadata.sorted_tables:
             if "workspace_id" in table.c:
                 left = sa.select(sa.func.count()).where(table.c.workspace_id == cast.acme.id)
@@ -155,11 +160,11 @@ class TestTheSweep:
         assert db.session.scalars(sa.select(JobRun.id)).all() == [kept.id]
 
     def test_it_is_one_of_the_chores(self, cast: Cast) -> None:
-        deletion.delete(workspaces.membership("acme", cast.ada.id), "Acme", by=SYSTEM)
-        [chore] = [chore for chore in schedule.CHORES if chore.name == "deleted-workspaces"]
+        deletion.delete(workspaces.get_membership("acme", cast.ada.id), "Acme", by=SYSTEM)
+        [chore] = [chore for chore in schedule.list_chores(outbound()) if chore.name == "deleted-workspaces"]
         assert chore.do(lambda: True) == "Cleared away 1 deleted workspaces."
 
     def test_a_workspace_that_nobody_deleted_is_never_swept(self, cast: Cast) -> None:
         job = job_in("completed", cast.acme)
-        assert deletion.sweep() == 0
+        assert deleted_workspaces.sweep() == 0
         assert jobs.get_job_status(job.id)

@@ -11,7 +11,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
-from webapp.core.accounts.accounts import SESSION_LIFE, checked_address
+from webapp.core.accounts.accounts import parse_email
+from webapp.core.accounts.sessions import LIFETIME
 from webapp.core.database.engine import engine_options
 from webapp.core.mail import MailServer, Tls
 
@@ -138,7 +139,7 @@ def _mail_server(environ: Mapping[str, str]) -> MailServer | None:
         raise SettingsError(SMTP_URL_IS)
     if user and tls is Tls.NEVER:
         raise SettingsError("SMTP_URL has a user, who would be sent in the clear; leave out tls=no, or the user.")
-    sender = checked_address(environ.get("MAIL_FROM") or "")
+    sender = parse_email(environ.get("MAIL_FROM") or "")
     if sender is None:
         raise SettingsError("MAIL_FROM must be the address that mail is from, like callboard@example.com.")
     return MailServer(host, port or _SMTP_PORTS[tls], tls, sender, user or None, password)
@@ -178,7 +179,7 @@ def settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "SESSION_COOKIE_SECURE": urlsplit(public_url).scheme == "https",
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_REFRESH_EACH_REQUEST": False,
-        "PERMANENT_SESSION_LIFETIME": SESSION_LIFE,
+        "PERMANENT_SESSION_LIFETIME": LIFETIME,
         # A page left open all day must still be able to cancel; the token lives as long as the session.
         "WTF_CSRF_TIME_LIMIT": None,
         # Behind a proxy that ends TLS the Referer is https while the app sees http; SameSite and the token guard.

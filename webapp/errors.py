@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from webapp.api.problems import problem
 from webapp.core.database.errors import is_unavailable, lacks_migration
-from webapp.core.errors import Forbidden, Invalid, NotFound, Refused
+from webapp.core.errors import Conflict, Forbidden, Invalid, NotFound
 from webapp.dashboard.errors import page
 from webapp.request_id import request_id
 
@@ -54,7 +54,7 @@ def _status(error: Exception) -> int:
             return 404
         case Forbidden():
             return 403
-        case Refused():
+        case Conflict():
             return 409
         case Invalid():
             return 422

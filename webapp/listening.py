@@ -54,11 +54,11 @@ def _beat_forever(app: Flask) -> None:
     while True:
         try:
             with _beating, app.app_context():
-                liveness.beat(first=first)
+                liveness.record_server_heartbeat(first=first)
             first = failing = False
         except Exception:
             # While the database is away nobody is judged either; the next beat tells when it came back.
             if not failing:
                 log.exception("The board cannot say that it listens; it goes on trying.")
             failing = True
-        time.sleep(liveness.BEAT_EVERY.total_seconds())
+        time.sleep(liveness.SERVER_HEARTBEAT_EVERY.total_seconds())

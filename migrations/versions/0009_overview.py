@@ -45,7 +45,7 @@ def mark_failed_jobs() -> None:
     write = sa.update(JOBS).where(job.id == sa.bindparam("key")).values(error_group=sa.bindparam("mark"))
     rows = connection.execute(failed).all()
     while rows:
-        marks = [{"key": row.id, "mark": error_groups.mark(row.type, row.error)} for row in rows]
+        marks = [{"key": row.id, "mark": error_groups.make_fingerprint(row.type, row.error)} for row in rows]
         connection.execute(write, marks)
         rows = connection.execute(failed.where(job.id > rows[-1].id)).all()
 

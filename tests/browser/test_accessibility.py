@@ -15,6 +15,7 @@ from webapp.core import jobs
 from webapp.core.models import Role
 from webapp.core.webhooks import endpoints
 from webapp.core.workspaces import invitations, tokens, workspaces
+from webapp.extensions import outbound
 
 axe = Axe()
 
@@ -110,14 +111,16 @@ NO_PAGES = re.compile(
 
 def test_every_page_is_clean_and_no_wider_than_the_window(still: Page, app: Flask, cast: Cast, token: str) -> None:
     with app.app_context():
-        ada = workspaces.membership("acme", cast.ada.id)
+        ada = workspaces.get_membership("acme", cast.ada.id)
         known = {
             "slug": "acme",
             "job_id": job_in("failed", cast.acme).id,
             "runner": "python",
             "user_id": cast.ben.id,
-            "token_id": tokens.of_workspace(cast.acme.id)[0].id,
-            "webhook_id": endpoints.create(ada, "https://hooks.example.com/in", ["job.failed"], by=OPERATOR).id,
+            "token_id": tokens.list_tokens(cast.acme.id)[0].id,
+            "webhook_id": endpoints.create(
+                ada, "https://hooks.example.com/in", ["job.failed"], outbound=outbound(), by=OPERATOR
+            ).id,
             "secret": invitations.create(ada, "dora@example.com", Role.MEMBER, by=OPERATOR)[1],
         }
         job_in("running", cast.acme)

@@ -11,7 +11,7 @@ from tests.browser.conftest import later
 from tests.browser.test_accessibility import assert_narrow
 from tests.conftest import OPERATOR, PASSWORD, RUNNER, Cast
 from webapp.core import jobs
-from webapp.core.accounts import accounts
+from webapp.core.accounts import sessions
 
 
 def running_job(app: Flask, cast: Cast) -> uuid.UUID:
@@ -171,7 +171,7 @@ def test_a_session_that_ended_sends_the_whole_page_to_the_login_and_back(page: P
     job_id = running_job(app, cast)
     page.goto("/w/acme/jobs?status=running")
     with app.app_context():
-        accounts.end_every_session(cast.ada, by=OPERATOR)
+        sessions.end_all_sessions(cast.ada, by=OPERATOR)
     later(page)
     page.wait_for_url(re.compile("/login.next="))
     page.fill("#email", cast.ada.email)

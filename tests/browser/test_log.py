@@ -34,7 +34,7 @@ def write(app: Flask, job_id: uuid.UUID, first: int, last: int) -> None:
     """Lines from one number to another, of every level in turn; the first is a job's line 1."""
     lines = [{"text": f"text of line {number}", "level": LEVELS[number % 5]} for number in range(first, last + 1)]
     with app.app_context():
-        logs.append(job_id, NewLines.checked({"lines": lines}), within=None)
+        logs.append(job_id, NewLines.parse({"lines": lines}), within=None)
 
 
 def test_lines_appear_without_a_reload_from_the_first_on(page: Page, app: Flask, job_id: uuid.UUID) -> None:
@@ -125,7 +125,7 @@ def test_a_log_shuts_nobody_out_and_stays_in_the_window(page: Page, app: Flask, 
     page.emulate_media(reduced_motion="reduce")
     write(app, job_id, 1, 60)
     with app.app_context():
-        logs.append(job_id, NewLines.checked({"lines": [{"text": "w" * 500, "level": "error"}]}), within=None)
+        logs.append(job_id, NewLines.parse({"lines": [{"text": "w" * 500, "level": "error"}]}), within=None)
     page.goto(f"/w/acme/jobs/{job_id}")
     assert_clean(page)
     assert_narrow(page)

@@ -13,6 +13,7 @@ from tests.receiver import Receiver, receiver
 from tests.test_webhooks import EVERYTHING, PRIVATE
 from webapp.core.webhooks import endpoints, sender
 from webapp.core.workspaces import workspaces
+from webapp.extensions import outbound
 
 __all__ = ["engine_name", "still"]
 
@@ -34,13 +35,15 @@ def hooks() -> Iterator[Receiver]:
 def failing(app: Flask, cast: Cast, hooks: Receiver) -> uuid.UUID:
     """An endpoint with a message delivered, and one that waits after an answer of one long word."""
     with app.app_context():
-        ada = workspaces.membership("acme", cast.ada.id)
-        endpoint = endpoints.create(ada, f"http://127.0.0.1:{hooks.port}{LONG}", EVERYTHING, by=OPERATOR)
+        ada = workspaces.get_membership("acme", cast.ada.id)
+        endpoint = endpoints.create(
+            ada, f"http://127.0.0.1:{hooks.port}{LONG}", EVERYTHING, outbound=outbound(), by=OPERATOR
+        )
         job_in("completed", cast.acme)
-        sender.send_due(lambda: True)
+        sender.send_due(outbound(), lambda: True)
         hooks.status, hooks.answer = 500, b"x" * 3000
         job_in("lost", cast.acme)
-        sender.send_due(lambda: True)
+        sender.send_due(outbound(), lambda: True)
     return endpoint.id
 
 
@@ -50,7 +53,7 @@ def disabled(app: Flask, failing: uuid.UUID, hooks: Receiver, cast: Cast) -> uui
     hooks.status = 410
     with app.app_context():
         job_in("canceled", cast.acme)
-        sender.send_due(lambda: True)
+        sender.send_due(outbound(), lambda: True)
     return failing
 
 

@@ -32,7 +32,7 @@ def admit() -> None:
     if request.endpoint in OPEN_ENDPOINTS:
         return
     sent = request.authorization
-    bearer = tokens.find(sent.token) if sent and sent.type == "bearer" and sent.token else None
+    bearer = tokens.authenticate(sent.token) if sent and sent.type == "bearer" and sent.token else None
     if bearer is None:
         raise Unauthorized(
             "Send a valid API token of this board: 'Authorization: Bearer cb_…'.",

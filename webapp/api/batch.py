@@ -10,12 +10,12 @@ from webapp.api.blueprint import api
 from webapp.api.body import read_body
 from webapp.api.problems import document
 from webapp.core import jobs
-from webapp.core.errors import Fault, Invalid, NotFound, Refused
+from webapp.core.errors import Conflict, Fault, Invalid, NotFound
 from webapp.core.job_json import job_json
 from webapp.core.jobs.inputs import Batch, BatchedReport
-from webapp.core.models import JobRow, Scope
+from webapp.core.models import JobSnapshot, Scope
 
-Answer = JobRow | NotFound | Refused | Invalid
+Answer = JobSnapshot | NotFound | Conflict | Invalid
 
 
 @api.post("/jobs/batch")
@@ -31,14 +31,14 @@ def _checked(item: Any) -> BatchedReport | Invalid:
     if not isinstance(item, dict):
         return Invalid([Fault((), "A JSON object.")])
     try:
-        return BatchedReport.checked(item)
+        return BatchedReport.parse(item)
     except Invalid as invalid:
         return invalid
 
 
 def _answers(checked: Sequence[BatchedReport | Invalid]) -> list[Answer]:
     sound = [report for report in checked if isinstance(report, BatchedReport)]
-    judged = iter(jobs.update_several(sound, within=g.bearer.workspace_id, by=g.actor))
+    judged = iter(jobs.apply_reports(g.bearer.workspace_id, sound, by=g.actor))
     return [report if isinstance(report, Invalid) else next(judged) for report in checked]
 
 
@@ -46,11 +46,11 @@ def _told(report: BatchedReport | Invalid, answer: Answer) -> dict[str, Any]:
     # A rejected value is never echoed, and an id may be what was rejected.
     told = {"id": None if isinstance(report, Invalid) else str(report.id)}
     match answer:
-        case JobRow():
+        case JobSnapshot():
             return told | {"status": 200, "job": job_json(answer, without=("payload",))}
         case NotFound():
             status = 404
-        case Refused():
+        case Conflict():
             status = 409
         case Invalid():
             status = 422

@@ -13,7 +13,7 @@ from werkzeug.wsgi import get_input_stream
 
 from webapp.api.schemas import NO_PARAMETER
 from webapp.core.errors import Fault, Invalid
-from webapp.core.jobs.idempotency import Once, faults_of_key
+from webapp.core.jobs.idempotency import RequestKey, find_key_faults
 from webapp.core.jobs.inputs import Body
 
 B = TypeVar("B", bound=Body)
@@ -95,16 +95,16 @@ def read_body(shape: type[B]) -> B:
     return _checked(shape, ())[0]
 
 
-def read_body_once(shape: type[B]) -> tuple[B, Once | None]:
+def read_body_once(shape: type[B]) -> tuple[B, RequestKey | None]:
     """The body, and the name under which it is to be done only once, if it has one. Raises as ``read_body`` does.
 
     The faults of an ``Idempotency-Key`` are among those that are told.
     """
     key = request.headers.get("Idempotency-Key")
-    body, sent = _checked(shape, faults_of_key(key))
+    body, sent = _checked(shape, find_key_faults(key))
     # When a request is sent again, when it was meant to arrive may only then be told.
     asked = {name: value for name, value in sent.items() if name != "occurred_at"}
-    return body, None if key is None else Once.named(key, asked)
+    return body, None if key is None else RequestKey.from_body(key, asked)
 
 
 def _checked(shape: type[B], more: Sequence[Fault]) -> tuple[B, dict[str, Any]]:
@@ -112,7 +112,7 @@ def _checked(shape: type[B], more: Sequence[Fault]) -> tuple[B, dict[str, Any]]:
     more = [*more, *(Fault((f"?{name}",), NO_PARAMETER) for name in request.args)]
     try:
         sent = _json_object()
-        body = shape.checked(sent)
+        body = shape.parse(sent)
     except Invalid as invalid:
         raise Invalid([*invalid.faults, *more]) from None
     if more:

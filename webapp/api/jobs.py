@@ -14,7 +14,7 @@ from webapp.core.job_json import job_json
 from webapp.core.jobs import listing
 from webapp.core.jobs.inputs import NewJob, Report
 from webapp.core.jobs.listing import JobFilter
-from webapp.core.models import JobRow, JobRun, Scope
+from webapp.core.models import JobRun, JobSnapshot, Scope
 
 LARGE = ("payload", "result")
 
@@ -31,9 +31,9 @@ def create() -> tuple[Response, int, dict[str, str]]:
     new, once = read_body_once(NewJob)
     if once is None:
         replayed = False
-        job: JobRow | JobRun = jobs.enqueue(new, workspace_id=g.bearer.workspace_id, by=g.actor)
+        job: JobSnapshot | JobRun = jobs.enqueue_new_job(g.bearer.workspace_id, new, by=g.actor)
     else:
-        job, replayed = jobs.enqueue_once(new, once, workspace_id=g.bearer.workspace_id, by=g.actor)
+        job, replayed = jobs.enqueue_once(g.bearer.workspace_id, new, once, by=g.actor)
     headers = {"Location": url_for("api.read", job_id=job.id)}
     if replayed:
         return jsonify(job_json(job)), 200, headers | {"Idempotent-Replayed": "true"}
@@ -45,7 +45,7 @@ def create() -> tuple[Response, int, dict[str, str]]:
 def list_jobs() -> dict[str, Any]:
     """One page of jobs, newest first."""
     query = ListQuery.read(request.args)
-    page = listing.one_page_of_records(g.bearer.workspace_id, query.wanted, limit=query.limit, cursor=query.cursor)
+    page = listing.list_records(g.bearer.workspace_id, query.wanted, limit=query.limit, cursor=query.cursor)
     return {"data": [job_json(job, without=LARGE) for job in page.jobs], "next_cursor": page.next_cursor}
 
 
@@ -53,7 +53,7 @@ def list_jobs() -> dict[str, Any]:
 @needs(Scope.READ)
 def counts() -> dict[str, Any]:
     """How many jobs of each status there are; counting stops at 10,000."""
-    counted = listing.counts(g.bearer.workspace_id, JobFilter())
+    counted = listing.count_by_status(g.bearer.workspace_id, JobFilter())
     return {status: {"count": found.count, "capped": found.capped} for status, found in counted.items()}
 
 
@@ -74,7 +74,7 @@ def read(job_id: uuid.UUID) -> Response:
 @needs(Scope.WRITE)
 def report(job_id: uuid.UUID) -> dict[str, Any]:
     """Report on a job."""
-    job = jobs.update(job_id, read_body(Report), within=g.bearer.workspace_id, by=g.actor)
+    job = jobs.apply_report(job_id, read_body(Report), within=g.bearer.workspace_id, by=g.actor)
     return job_json(job, without=("payload",))
 
 
@@ -91,4 +91,4 @@ def cancel(job_id: uuid.UUID) -> dict[str, Any]:
 def events(job_id: uuid.UUID) -> dict[str, Any]:
     """The history of a job, oldest first."""
     job = jobs.get_job_status(job_id, within=g.bearer.workspace_id)
-    return {"data": [event_json(*numbered) for numbered in enumerate(jobs.history(job), start=1)]}
+    return {"data": [event_json(*numbered) for numbered in enumerate(jobs.list_events(job), start=1)]}

@@ -20,7 +20,7 @@ from webapp.core.models import Scope
 def append_lines(job_id: uuid.UUID) -> tuple[dict[str, Any], dict[str, str]]:
     """Append lines; with an ``Idempotency-Key`` only once."""
     new, once = read_body_once(NewLines)
-    appended = logs.append(job_id, new, within=g.bearer.workspace_id, once=once)
+    appended = logs.append(job_id, new, within=g.bearer.workspace_id, request_key=once)
     return {"next_after": appended.next_after}, {"Idempotent-Replayed": "true"} if appended.replayed else {}
 
 
@@ -29,5 +29,5 @@ def append_lines(job_id: uuid.UUID) -> tuple[dict[str, Any], dict[str, str]]:
 def read_lines(job_id: uuid.UUID) -> dict[str, Any]:
     """The lines after the one that the caller read last, oldest first."""
     after = LogQuery.read(request.args).after
-    found = logs.read_after(jobs.get_job_status(job_id, within=g.bearer.workspace_id), after)
+    found = logs.list_after(jobs.get_job_status(job_id, within=g.bearer.workspace_id), after)
     return {"data": lines_json(found), "next_after": found.lines[-1].seq if found.lines else after}

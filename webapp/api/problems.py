@@ -7,8 +7,9 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
-from webapp.core.errors import Fault, Forbidden, Invalid, NotFound, Refused
+from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from webapp.core.job_json import job_json
+from webapp.core.jobs import JobConflict
 from webapp.core.jobs.idempotency import KeyReused
 from webapp.request_id import request_id
 
@@ -48,9 +49,9 @@ def document(error: Exception, status: int) -> dict[str, Any]:
             code, detail = "not_found", str(error)
         case Forbidden():
             code, detail = "forbidden", str(error)
-        case Refused():
+        case Conflict():
             code, detail = error.code, str(error)
-            if error.job is not None:
+            if isinstance(error, JobConflict):
                 more["job"] = job_json(error.job, without=("payload",))
         case HTTPException():
             code, detail = title.lower().replace(" ", "_").replace("-", "_"), error.description or ""

@@ -8,9 +8,9 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 from werkzeug.datastructures import MultiDict
 
+from webapp.core.clock import to_iso
 from webapp.core.errors import Fault, Invalid
-from webapp.core.job_json import moment
-from webapp.core.jobs.inputs import Body, Moment, Tag, TypeName
+from webapp.core.jobs.inputs import Body, Tag, Time, TypeName
 from webapp.core.jobs.listing import JobFilter
 from webapp.core.jobs.logs import Lines
 from webapp.core.lifecycle import JobStatus
@@ -26,7 +26,7 @@ def event_json(number: int, event: JobEvent) -> dict[str, Any]:
     """
     return {
         "id": number,
-        "at": moment(event.at),
+        "at": to_iso(event.at),
         "kind": event.kind,
         "from": event.from_status,
         "to": event.to_status,
@@ -38,7 +38,7 @@ def event_json(number: int, event: JobEvent) -> dict[str, Any]:
 def lines_json(found: Lines) -> list[dict[str, Any]]:
     """Lines of a log as JSON; the first says how many lines before it are gone, if any are."""
     lines: list[dict[str, Any]] = [
-        {"seq": line.seq, "at": moment(line.at), "level": line.level, "text": line.text} for line in found.lines
+        {"seq": line.seq, "at": to_iso(line.at), "level": line.level, "text": line.text} for line in found.lines
     ]
     if found.dropped:
         lines[0]["dropped"] = found.dropped
@@ -80,7 +80,7 @@ class Query(Body):
         }
         query = None
         try:
-            query = cls.checked(sent)
+            query = cls.parse(sent)
         except Invalid as invalid:
             faults += [Fault((f"?{fault.path[0]}",), fault.detail) for fault in invalid.faults]
         if query is None or faults:
@@ -114,8 +114,8 @@ class ListQuery(Query):
     status: tuple[Annotated[JobStatus, Field(strict=False)], ...] = ()
     type: TypeName | None = None
     tag: Tag | None = None
-    created_after: Moment | None = None
-    created_before: Moment | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
     limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_number)] = 50
     cursor: Annotated[uuid.UUID, BeforeValidator(_cursor)] | None = None
 

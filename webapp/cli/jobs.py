@@ -38,7 +38,7 @@ class Json(click.ParamType[Any]):
 @click.option("--runner", help="The host or worker that takes it.")
 def enqueue(type: str, slug: str | None, **fields: Any) -> None:
     """Create a pending job and print its id."""
-    workspace_id = workspaces.by_slug(slug).id if slug is not None else None
+    workspace_id = workspaces.get_by_slug_unchecked(slug).id if slug is not None else None
     click.echo(jobs.enqueue_job(type, workspace_id, **fields))
 
 

@@ -13,8 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from webapp.cli.refusals import NounGroup, database_trouble
 from webapp.core import clock, metrics
 from webapp.core.chores import leases, retention
-from webapp.core.chores.schedule import CHORES, Chore
+from webapp.core.chores.schedule import Chore, list_chores
 from webapp.core.workspaces import workspaces
+from webapp.extensions import outbound
 from webapp.json_log import about, write_json
 
 group = NounGroup("maintain", help="The board's own chores: time-outs, lost jobs, retention.")
@@ -34,16 +35,16 @@ def once(dry_run: bool) -> None:
         _say_what_would_go()
         return
     # No lease is asked: a chore is right beside itself, and whoever types this wants it done when it returns.
-    for chore in CHORES:
+    for chore in list_chores(outbound()):
         click.echo(chore.do(lambda: True))
 
 
 def _say_what_would_go() -> None:
     """A line for each workspace and status of which retention is set: slug, status, days, and jobs that would go."""
-    kept = retention.everywhere()
-    for workspace in workspaces.everything():
+    kept = retention.list_all()
+    for workspace in workspaces.list_all():
         days = kept.get(workspace.id, {})
-        for status, count in retention.due(workspace.id, days, cap=None).items():
+        for status, count in retention.count_due(workspace.id, days, cap=None).items():
             click.echo(f"{workspace.slug}\t{status}\tolder than {days[status]} days\t{count.count} jobs would go")
     if not kept:
         click.echo("No workspace has set a retention: nothing would go.")
@@ -57,7 +58,7 @@ def run() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     # The app itself, for current_app means nothing in another thread.
-    attend_to(CHORES, current_app._get_current_object(), stop)  # type: ignore[attr-defined]
+    attend_to(list_chores(outbound()), current_app._get_current_object(), stop)  # type: ignore[attr-defined]
 
 
 def attend_to(chores: Iterable[Chore], app: Flask, stop: threading.Event) -> None:
@@ -111,6 +112,6 @@ def _tell(chore: Chore, error: Exception) -> None:
 def _let_go(chore: Chore, app: Flask, holder: str) -> None:
     with app.app_context(), about(chore=chore.name):
         try:
-            leases.let_go(chore.name, holder)
+            leases.release(chore.name, holder)
         except SQLAlchemyError as error:
             log.warning("The lease of the chore %s ends by itself. %s", chore.name, database_trouble(error))

@@ -5,7 +5,7 @@ import click
 from webapp.cli.refusals import NounGroup
 from webapp.core import clock
 from webapp.core.audit import SYSTEM
-from webapp.core.models import ApiToken, Scope, Standing
+from webapp.core.models import ApiToken, Scope, TokenStatus
 from webapp.core.workspaces import tokens, workspaces
 
 group = NounGroup("tokens", help="API tokens: what runners show to be let in.")
@@ -25,8 +25,8 @@ workspace_option = click.option("--workspace", "slug", required=True, metavar="S
 )
 def create(slug: str, name: str, scopes: tuple[str, ...]) -> None:
     """Make a token and print it, alone; it is never shown again."""
-    workspace = workspaces.by_slug(slug)
-    _, text = tokens.create(workspace.id, name, scopes=scopes or tokens.RUNNER_SCOPES, by=SYSTEM)
+    workspace = workspaces.get_by_slug_unchecked(slug)
+    _, text = tokens.create_unchecked(workspace.id, name, scopes=scopes or tokens.RUNNER_SCOPES, by=SYSTEM)
     click.echo(text)
 
 
@@ -34,13 +34,13 @@ def create(slug: str, name: str, scopes: tuple[str, ...]) -> None:
 @workspace_option
 def list_(slug: str) -> None:
     """Print the tokens of a workspace, newest first: public id, name, scopes and standing."""
-    for token in tokens.of_workspace(workspaces.by_slug(slug).id):
+    for token in tokens.list_tokens(workspaces.get_by_slug_unchecked(slug).id):
         click.echo("\t".join([token.public_id, token.name, " ".join(token.scopes), _standing(token)]))
 
 
 def _standing(token: ApiToken) -> str:
-    standing = token.standing(clock.now())
-    if standing is not Standing.GOOD:
+    standing = token.status(clock.now())
+    if standing is not TokenStatus.GOOD:
         return standing.value
     return f"last used {token.last_used_at:%Y-%m-%d %H:%M} UTC" if token.last_used_at else "never used"
 
@@ -49,5 +49,5 @@ def _standing(token: ApiToken) -> str:
 @click.argument("public_id")
 def revoke(public_id: str) -> None:
     """Refuse a token from now on."""
-    token = tokens.revoke(public_id, by=SYSTEM)
+    token = tokens.revoke_unchecked(public_id, by=SYSTEM)
     click.echo(f"The token {token.public_id} ({token.name}) is refused from now on.")

@@ -36,7 +36,7 @@ def create(email: str, name: str, from_stdin: bool) -> None:
 @group.command("list")
 def list_() -> None:
     """Print every account: address, name and, if so, that it is deactivated."""
-    for user in accounts.everybody():
+    for user in accounts.list_all():
         click.echo("\t".join([user.email, user.name] + ["deactivated"] * (user.deactivated_at is not None)))
 
 
@@ -45,7 +45,7 @@ def list_() -> None:
 @password_stdin
 def set_password(email: str, from_stdin: bool) -> None:
     """Give an account a new password and sign it out everywhere."""
-    user = accounts.by_email(email)
+    user = accounts.get_by_email(email)
     accounts.set_password(user, _password(from_stdin), by=SYSTEM)
     click.echo(f"{user.email} has a new password and is signed out everywhere.")
 
@@ -54,6 +54,6 @@ def set_password(email: str, from_stdin: bool) -> None:
 @click.argument("email")
 def deactivate(email: str) -> None:
     """Close an account and sign it out everywhere; what it did stays under its name."""
-    user = accounts.by_email(email)
+    user = accounts.get_by_email(email)
     accounts.deactivate(user, by=SYSTEM)
     click.echo(f"{user.email} can no longer sign in.")

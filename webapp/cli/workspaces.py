@@ -6,7 +6,7 @@ from webapp.cli.refusals import NounGroup
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Role
-from webapp.core.workspaces import workspaces
+from webapp.core.workspaces import members, workspaces
 
 group = NounGroup("workspaces", help="Workspaces and their members.")
 
@@ -17,7 +17,7 @@ group = NounGroup("workspaces", help="Workspaces and their members.")
 @click.option("--owner", required=True, metavar="EMAIL", help="The account that owns it.")
 def create(name: str, slug: str, owner: str) -> None:
     """Make a workspace with its owner."""
-    workspace = workspaces.create(name, slug, owner=accounts.by_email(owner), by=SYSTEM)
+    workspace = workspaces.create(name, slug, owner=accounts.get_by_email(owner), by=SYSTEM)
     click.echo(f"The workspace {workspace.slug} is there.")
 
 
@@ -27,8 +27,8 @@ def create(name: str, slug: str, owner: str) -> None:
 @click.option("--role", type=click.Choice([Role.ADMIN.value, Role.MEMBER.value]), default=Role.MEMBER.value)
 def add_member(slug: str, email: str, role: str) -> None:
     """Let a person into a workspace."""
-    workspace, user = workspaces.by_slug(slug), accounts.by_email(email)
-    workspaces.add_member(workspace, user, Role(role), by=SYSTEM)
+    workspace, user = workspaces.get_by_slug_unchecked(slug), accounts.get_by_email(email)
+    members.add_unchecked(workspace, user, Role(role), by=SYSTEM)
     click.echo(f"{user.email} is {role} of {workspace.slug}.")
 
 
@@ -37,14 +37,14 @@ def add_member(slug: str, email: str, role: str) -> None:
 @click.argument("email")
 def transfer(slug: str, email: str) -> None:
     """Make a member the owner; who was owner becomes admin."""
-    workspace, user = workspaces.by_slug(slug), accounts.by_email(email)
-    workspaces.transfer(workspace, user, by=SYSTEM)
+    workspace, user = workspaces.get_by_slug_unchecked(slug), accounts.get_by_email(email)
+    members.transfer_unchecked(workspace, user, by=SYSTEM)
     click.echo(f"{user.email} is owner of {workspace.slug}.")
 
 
 @group.command("list")
 def list_() -> None:
     """Print every workspace: slug, name and members with their roles."""
-    for workspace in workspaces.everything():
-        members = ", ".join(f"{member.user.email} ({member.role})" for member in workspaces.members(workspace.id))
-        click.echo(f"{workspace.slug}\t{workspace.name}\t{members}")
+    for workspace in workspaces.list_all():
+        names = ", ".join(f"{member.user.email} ({member.role})" for member in members.list_members(workspace.id))
+        click.echo(f"{workspace.slug}\t{workspace.name}\t{names}")

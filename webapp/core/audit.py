@@ -1,4 +1,4 @@
-"""Who did what: the actor that every verb of the core takes, and the audit log."""
+"""Records who did what: the actor that every verb of the core takes, and the audit log."""
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.core import clock
+from webapp.core.database.paging import split_page
 from webapp.core.database.session import db
 from webapp.core.models import ApiToken, AuditEntry, User, first_id, new_id
 
@@ -24,7 +25,7 @@ class Actor:
 
     @property
     def kind(self) -> str:
-        """``user``, ``token`` or ``system``."""
+        """Return ``user``, ``token`` or ``system``."""
         return self.ref.partition(":")[0]
 
 
@@ -61,18 +62,18 @@ def record(
     )
 
 
-def names(refs: Iterable[str | None]) -> Mapping[str, str]:
-    """The names that people know the given actors by; an actor that is gone is told by its kind alone."""
-    asked = {ref for ref in refs if ref}
-    found = dict.fromkeys(asked, "somebody who is gone") | {"system": "the board"}
+def get_names(refs: Iterable[str | None]) -> Mapping[str, str]:
+    """Return the names that people know these actors by; one that is gone has a name for all such."""
+    unique_refs = {ref for ref in refs if ref}
+    names = dict.fromkeys(unique_refs, "somebody who is gone") | {"system": "the board"}
     for kind, model in (("user", User), ("token", ApiToken)):
-        if ids := list(_ids(kind, asked)):
+        if ids := list(_parse_ids(kind, unique_refs)):
             rows = db.session.execute(sa.select(model.id, model.name).where(model.id.in_(ids)))
-            found |= {f"{kind}:{id}": name for id, name in rows}
-    return found
+            names |= {f"{kind}:{id}": name for id, name in rows}
+    return names
 
 
-def _ids(kind: str, refs: Iterable[str]) -> Iterator[uuid.UUID]:
+def _parse_ids(kind: str, refs: Iterable[str]) -> Iterator[uuid.UUID]:
     for ref in refs:
         # A reference of any other make names nobody we know.
         with suppress(ValueError):
@@ -80,15 +81,15 @@ def _ids(kind: str, refs: Iterable[str]) -> Iterator[uuid.UUID]:
                 yield uuid.UUID(ref.removeprefix(f"{kind}:"))
 
 
-# --- reading -----------------------------------------------------------------------------------------------------
+# --- read --------------------------------------------------------------------------------------------------------
 
 RECENT = 10_000
-"""Of the newest so many lines the choices of the filters are gathered: an index walk of a bounded length."""
+"""Lines, the newest, from which the choices of the filters are gathered: an index walk of a bounded length."""
 
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """Which lines are wanted; what is null leaves all. ``since`` is the first moment, ``until`` the first no more."""
+    """Which lines to show; ``None`` leaves all. ``since`` is the first time, ``until`` the first after the last."""
 
     action: str | None = None
     actor: str | None = None
@@ -98,33 +99,35 @@ class AuditFilter:
 
 @dataclass(frozen=True)
 class AuditPage:
-    """Some lines, newest first; ``next_cursor`` leads to the older ones, null when there are none."""
+    """Some lines, newest first; ``next_cursor`` leads to the older ones, ``None`` when there are none."""
 
     entries: Sequence[AuditEntry]
     next_cursor: uuid.UUID | None
 
 
-def one_page(workspace_id: uuid.UUID, wanted: AuditFilter, *, before: uuid.UUID | None = None, limit: int) -> AuditPage:
-    """The audit log of a workspace: the newest lines that match, or those older than the line ``before``."""
+def list_entries(
+    workspace_id: uuid.UUID, audit_filter: AuditFilter, *, before: uuid.UUID | None = None, limit: int
+) -> AuditPage:
+    """Return the audit log of a workspace: the newest lines that match, or those older than the line ``before``."""
     query = sa.select(AuditEntry).where(AuditEntry.workspace_id == workspace_id)
-    if wanted.action:
-        query = query.where(AuditEntry.action == wanted.action)
-    if wanted.actor:
-        query = query.where(AuditEntry.actor == wanted.actor)
-    # Ids sort as their moments do, and they are what the index holds.
-    if wanted.since:
-        query = query.where(AuditEntry.id >= first_id(wanted.since))
-    if wanted.until:
-        query = query.where(AuditEntry.id < first_id(wanted.until))
+    if audit_filter.action:
+        query = query.where(AuditEntry.action == audit_filter.action)
+    if audit_filter.actor:
+        query = query.where(AuditEntry.actor == audit_filter.actor)
+    # Ids sort as their times do, and they are what the index holds.
+    if audit_filter.since:
+        query = query.where(AuditEntry.id >= first_id(audit_filter.since))
+    if audit_filter.until:
+        query = query.where(AuditEntry.id < first_id(audit_filter.until))
     if before:
         query = query.where(AuditEntry.id < before)
-    found = db.session.scalars(query.order_by(AuditEntry.id.desc()).limit(limit + 1)).all()
-    more = len(found) > limit
-    return AuditPage(found[:limit], found[limit - 1].id if more else None)
+    rows = db.session.scalars(query.order_by(AuditEntry.id.desc()).limit(limit + 1)).all()
+    entries, has_more = split_page(rows, limit)
+    return AuditPage(entries, entries[-1].id if has_more else None)
 
 
-def seen(workspace_id: uuid.UUID) -> tuple[Sequence[str], Sequence[str]]:
-    """The actions and the actors of the newest ``RECENT`` lines of a workspace, each once."""
+def list_choices(workspace_id: uuid.UUID) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the actions and the actors of the newest ``RECENT`` lines of a workspace, each once."""
     newest = (
         sa.select(AuditEntry.action, AuditEntry.actor)
         .where(AuditEntry.workspace_id == workspace_id)

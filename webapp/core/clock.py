@@ -10,12 +10,17 @@ from sqlalchemy.engine import Dialect
 
 
 def now() -> datetime:
-    """The current moment, aware, in UTC, to the microsecond."""
+    """Return the current time, aware, in UTC, to the microsecond."""
     return datetime.now(UTC)
 
 
+def to_iso(at: datetime, timespec: str = "microseconds") -> str:
+    """Write a time in UTC as ISO 8601 text that ends in ``Z``, to the microsecond unless ``timespec`` says another."""
+    return at.isoformat(timespec=timespec).removesuffix("+00:00") + "Z"
+
+
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """A moment in UTC on every engine. SQLite forgets time zones, so they are put back on the way out."""
+    """A time in UTC on every engine. SQLite forgets time zones, so they are put back on the way out."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -24,7 +29,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("A moment needs a time zone.")
+            raise ValueError("A time needs a time zone.")
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 

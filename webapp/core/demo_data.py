@@ -1,7 +1,7 @@
-"""A made-up fortnight of jobs, so that the pages of a board can be judged full. Never for a workspace at real work.
+"""Makes up a fortnight of jobs, so that the pages of a board can be seen full. Never for a workspace at real work.
 
-Told to ``jobs.record_past`` in the order of creation and in batches: a million jobs take the memory of a thousand. The
-same seed tells the same fortnight, as seen from the moment at which it is told; ids alone are new each time.
+Written by ``jobs.record_past`` in the order of creation and in batches: a million jobs take the memory of a thousand.
+The same seed makes the same fortnight, as seen from the time at which it is made; ids alone are new each time.
 """
 
 import math
@@ -22,15 +22,15 @@ from webapp.core.workspaces import tokens
 
 SPAN = timedelta(days=14)
 SLOT = timedelta(minutes=20)
-BATCH = 1_000
+BATCH_SIZE = 1_000
 """Jobs written in one transaction, after which others write."""
-MAKERS = ("Web shop", "Nightly cron")
-"""The tokens by which it is told that jobs were created; nobody ever holds their secrets."""
+CREATORS = ("Web shop", "Nightly cron")
+"""The tokens that seem to have created the jobs; nobody ever holds their secrets."""
 MAX_JOBS = 10_000_000
-AT_WORK = 24
-"""So many of the newest jobs wait or run whatever their time, or a small fortnight would have none."""
-STUCK = 3
-"""So many have been running for hours."""
+LIVE_JOBS = 24
+"""How many of the newest jobs wait or run whatever their time, or a small fortnight would have none."""
+STUCK_JOBS = 3
+"""How many have been running for hours."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Kind:
     fails: float
     canceled: float = 0.01
     spread: float = 0.5
-    maker: int = 0
+    creator: int = 0
     queue: str = "default"
     max_duration: int | None = None
     errors: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ KINDS = (
         0.24,
         9,
         0.03,
-        maker=1,
+        creator=1,
         queue="sync",
         errors=(
             "ReadTimeout: HTTPSConnectionPool(host='warehouse.example.com', port=443): "
@@ -110,7 +110,7 @@ KINDS = (
         0.06,
         canceled=0.05,
         spread=0.7,
-        maker=1,
+        creator=1,
         queue="reports",
         errors=(
             "FileNotFoundError: [Errno 2] No such file or directory: '/srv/exports/{day}/part-{m}.csv'",
@@ -123,7 +123,7 @@ KINDS = (
         340,
         0.05,
         canceled=0.08,
-        maker=1,
+        creator=1,
         queue="slow",
         max_duration=900,
         errors=("ClusterBlockException: index products-{n} blocked, disk usage {m} % exceeded flood-stage watermark",),
@@ -134,128 +134,138 @@ KINDS = (
         1500,
         0.09,
         spread=0.3,
-        maker=1,
+        creator=1,
         queue="slow",
         max_duration=3600,
         errors=("OSError: [Errno 28] No space left on device: '/backup/{day}/dump-{hex8}.zst'",),
     ),
-    Kind("import-catalog", 0.005, 620, 0.12, canceled=0.1, maker=1, queue="slow", errors=("BadZipFile: line {n}",)),
+    Kind("import-catalog", 0.005, 620, 0.12, canceled=0.1, creator=1, queue="slow", errors=("BadZipFile: line {n}",)),
 )
 _SHARES = [kind.share for kind in KINDS]
 
 
 def seed(workspace_id: uuid.UUID, count: int, *, seed: int, by: Actor) -> Iterator[int]:
-    """Write a fortnight of ``count`` jobs that ends now, batch by batch; yields how many are written so far."""
+    """Write a fortnight of ``count`` jobs that ends now, batch by batch. Yields how many are written so far."""
     with write_transaction() as session:
         resource, detail = f"workspace:{workspace_id}", {"jobs": count, "seed": seed}
         audit.record(session, "demo.seeded", resource, by=by, workspace_id=workspace_id, detail=detail)
-    made = 0
-    told = fortnight(count, seed=seed, until=clock.now(), makers=_makers(workspace_id, by))
-    while batch := list(islice(told, BATCH)):
-        jobs.record_past(batch, within=workspace_id)
-        made += len(batch)
-        yield made
+    written = 0
+    past_jobs = make_fortnight(count, seed=seed, until=clock.now(), creators=_list_creators(workspace_id, by))
+    while batch := list(islice(past_jobs, BATCH_SIZE)):
+        jobs.record_past(workspace_id, batch)
+        written += len(batch)
+        yield written
 
 
-def _makers(workspace_id: uuid.UUID, by: Actor) -> Sequence[str]:
-    """The references of ``MAKERS``; those that an earlier fortnight left are used again."""
-    found = {token.name: f"token:{token.id}" for token in tokens.of_workspace(workspace_id)}
-    for name in MAKERS:
-        if name not in found:
-            found[name] = f"token:{tokens.create(workspace_id, name, by=by)[0].id}"
-    return [found[name] for name in MAKERS]
+def _list_creators(workspace_id: uuid.UUID, by: Actor) -> Sequence[str]:
+    """Return the references of ``CREATORS``; those that an earlier fortnight left are used again."""
+    refs = {token.name: token.ref for token in tokens.list_tokens(workspace_id)}
+    for name in CREATORS:
+        if name not in refs:
+            refs[name] = tokens.create_unchecked(workspace_id, name, by=by)[0].ref
+    return [refs[name] for name in CREATORS]
 
 
 # --- the fortnight -----------------------------------------------------------------------------------------------
 
 
-def fortnight(count: int, *, seed: int, until: datetime, makers: Sequence[str]) -> Iterator[PastJob]:
-    """``count`` jobs of the fortnight up to a moment, in the order of their creation."""
+def make_fortnight(count: int, *, seed: int, until: datetime, creators: Sequence[str]) -> Iterator[PastJob]:
+    """Yield ``count`` jobs of the fortnight up to a time, in the order of their creation."""
     dice = random.Random(seed)  # noqa: S311 - a made-up fortnight is no secret
     since = until - SPAN
     slots = [since + SLOT * number for number in range(int(SPAN / SLOT))]
-    weights = [_busy(slot) for slot in slots]
+    weights = [_activity_at(slot) for slot in slots]
     # One night a supplier is away, and what depends on it is tried over and over.
     burst = range(len(slots) * 9 // 14, len(slots) * 9 // 14 + 6)
     for number in burst:
         weights[number] += sum(weights) / len(weights)
-    live = range(count - min(AT_WORK, count // 8), count)
-    stuck = {count - count * nth // 150 - 1 for nth in range(1, STUCK + 1)} if count > 1_000 else set()
-    told, reached, whole = 0, 0.0, sum(weights)
+    live = range(count - min(LIVE_JOBS, count // 8), count)
+    stuck = {count - count * nth // 150 - 1 for nth in range(1, STUCK_JOBS + 1)} if count > 1_000 else set()
+    position, weight_so_far, total_weight = 0, 0.0, sum(weights)
     for number, (slot, weight) in enumerate(zip(slots, weights, strict=True)):
-        first, reached = round(count * reached / whole), reached + weight
-        last = round(count * reached / whole)
+        first, weight_so_far = round(count * weight_so_far / total_weight), weight_so_far + weight
+        last = round(count * weight_so_far / total_weight)
         for offset in sorted(dice.random() for _ in range(last - first)):
-            created = slot + SLOT * offset
-            if told in live or told in stuck:
-                yield _at_work(dice, created, until, makers, stuck=told in stuck)
+            created_at = slot + SLOT * offset
+            if position in live or position in stuck:
+                yield _make_live_job(dice, created_at, until, creators, stuck=position in stuck)
             else:
-                yield _run(dice, created, until, makers, burst=number in burst)
-            told += 1
+                yield _make_job(dice, created_at, until, creators, burst=number in burst)
+            position += 1
 
 
-def _busy(at: datetime) -> float:
-    """How much goes on: by day more than by night, at the weekend half as much."""
+def _activity_at(at: datetime) -> float:
+    """Return how much goes on: by day more than by night, at the weekend half as much."""
     by_day = 1.3 - math.cos((at.hour + at.minute / 60 - 3) / 24 * math.tau)
     return by_day * (0.5 if at.weekday() >= 5 else 1)
 
 
-def _at_work(dice: random.Random, at: datetime, until: datetime, makers: Sequence[str], *, stuck: bool) -> PastJob:
-    kind = KINDS[5] if stuck else _kind(dice)
-    asked = _asked(dice, kind, at, makers)
+def _make_live_job(
+    dice: random.Random, at: datetime, until: datetime, creators: Sequence[str], *, stuck: bool
+) -> PastJob:
+    kind = KINDS[5] if stuck else _choose_kind(dice)
+    created = _created_fields(dice, kind, at, creators)
     if not stuck and dice.random() < 0.5:
-        return PastJob(**asked, status=JobStatus.PENDING)
-    return PastJob(**asked, **_taken(dice, kind, at, until), **_half_done(dice.randrange(3, 97)))
+        return PastJob(**created, status=JobStatus.PENDING)
+    return PastJob(**created, **_started_fields(dice, kind, at, until), **_running_fields(dice.randrange(3, 97)))
 
 
-def _run(dice: random.Random, at: datetime, until: datetime, makers: Sequence[str], *, burst: bool) -> PastJob:
-    struck = burst and dice.random() < 0.5
-    kind = KINDS[1] if struck else _kind(dice)
-    runs = kind.seconds * dice.lognormvariate(0, kind.spread)
-    fate, odds = JobStatus.COMPLETED, dice.random()
-    if odds < (0.8 if struck else kind.fails):
-        fate, runs = JobStatus.FAILED, runs * dice.uniform(0.1, 1.1)
+def _make_job(dice: random.Random, at: datetime, until: datetime, creators: Sequence[str], *, burst: bool) -> PastJob:
+    supplier_away = burst and dice.random() < 0.5
+    kind = KINDS[1] if supplier_away else _choose_kind(dice)
+    seconds = kind.seconds * dice.lognormvariate(0, kind.spread)
+    status, odds = JobStatus.COMPLETED, dice.random()
+    if odds < (0.8 if supplier_away else kind.fails):
+        status, seconds = JobStatus.FAILED, seconds * dice.uniform(0.1, 1.1)
     elif odds > 1 - kind.canceled:
-        fate, runs = JobStatus.CANCELED, runs * dice.uniform(0.1, 0.9)
-    late = kind.max_duration is not None and runs >= kind.max_duration
-    if kind.max_duration is not None and late:
-        fate, runs = JobStatus.FAILED, float(kind.max_duration)
-    asked = _asked(dice, kind, at, makers)
-    started = at + timedelta(seconds=dice.expovariate(1 / (90 if struck else 4)))
+        status, seconds = JobStatus.CANCELED, seconds * dice.uniform(0.1, 0.9)
+    timed_out = kind.max_duration is not None and seconds >= kind.max_duration
+    if kind.max_duration is not None and timed_out:
+        status, seconds = JobStatus.FAILED, float(kind.max_duration)
+    created = _created_fields(dice, kind, at, creators)
+    started = at + timedelta(seconds=dice.expovariate(1 / (90 if supplier_away else 4)))
     if started >= until:
-        return PastJob(**asked, status=JobStatus.PENDING)
-    taken = _taken(dice, kind, started, until)
-    ended = started + timedelta(seconds=runs)
+        return PastJob(**created, status=JobStatus.PENDING)
+    started_fields = _started_fields(dice, kind, started, until)
+    ended = started + timedelta(seconds=seconds)
     if ended >= until:
-        return PastJob(**asked, **taken, **_half_done(int(99 * ((until - started) / (ended - started)))))
-    told: dict[str, Any]
-    match fate:
+        return PastJob(
+            **created, **started_fields, **_running_fields(int(99 * ((until - started) / (ended - started))))
+        )
+    ended_fields: dict[str, Any]
+    match status:
         case JobStatus.COMPLETED:
             items = dice.randrange(1, 400)
-            told = {"progress": 100, "message": f"{items} items", "result": {"items": items, "seconds": round(runs, 1)}}
+            ended_fields = {
+                "progress": 100,
+                "message": f"{items} items",
+                "result": {"items": items, "seconds": round(seconds, 1)},
+            }
         case JobStatus.CANCELED:
-            told = {"progress": dice.randrange(3, 97), "canceled_by": makers[kind.maker]}
+            ended_fields = {"progress": dice.randrange(3, 97), "canceled_by": creators[kind.creator]}
         case _:
-            reason = FailureReason.TIMED_OUT if late else FailureReason.ERROR
+            reason = FailureReason.TIMED_OUT if timed_out else FailureReason.ERROR
             # The board itself ends what runs too long, in its own words.
             error = (
-                f"It ran longer than its limit of {kind.max_duration} s." if late else _error(dice, kind, at, struck)
+                f"It ran longer than its limit of {kind.max_duration} s."
+                if timed_out
+                else _make_error(dice, kind, at, supplier_away)
             )
-            told = {"progress": dice.randrange(3, 97), "error": error, "failure_reason": reason}
-    return PastJob(**asked, **taken, status=fate, ended_at=ended, **told)
+            ended_fields = {"progress": dice.randrange(3, 97), "error": error, "failure_reason": reason}
+    return PastJob(**created, **started_fields, status=status, ended_at=ended, **ended_fields)
 
 
-def _kind(dice: random.Random) -> Kind:
+def _choose_kind(dice: random.Random) -> Kind:
     return dice.choices(KINDS, _SHARES)[0]
 
 
-def _asked(dice: random.Random, kind: Kind, at: datetime, makers: Sequence[str]) -> dict[str, Any]:
-    """What was known when the job was created."""
+def _created_fields(dice: random.Random, kind: Kind, at: datetime, creators: Sequence[str]) -> dict[str, Any]:
+    """Return what was known when the job was created."""
     item = dice.randrange(1000, 99_999)
     return {
         "type": kind.type,
         "created_at": at,
-        "created_by": makers[kind.maker],
+        "created_by": creators[kind.creator],
         "payload": {"item": item, "region": dice.choice(("eu", "us"))},
         "max_duration": kind.max_duration,
         "tags": (kind.queue, *(tag for tag in ("eu", "us", "trial", "retry") if dice.random() < 0.12)),
@@ -263,17 +273,17 @@ def _asked(dice: random.Random, kind: Kind, at: datetime, makers: Sequence[str])
     }
 
 
-def _taken(dice: random.Random, kind: Kind, started: datetime, until: datetime) -> dict[str, Any]:
-    """What became known when a runner took the job."""
+def _started_fields(dice: random.Random, kind: Kind, started: datetime, until: datetime) -> dict[str, Any]:
+    """Return what became known when a runner took the job."""
     return {"runner": f"worker-{kind.queue}-{dice.randrange(1, 4)}", "started_at": min(started, until)}
 
 
-def _half_done(progress: int) -> dict[str, Any]:
+def _running_fields(progress: int) -> dict[str, Any]:
     return {"status": JobStatus.RUNNING, "progress": progress, "message": f"item {progress * 4} of 400"}
 
 
-def _error(dice: random.Random, kind: Kind, at: datetime, struck: bool) -> str:
-    shape = kind.errors[0] if struck or len(kind.errors) == 1 else dice.choices(kind.errors, (3, 1))[0]
+def _make_error(dice: random.Random, kind: Kind, at: datetime, supplier_away: bool) -> str:
+    shape = kind.errors[0] if supplier_away or len(kind.errors) == 1 else dice.choices(kind.errors, (3, 1))[0]
     return shape.format(
         n=dice.randrange(100, 99_999),
         m=dice.randrange(10, 99),

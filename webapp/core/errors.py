@@ -2,10 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from webapp.core.models import JobRow
 
 
 class CoreError(Exception):
@@ -20,16 +16,12 @@ class Forbidden(CoreError):
     """You are in your own workspace, but your role or your token does not allow this."""
 
 
-class Refused(CoreError):
-    """What was asked contradicts how things stand.
+class Conflict(CoreError):
+    """What was asked contradicts how things stand. ``code`` is the machine's word for the reason."""
 
-    ``code`` is the machine's word for the reason; ``job`` is the job as it stands, where there is one.
-    """
-
-    def __init__(self, code: str, detail: str, job: "JobRow | None" = None) -> None:
+    def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
         self.code = code
-        self.job = job
 
 
 @dataclass(frozen=True)
@@ -41,11 +33,11 @@ class Fault:
 
 
 class Invalid(CoreError):
-    """What was sent breaks a rule. Names every place at fault at once, and each by the first fault found there."""
+    """What was sent breaks a rule. Names every place at fault at once, and each by its first fault."""
 
-    def __init__(self, found: Sequence[Fault]) -> None:
-        first: dict[tuple[str | int, ...], Fault] = {}
-        for fault in found:
-            first.setdefault(fault.path, fault)
-        self.faults = tuple(first.values())
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        first_by_path: dict[tuple[str | int, ...], Fault] = {}
+        for fault in faults:
+            first_by_path.setdefault(fault.path, fault)
+        self.faults = tuple(first_by_path.values())
         super().__init__(" ".join(f"{'.'.join(map(str, fault.path))}: {fault.detail}" for fault in self.faults))

@@ -4,6 +4,8 @@ Everything that asks "is it finished?" or "may it move?" reads this table. Impor
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -16,7 +18,7 @@ class JobStatus(StrEnum):
 
 
 class FailureReason(StrEnum):
-    """Who found that the job failed: its runner (``error``) or the board (``timed_out``, ``lost``)."""
+    """Why a job failed: its runner said so (``error``), or the board decided it (``timed_out``, ``lost``)."""
 
     ERROR = "error"
     TIMED_OUT = "timed_out"
@@ -24,13 +26,24 @@ class FailureReason(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What one line of a job's history tells. ``moved`` is written exactly once for each change of status."""
+    """What one event of a job's history is. ``moved`` is written exactly once for each change of status."""
 
     ENQUEUED = "enqueued"
     MOVED = "moved"
     CANCEL_SEEN = "cancel_seen"
     CANCEL_CONFIRMED = "cancel_confirmed"
     REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class HistoryEvent:
+    """One event of a job's history: what happened, when, and for a move from which status to which."""
+
+    kind: EventKind
+    at: datetime
+    from_status: JobStatus | None = None
+    to_status: JobStatus | None = None
+    message: str | None = None
 
 
 SUCCESSORS: Mapping[JobStatus, frozenset[JobStatus]] = {
@@ -43,12 +56,12 @@ SUCCESSORS: Mapping[JobStatus, frozenset[JobStatus]] = {
 """Nothing leaves a final status, with one exception that ``REVIVABLE`` names."""
 
 REVIVABLE = FailureReason.LOST
-"""A job that the board itself failed for this reason runs on if its runner speaks again."""
+"""A job that the board itself failed for this reason runs on if its runner reports again."""
 
 FINAL = frozenset(status for status, successors in SUCCESSORS.items() if not successors)
 LIVE = frozenset(SUCCESSORS) - FINAL
 
 
 def predecessors(status: JobStatus) -> frozenset[JobStatus]:
-    """The statuses from which a job may move to ``status``."""
+    """Return the statuses from which a job may move to ``status``."""
     return frozenset(before for before, successors in SUCCESSORS.items() if status in successors)

@@ -1,4 +1,4 @@
-"""Mail: one message at a time, handed to the one mail server that the settings name, within seconds.
+"""Sends mail: one message at a time, handed to the one mail server that the settings name, within seconds.
 
 What is in a message may be a secret. A log therefore gets the codes of a server's answer and never its words, which
 may repeat anything.
@@ -22,24 +22,24 @@ from webapp.core import clock
 from webapp.core.database.session import db
 from webapp.core.errors import CoreError
 
-STEP = 5.0
-"""Seconds that the server may take to be reached, and for each answer;"""
-IN_ALL = 10.0
-"""and for everything after it was reached, however busily it goes on talking."""
-_FINER = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")
+STEP_TIMEOUT = 5.0
+"""Seconds that the server may take to be reached, and for each answer."""
+TOTAL_TIMEOUT = 10.0
+"""Seconds for everything after it was reached, however busily it goes on talking."""
+_ENHANCED_CODE = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")
 
 log = logging.getLogger(__name__)
 
 
 class Tls(StrEnum):
-    """When a connection is encrypted: from its beginning, before anything is told (STARTTLS), or never."""
+    """When a connection is encrypted: from its beginning, before anything is sent (STARTTLS), or never."""
 
     ALWAYS = "always"
     BEFORE = "before"
     NEVER = "never"
 
 
-class NotSent(CoreError):
+class MailNotSent(CoreError):
     """The mail server did not take a message; the text says why, as the end of a sentence."""
 
 
@@ -55,18 +55,20 @@ class MailServer:
     password: str = field(default="", repr=False)
 
     def send(self, to: str, subject: str, text: str) -> None:
-        """Hand in one message, in plain text. Raises ``NotSent``.
+        """Hand in one message, in plain text. Raises ``MailNotSent``.
 
         Commits what the caller's database session has under way: nobody else may wait for a mail server.
         """
         db.session.commit()
         try:
             message = self._message(to, subject, text)
-            with self._connected() as server:
+            with self._connect() as server:
                 server.send_message(message, self.sender, [to])
         except (OSError, ValueError) as failure:  # What smtplib raises is an OSError as well.
-            log.warning("The mail server %s:%d did not take a mail: %s.", self.host, self.port, _for_the_log(failure))
-            raise NotSent(_for_a_person(failure)) from None
+            log.warning(
+                "The mail server %s:%d did not take a mail: %s.", self.host, self.port, _describe_for_log(failure)
+            )
+            raise MailNotSent(_describe_for_person(failure)) from None
 
     def _message(self, to: str, subject: str, text: str) -> EmailMessage:
         message = EmailMessage()
@@ -85,14 +87,16 @@ class MailServer:
         return self.sender.rpartition("@")[2]
 
     @contextmanager
-    def _connected(self) -> Iterator[smtplib.SMTP]:
+    def _connect(self) -> Iterator[smtplib.SMTP]:
         context = None if self.tls is Tls.NEVER else httpcore.default_ssl_context()
         # With a name to greet by, nobody looks up that of this machine, which may take long.
         if self.tls is Tls.ALWAYS:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self.host, self.port, self._domain, timeout=STEP, context=context)
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                self.host, self.port, self._domain, timeout=STEP_TIMEOUT, context=context
+            )
         else:
-            server = smtplib.SMTP(self.host, self.port, self._domain, timeout=STEP)
-        end = threading.Timer(IN_ALL, _cut, [server])
+            server = smtplib.SMTP(self.host, self.port, self._domain, timeout=STEP_TIMEOUT)
+        end = threading.Timer(TOTAL_TIMEOUT, _cut, [server])
         end.daemon = True
         end.start()
         try:
@@ -115,7 +119,7 @@ def _cut(server: smtplib.SMTP) -> None:
             server.sock.shutdown(socket.SHUT_RDWR)
 
 
-def _for_the_log(failure: Exception) -> str:
+def _describe_for_log(failure: Exception) -> str:
     kind = type(failure).__name__
     match failure:
         case smtplib.SMTPRecipientsRefused():
@@ -131,11 +135,11 @@ def _for_the_log(failure: Exception) -> str:
 
 def _codes(code: int, words: bytes | str) -> str:
     """The code of an answer, and the finer one that its words may begin with."""
-    finer = _FINER.match(words if isinstance(words, bytes) else words.encode())
+    finer = _ENHANCED_CODE.match(words if isinstance(words, bytes) else words.encode())
     return f"{code} {finer[0].decode()}" if finer else str(code)
 
 
-def _for_a_person(failure: Exception) -> str:
+def _describe_for_person(failure: Exception) -> str:
     match failure:
         case smtplib.SMTPRecipientsRefused():
             return "the mail server refuses this address"

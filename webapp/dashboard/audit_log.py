@@ -47,9 +47,9 @@ def audit_log() -> AnyResponse:
     wanted = AuditFilter(
         _word("action"), _word("actor"), form.since.moment if sound else None, form.until.moment if sound else None
     )
-    page = audit.one_page(g.workspace.id, wanted, before=request.args.get("cursor", type=uuid.UUID), limit=PAGE)
-    actions, actors = audit.seen(g.workspace.id)
-    names = audit.names([*actors, wanted.actor, *_refs(page.entries)])
+    page = audit.list_entries(g.workspace.id, wanted, before=request.args.get("cursor", type=uuid.UUID), limit=PAGE)
+    actions, actors = audit.list_choices(g.workspace.id)
+    names = audit.get_names([*actors, wanted.actor, *_refs(page.entries)])
     asked = {name: value for name, value in request.args.items() if value and name != "cursor"}
     told = {"page": page, "wanted": wanted, "actions": actions, "actors": actors, "names": names, "asked": asked}
     return settings_page("settings/audit_log.html", status=200 if sound else 422, form=form, **told)

@@ -87,4 +87,4 @@ def register(app: Flask) -> None:
     @app.context_processor
     def switcher() -> dict[str, Any]:
         """The workspaces to switch between, and the board's time; functions, so that fragments do not pay for them."""
-        return {"my_workspaces": lambda: workspaces.of_user(g.user.id), "now": clock.now}
+        return {"my_workspaces": lambda: workspaces.list_memberships(g.user.id), "now": clock.now}

@@ -10,7 +10,8 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapp.core.errors import CoreError, NotFound, Refused
+from webapp.core.errors import CoreError, NotFound
+from webapp.core.jobs import JobConflict
 from webapp.dashboard import hx, sign_in
 
 _TITLES = {
@@ -40,7 +41,7 @@ def page(error: Exception, status: int) -> AnyResponse:
     if hx.is_fragment():
         # A failing poll says nothing: the page itself tells that it is trying again.
         return Response(status=status) if request.method == "GET" else hx.toast(sentence, status=status, kind="problem")
-    if isinstance(error, Refused) and error.job is not None and "slug" in g:
+    if isinstance(error, JobConflict) and "slug" in g:
         flash(sentence, "problem")
         return redirect(url_for("workspace.job", job_id=error.job.id), code=303)
     title = str(error).rstrip(".") if isinstance(error, NotFound) else _TITLES.get(status, "Something went wrong")

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import StringField
 
 from webapp.core.database import migrations
-from webapp.core.errors import Invalid, Refused
+from webapp.core.errors import Conflict, Invalid
 from webapp.core.workspaces import workspaces
 from webapp.dashboard import sign_in
 
@@ -25,7 +25,7 @@ class WorkspaceForm(FlaskForm):  # type: ignore[misc]
 def home() -> AnyResponse | str:
     if away := sign_in.required():
         return away
-    mine = workspaces.of_user(g.user.id)
+    mine = workspaces.list_memberships(g.user.id)
     last = next((found for found in mine if found.workspace_id == g.user.last_workspace_id), None)
     chosen = last or (mine[0] if len(mine) == 1 else None)
     if chosen and "all" not in request.args:
@@ -40,18 +40,18 @@ def create_workspace() -> AnyResponse | Response:
         return away
     form = WorkspaceForm()
     name = form.name.data or ""
-    slug = (form.slug.data or "").strip() or workspaces.free_slug(name)
+    slug = (form.slug.data or "").strip() or workspaces.suggest_slug(name)
     try:
         made = workspaces.create(name, slug, owner=g.user, by=sign_in.me())
     except Invalid as refusal:
         for fault in refusal.faults:
             form[str(fault.path[0])].errors = [fault.detail]
-    except Refused as refusal:
+    except Conflict as refusal:
         form.slug.errors = [str(refusal)]
     else:
         flash(f"The workspace {made.name} is yours.")
         return redirect(url_for("workspace.job_list", slug=made.slug), code=303)
-    told = render_template("home/workspaces.html", memberships=workspaces.of_user(g.user.id), form=form)
+    told = render_template("home/workspaces.html", memberships=workspaces.list_memberships(g.user.id), form=form)
     return Response(told, 422)
 
 

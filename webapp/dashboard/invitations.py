@@ -12,9 +12,9 @@ from wtforms.validators import EqualTo
 
 from webapp.core import audit
 from webapp.core.accounts import accounts
-from webapp.core.accounts.accounts import TooManyAttempts
+from webapp.core.accounts.passwords import TooManyAttempts
 from webapp.core.errors import Invalid
-from webapp.core.mail import MailServer, NotSent
+from webapp.core.mail import MailNotSent, MailServer
 from webapp.core.models import Invitation
 from webapp.core.workspaces import invitations
 from webapp.core.workspaces.invitations import NoInvitation
@@ -50,7 +50,7 @@ def _mailed(invitation: Invitation, link: str) -> dict[str, Any]:
     subject = f"{g.user.name} invites you to {g.workspace.name} on Callboard"
     try:
         server.send(invitation.email, subject, render_template("mail/invitation.txt", invitation=invitation, link=link))
-    except NotSent as failure:
+    except MailNotSent as failure:
         return {"mailed": False, "why": str(failure)}
     return {"mailed": True}
 
@@ -88,7 +88,7 @@ def show(secret: str) -> AnyResponse:
 def accept(secret: str) -> AnyResponse:
     sign_in.load()
     try:
-        invitation = invitations.find(secret)
+        invitation = invitations.get_by_secret(secret)
         if g.user is None:
             return _accept_as_new(secret, invitation)
         invitations.accept(secret, g.user, by=me())
@@ -121,10 +121,10 @@ def _welcome(invitation: Invitation) -> AnyResponse:
 
 def _page(secret: str, form: NewAccountForm, status: int = 200) -> Response:
     try:
-        invitation = invitations.find(secret)
+        invitation = invitations.get_by_secret(secret)
     except NoInvitation:
         return Response(render_template("invitations/gone.html"), 404)
-    by = audit.names([invitation.created_by])[invitation.created_by]
+    by = audit.get_names([invitation.created_by])[invitation.created_by]
     known = accounts.has_account(invitation.email)
     told = render_template("invitations/page.html", invitation=invitation, secret=secret, by=by, known=known, form=form)
     return Response(told, status)

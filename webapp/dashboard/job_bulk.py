@@ -41,9 +41,9 @@ UNMOVED = (CancelOutcome.ALREADY_CANCELED, CancelOutcome.FINISHED)
 def confirm_matching() -> str:
     """What a cancel of all that match would hit: how many of what, and the first of them by name."""
     asked = Asked.by(request.args)
-    wanted = listing.cancelable(asked.filter)
-    counts = listing.counts(g.workspace.id, wanted, looked_at=LOOKED_AT)
-    first = listing.one_page(g.workspace.id, wanted, limit=NAMED).jobs
+    wanted = listing.restrict_to_cancelable(asked.filter)
+    counts = listing.count_by_status(g.workspace.id, wanted, sample=LOOKED_AT)
+    first = listing.list_jobs(g.workspace.id, wanted, limit=NAMED).jobs
     return _confirmation({status: counts[status] for status in wanted.statuses}, first, asked=asked)
 
 
@@ -54,12 +54,12 @@ def cancel_several() -> AnyResponse | str:
     ticked = request.form.getlist("job", type=uuid.UUID)[:PAGE_SIZE]
     if ticked and not (hx.is_fragment() or "sure" in request.form):
         return _confirm_ticked(ticked)
-    outcomes = jobs.cancel_jobs(ticked, within=g.workspace.id, by=me())
+    outcomes = jobs.cancel_jobs(g.workspace.id, ticked, by=me())
     return hx.done(_told(outcomes) or "Nothing was ticked", list_at(request.form.get("back") or request.referrer))
 
 
 def _confirm_ticked(ticked: list[uuid.UUID]) -> str:
-    found = listing.some(g.workspace.id, ticked)
+    found = listing.by_ids(g.workspace.id, ticked)
     live = [job for job in found if job.can_cancel]
     counts = {status: Count(number, False) for status, number in Counter(job.status for job in live).items()}
     return _confirmation(counts, live, ticked=ticked)
@@ -92,9 +92,9 @@ def _cancel_matching(asked: Asked) -> AnyResponse:
     """Cancel what matched when it was asked about; a job that came since is not among them."""
     newest = request.form.get("newest", type=uuid.UUID)
     shown = min(request.form.get("shown", 0, type=int), AT_ONCE)
-    wanted = listing.cancelable(asked.filter)
-    found = listing.ids(g.workspace.id, wanted, limit=shown, up_to=newest) if newest and shown > 0 else ()
-    outcomes = jobs.cancel_jobs(found, within=g.workspace.id, by=me())
+    wanted = listing.restrict_to_cancelable(asked.filter)
+    found = listing.list_ids(g.workspace.id, wanted, limit=shown, up_to=newest) if newest and shown > 0 else ()
+    outcomes = jobs.cancel_jobs(g.workspace.id, found, by=me())
     left = shown - len(found)
     told = [_told(outcomes), f"{left:,} had finished or no longer matched" if left > 0 else ""]
     return hx.done(", ".join(filter(None, told)) or "Nothing matched", url_for(".job_list", **asked.but()))
@@ -110,6 +110,6 @@ def _told(outcomes: Mapping[uuid.UUID, CancelOutcome]) -> str:
 
 
 def _named(job_ids: Sequence[uuid.UUID]) -> str:
-    shown = [f"{job.type} …{job.short_id}" for job in listing.some(g.workspace.id, job_ids[:TOLD])]
+    shown = [f"{job.type} …{job.short_id}" for job in listing.by_ids(g.workspace.id, job_ids[:TOLD])]
     more = len(job_ids) - len(shown)
     return f" ({', '.join(shown)}{f' and {more:,} more' if more else ''})" if shown else ""

@@ -38,7 +38,7 @@ def jobs_ndjson() -> Response:
 
 def _records() -> Iterator[Sequence[Mapping[str, Any]]]:
     wanted = replace(Asked.by(request.args).filter, longest_first=False)
-    for page in listing.each_page(g.workspace.id, wanted, limit=AT_A_TIME):
+    for page in listing.iterate_pages(g.workspace.id, wanted, limit=AT_A_TIME):
         yield [job_json(job, without=LARGE) for job in page]
 
 

@@ -15,13 +15,14 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.core import audit, clock
-from webapp.core.jobs import error_groups, listing
-from webapp.core.jobs.listing import COUNT_CAP, Count, JobFilter, Search, SearchKind
+from webapp.core.jobs import error_groups, listing, search
+from webapp.core.jobs.listing import COUNT_CAP, Count, JobFilter
+from webapp.core.jobs.search import Search, SearchKind
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
 from webapp.core.stats import durations
 from webapp.core.webhooks import endpoints
-from webapp.core.workspaces import tokens, workspaces
+from webapp.core.workspaces import members, tokens
 from webapp.dashboard import hx, looks
 from webapp.dashboard.looks import Look
 from webapp.dashboard.scope import etag_of, workspace
@@ -85,7 +86,7 @@ class Asked:
             created_after=moment("created_after"),
             created_before=moment("created_before"),
             failed_since=moment("failed_since"),
-            error_group=group if error_groups.MARK.fullmatch(group := args.get("error_group", "")) else None,
+            error_group=group if error_groups.FINGERPRINT.fullmatch(group := args.get("error_group", "")) else None,
             sort="longest" if args.get("sort") == "longest" and status is JobStatus.RUNNING else None,
             cursor=args.get("cursor", type=uuid.UUID),
             started=moment("started"),
@@ -94,7 +95,7 @@ class Asked:
     @cached_property
     def search(self) -> Search | None:
         """What the search box was understood as, in the workspace at hand."""
-        return listing.understand(g.workspace.id, self.q) if self.q else None
+        return search.parse_search(g.workspace.id, self.q) if self.q else None
 
     @cached_property
     def filter(self) -> JobFilter:
@@ -163,10 +164,10 @@ def job_list_page() -> AnyResponse | str:
     asked = Asked.by(request.args)
     if asked.search and asked.search.kind is SearchKind.ID and (only := _the_one(asked)):
         return redirect(url_for(".job", job_id=only), code=303)
-    counts = listing.counts(g.workspace.id, asked.filter)
+    counts = listing.count_by_status(g.workspace.id, asked.filter)
     etag = _list_etag(asked, counts)
-    types = listing.types(g.workspace.id)
-    given_up = endpoints.disabled(g.workspace.id) if g.membership.role.can_manage else ()
+    types = listing.list_types(g.workspace.id)
+    given_up = endpoints.list_disabled(g.workspace.id) if g.membership.role.can_manage else ()
     return render_template(
         "jobs/list.html", types=types, makers=_makers(), etag=etag, given_up=given_up, **_listed(asked, counts)
     )
@@ -174,14 +175,14 @@ def job_list_page() -> AnyResponse | str:
 
 def _the_one(asked: Asked) -> uuid.UUID | None:
     """The job whose whole id was searched for, whatever else is filtered by."""
-    found = listing.ids(g.workspace.id, asked.search.narrow(JobFilter()) if asked.search else JobFilter(), limit=1)
+    found = listing.list_ids(g.workspace.id, asked.search.narrow(JobFilter()) if asked.search else JobFilter(), limit=1)
     return found[0] if found else None
 
 
 def _makers() -> Mapping[str, str]:
     """Who may have created a job, with their names: the members and the tokens of this workspace, and the board."""
-    refs = [member.user.ref for member in workspaces.members(g.workspace.id)]
-    return audit.names([*refs, *(f"token:{token.id}" for token in tokens.of_workspace(g.workspace.id)), "system"])
+    refs = [member.user.ref for member in members.list_members(g.workspace.id)]
+    return audit.get_names([*refs, *(f"token:{token.id}" for token in tokens.list_tokens(g.workspace.id)), "system"])
 
 
 @workspace.get("/jobs/table")
@@ -192,34 +193,34 @@ def job_table() -> AnyResponse:
 
 
 def _look(asked: Asked) -> Look:
-    counts = listing.counts(g.workspace.id, asked.filter)
+    counts = listing.count_by_status(g.workspace.id, asked.filter)
     return Look(_list_etag(asked, counts), lambda: render_template("jobs/_table.html", **_listed(asked, counts)))
 
 
 def _listed(asked: Asked, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
-    page = listing.one_page(g.workspace.id, asked.filter, limit=PAGE_SIZE, **asked.place)
+    page = listing.list_jobs(g.workspace.id, asked.filter, limit=PAGE_SIZE, **asked.place)
     total = sum(count.count for count in counts.values())
     running = {job.type for job in page.jobs if job.status is JobStatus.RUNNING}
     return {
         "asked": asked,
         "page": page,
-        "usual": durations.usual(g.workspace.id, running),
+        "usual": durations.usual_durations(g.workspace.id, running),
         "counts": counts,
         "total": Count(min(total, COUNT_CAP), total > COUNT_CAP or any(count.capped for count in counts.values())),
         "names": names_for(asked, page.jobs),
         "narrowing": NARROWING,
-        "live": sum(counts[status].count for status in listing.cancelable(asked.filter).statuses),
+        "live": sum(counts[status].count for status in listing.restrict_to_cancelable(asked.filter).statuses),
         "public_url": current_app.config["PUBLIC_URL"],
     }
 
 
 def names_for(asked: Asked, shown: Sequence[JobRun]) -> Mapping[str, str]:
     """What to call whom and what is told of. An address may name anybody; only what is of this workspace has a name."""
-    names = audit.names(job.created_by for job in shown)
+    names = audit.get_names(job.created_by for job in shown)
     if asked.created_by and asked.created_by not in names:
         names = {**names, asked.created_by: _makers().get(asked.created_by, "somebody who is not here")}
     if asked.error_group:
-        said = listing.alike(g.workspace.id, [asked.error_group]).get(asked.error_group)
+        said = listing.groups_by_fingerprint(g.workspace.id, [asked.error_group]).get(asked.error_group)
         names = {**names, asked.error_group: f"{said[0]}: {said[1] or 'no text'}" if said else "none that is here"}
     moments = filter(None, (asked.created_after, asked.created_before, asked.failed_since))
     return {**names, **{text: _in_words(moment) for text in moments if (moment := _moment(text))}}
@@ -236,7 +237,7 @@ def _list_etag(asked: Asked, counts: Mapping[JobStatus, Count]) -> str:
     if asked.searches_errors:
         # Nothing polls it, and a second search through the texts costs more than drawing the table.
         return etag_of(uuid.uuid4())
-    versions = listing.versions(g.workspace.id, asked.filter, limit=PAGE_SIZE, **asked.place)
+    versions = listing.list_versions(g.workspace.id, asked.filter, limit=PAGE_SIZE, **asked.place)
     return etag_of(versions, list(counts.values()), asked, asked.search)
 
 

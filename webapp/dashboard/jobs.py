@@ -13,8 +13,8 @@ from flask import g, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.core import audit, jobs
-from webapp.core.jobs import family, logs
-from webapp.core.jobs.family import Children
+from webapp.core.jobs import logs
+from webapp.core.jobs.read import Children
 from webapp.core.models import JobEvent, JobRun
 from webapp.core.stats import durations
 from webapp.dashboard import hx
@@ -31,14 +31,14 @@ LOG_SIZE = 256 * 1024
 @workspace.get("/jobs/<uuid:job_id>")
 def job(job_id: uuid.UUID) -> str:
     found = jobs.get_job_status(job_id, within=g.workspace.id)
-    told = _told(found, family.children(found))
+    told = _told(found, jobs.list_children(found))
     return render_template("jobs/job.html", back=list_left(), **told, **_logged(found), **_compared(found))
 
 
 @workspace.get("/jobs/<uuid:job_id>/panel")
 def job_panel(job_id: uuid.UUID) -> AnyResponse:
     found = jobs.get_job_status(job_id, within=g.workspace.id)
-    children = family.children(found)
+    children = jobs.list_children(found)
     return hx.fresh(_job_etag(found, children), lambda: render_template("jobs/_panel.html", **_told(found, children)))
 
 
@@ -50,19 +50,19 @@ def job_log(job_id: uuid.UUID) -> AnyResponse:
 
 def _log_etag(found: JobRun) -> str:
     """It changes with the last line, and once more when no further line is waited for."""
-    return etag_of(found.id, logs.last_seq(found), found.awaits_news)
+    return etag_of(found.id, logs.get_last_seq(found), found.awaits_news)
 
 
 def _logged(found: JobRun) -> dict[str, Any]:
     # The mark first: a line that comes in between is shown now and fetched once more, and never missed.
-    return {"log_etag": _log_etag(found), "log": logs.tail(found, lines=LOG_LINES, size=LOG_SIZE)}
+    return {"log_etag": _log_etag(found), "log": logs.get_tail(found, lines=LOG_LINES, size=LOG_SIZE)}
 
 
 def _compared(found: JobRun) -> dict[str, Any]:
     """The runs of the same type beside it, as they stood when the page was opened: nothing here is polled."""
-    usual = durations.usual(g.workspace.id, [found.type], beside=found.id).get(found.type)
+    usual = durations.usual_durations(g.workspace.id, [found.type], beside=found.id).get(found.type)
     slow_after = durations.slow_after(usual) if usual is not None else None
-    return {"usual": usual, "slow_after": slow_after, "earlier": durations.earlier(found)}
+    return {"usual": usual, "slow_after": slow_after, "earlier": durations.list_earlier(found)}
 
 
 def _job_etag(found: JobRun, children: Children) -> str:
@@ -70,13 +70,13 @@ def _job_etag(found: JobRun, children: Children) -> str:
 
 
 def _told(found: JobRun, children: Children) -> dict[str, Any]:
-    events = jobs.history(found)
+    events = jobs.list_events(found)
     return {
         "job": found,
-        "parent": family.parent(found),
+        "parent": jobs.get_parent(found),
         "children": children,
         "timeline": _with_gaps(list(events)),
-        "names": audit.names([found.created_by, found.canceled_by, *(event.by for event in events)]),
+        "names": audit.get_names([found.created_by, found.canceled_by, *(event.by for event in events)]),
         "etag": _job_etag(found, children),
     }
 

@@ -11,7 +11,7 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from webapp.core import audit
 from webapp.core.errors import Fault, Invalid
 from webapp.core.models import Role
-from webapp.core.workspaces import invitations, workspaces
+from webapp.core.workspaces import invitations, members
 from webapp.core.workspaces import members as people
 from webapp.dashboard.scope import workspace
 from webapp.dashboard.settings import saved, settings_page
@@ -37,14 +37,14 @@ def member_list() -> AnyResponse:
 
 def member_page(form: InvitationForm, status: int = 200) -> Response:
     """Who is there; and for those who may invite, whom they invited, and the form."""
-    invited = invitations.of_workspace(g.workspace.id) if g.membership.role.can_manage else []
+    invited = invitations.list_open(g.workspace.id) if g.membership.role.can_manage else []
     return settings_page(
         "settings/members.html",
         status=status,
-        members=workspaces.members(g.workspace.id),
+        members=members.list_members(g.workspace.id),
         form=form,
         invited=invited,
-        names=audit.names(invitation.created_by for invitation in invited),
+        names=audit.get_names(invitation.created_by for invitation in invited),
         mails=current_app.config["MAIL_SERVER"] is not None,
     )
 
@@ -52,7 +52,7 @@ def member_page(form: InvitationForm, status: int = 200) -> Response:
 @workspace.post("/settings/members/<uuid:user_id>/role")
 def change_role(user_id: uuid.UUID) -> AnyResponse:
     member = people.change_role(g.membership, user_id, _role(), by=me())
-    return saved(f"{member.user.name} is {people.a(member.role)} now.", ".members")
+    return saved(f"{member.user.name} is {people.with_article(member.role)} now.", ".members")
 
 
 def _role() -> Role:
@@ -64,8 +64,8 @@ def _role() -> Role:
 
 @workspace.get("/settings/members/<uuid:user_id>/remove")
 def confirm_removal(user_id: uuid.UUID) -> AnyResponse:
-    other = people.one(user_id, within=g.workspace.id)
-    people.check_removal(g.membership, other)
+    other = people.get(g.workspace.id, user_id)
+    people.require_may_remove(g.membership, other)
     return settings_page("settings/member_remove.html", other=other)
 
 
@@ -77,8 +77,8 @@ def remove_member(user_id: uuid.UUID) -> AnyResponse:
 
 @workspace.get("/settings/members/<uuid:user_id>/transfer")
 def confirm_transfer(user_id: uuid.UUID) -> AnyResponse:
-    other = people.one(user_id, within=g.workspace.id)
-    people.check_transfer(g.membership, other)
+    other = people.get(g.workspace.id, user_id)
+    people.require_may_transfer(g.membership, other)
     return settings_page("settings/member_transfer.html", other=other)
 
 
@@ -90,7 +90,7 @@ def transfer(user_id: uuid.UUID) -> AnyResponse:
 
 @workspace.get("/settings/members/leave")
 def confirm_leave() -> AnyResponse:
-    people.check_leave(g.membership)
+    people.require_may_leave(g.membership)
     return settings_page("settings/member_leave.html")
 
 

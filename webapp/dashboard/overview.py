@@ -23,7 +23,7 @@ from webapp.dashboard.scope import etag_of, workspace
 
 @workspace.get("/overview", endpoint="overview")
 def overview_page() -> str:
-    found = overview.read(g.workspace.id, _range())
+    found = overview.get_overview(g.workspace.id, _range())
     return render_template("overview/page.html", ranges=Range, etag=_overview_etag(found), **_told(found))
 
 
@@ -35,7 +35,7 @@ def overview_panel() -> AnyResponse:
 
 
 def _look(span: Range) -> Look:
-    found = overview.read(g.workspace.id, span)
+    found = overview.get_overview(g.workspace.id, span)
     return Look(_overview_etag(found), lambda: render_template("overview/_panel.html", **_told(found)))
 
 
@@ -50,13 +50,13 @@ def _overview_etag(found: Overview) -> str:
 
 
 def _told(found: Overview) -> dict[str, Any]:
-    usual = durations.usual(g.workspace.id, {job.type for job in found.longest})
+    usual = durations.usual_durations(g.workspace.id, {job.type for job in found.longest})
     quiet = not any(found.ended.values()) and not found.longest
     return {
         "found": found,
         "scale": Scale.over(found.durations.types),
         "slow_after": {type: durations.slow_after(span) for type, span in usual.items()},
-        "no_jobs": quiet and not listing.types(g.workspace.id),
+        "no_jobs": quiet and not listing.list_types(g.workspace.id),
         "public_url": current_app.config["PUBLIC_URL"],
     }
 

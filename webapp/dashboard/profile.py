@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import PasswordField
 from wtforms.validators import EqualTo
 
-from webapp.core.accounts import accounts
-from webapp.core.accounts.accounts import TooManyAttempts
+from webapp.core.accounts import accounts, sessions
+from webapp.core.accounts.passwords import TooManyAttempts
 from webapp.core.errors import Invalid
 from webapp.dashboard import sign_in
 from webapp.dashboard.settings import saved, show_faults
@@ -56,7 +56,7 @@ def show() -> AnyResponse:
 
 
 def _page(form: PasswordForm, status: int = 200) -> Response:
-    known = accounts.sessions_of(g.user)
+    known = sessions.list_sessions(g.user)
     return Response(render_template("profile/page.html", form=form, sessions=known, browser=browser), status)
 
 
@@ -80,7 +80,7 @@ def change_password() -> AnyResponse:
 
 @pages.post("/sessions/<uuid:session_id>/end")
 def end_session(session_id: uuid.UUID) -> AnyResponse:
-    accounts.end_session(g.user, session_id, by=me())
+    sessions.end_session(g.user, session_id, by=me())
     if session_id == g.session.id:
         return _out("You are signed out.")
     return saved("That browser is signed out.", ".show")
@@ -88,7 +88,7 @@ def end_session(session_id: uuid.UUID) -> AnyResponse:
 
 @pages.post("/sessions/end")
 def end_every_session() -> AnyResponse:
-    accounts.end_every_session(g.user, by=me())
+    sessions.end_all_sessions(g.user, by=me())
     return _out("You are signed out everywhere.")
 
 

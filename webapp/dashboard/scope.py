@@ -35,7 +35,7 @@ def admit() -> AnyResponse | None:
         return away
     if not workspaces.SLUG.fullmatch(g.slug):
         raise NotFound("There is no such page.")
-    g.membership = workspaces.membership(g.slug, g.user.id)
+    g.membership = workspaces.get_membership(g.slug, g.user.id)
     g.workspace = g.membership.workspace
     if not hx.is_fragment():
         accounts.remember_workspace(g.user, g.workspace.id)

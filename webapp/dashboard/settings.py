@@ -95,7 +95,7 @@ def rename() -> AnyResponse:
 
 @workspace.get("/settings/general/delete")
 def confirm_deletion() -> AnyResponse:
-    deletion.check(g.membership)
+    deletion.require_may_delete(g.membership)
     return settings_page("settings/workspace_delete.html", form=GeneralForm(formdata=None))
 
 

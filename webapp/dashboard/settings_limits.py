@@ -100,7 +100,7 @@ def set_limits_of_type() -> AnyResponse:
 @workspace.post("/settings/time-limits/remove")
 def remove_limits() -> AnyResponse:
     type = request.form.get("type", "")
-    limits.remove(g.membership, type, by=me())
+    limits.delete_limits(g.membership, type, by=me())
     return saved(f"The limits of {type or 'every type'} are removed.", ".time_limits")
 
 
@@ -109,7 +109,7 @@ def _put(form: LimitsForm) -> bool:
     if not form.validate_on_submit():
         return False
     try:
-        limits.put(g.membership, Limits.checked(form.wanted), by=me())
+        limits.set_limits(g.membership, Limits.parse(form.wanted), by=me())
     except Invalid as refusal:
         show_faults(form, refusal)
         return False
@@ -117,7 +117,7 @@ def _put(form: LimitsForm) -> bool:
 
 
 def _page(form: LimitsForm | None = None, of_type: LimitsOfTypeForm | None = None, status: int = 200) -> AnyResponse:
-    known = {found.type: found for found in limits.of_workspace(g.workspace.id)}
+    known = {found.type: found for found in limits.list_limits(g.workspace.id)}
     every_type = known.pop(limits.EVERY_TYPE, None)
     return settings_page(
         "settings/time_limits.html",
@@ -125,7 +125,7 @@ def _page(form: LimitsForm | None = None, of_type: LimitsOfTypeForm | None = Non
         form=form or LimitsForm(formdata=None, obj=every_type),
         of_type=of_type or _form_of(request.args.get("type"), known),
         known=list(known.values()),
-        types=listing.types(g.workspace.id),
+        types=listing.list_types(g.workspace.id),
     )
 
 

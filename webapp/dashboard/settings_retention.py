@@ -7,7 +7,7 @@ from wtforms import IntegerField
 from wtforms.validators import Optional
 
 from webapp.core.chores import retention
-from webapp.core.chores.retention import A_NUMBER, Days
+from webapp.core.chores.retention import DAYS_RULE, Days
 from webapp.core.errors import Invalid
 from webapp.core.jobs.listing import Count
 from webapp.dashboard.scope import workspace
@@ -22,7 +22,7 @@ class DaysField(IntegerField):
         try:
             super().process_formdata(valuelist)
         except ValueError:
-            raise ValueError(A_NUMBER) from None
+            raise ValueError(DAYS_RULE) from None
 
 
 class RetentionForm(FlaskForm):  # type: ignore[misc]
@@ -42,7 +42,7 @@ def retained() -> AnyResponse:
     """What is set; or, asked with other days, how many jobs those would delete."""
     if any(status in request.args for status in retention.STATUSES):
         return _page(RetentionForm(formdata=request.args, meta={"csrf": False}), asked=True)
-    kept = retention.of_workspace(g.workspace.id)
+    kept = retention.get_retention(g.workspace.id)
     return _page(RetentionForm(formdata=None, data={status.value: days for status, days in kept.items()}))
 
 
@@ -51,7 +51,7 @@ def retain() -> AnyResponse:
     form = RetentionForm()
     if not _is_right(form):
         return _page(form, asked=True)
-    retention.put(g.membership, form.days, by=me())
+    retention.set_retention(g.membership, form.days, by=me())
     return saved("The retention is saved.", ".retained")
 
 
@@ -59,7 +59,7 @@ def _is_right(form: RetentionForm) -> bool:
     if not form.validate():
         return False
     try:
-        retention.check(form.days)
+        retention.validate(form.days)
     except Invalid as refusal:
         show_faults(form, refusal)
         return False
@@ -69,7 +69,7 @@ def _is_right(form: RetentionForm) -> bool:
 def _page(form: RetentionForm, *, asked: bool = False) -> AnyResponse:
     """The form, with how many jobs its days would delete; ``asked`` if they are not what is set, or not yet."""
     right = not asked or _is_right(form)
-    due = retention.due(g.workspace.id, form.days) if right else {}
+    due = retention.count_due(g.workspace.id, form.days) if right else {}
     total = Count(sum(count.count for count in due.values()), any(count.capped for count in due.values()))
     told = {"form": form, "asked": asked and right, "due": due, "total": total}
     return settings_page("settings/retention.html", status=200 if right else 422, **told)

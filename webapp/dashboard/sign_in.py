@@ -6,8 +6,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import EmailField, PasswordField
 from wtforms.validators import InputRequired
 
-from webapp.core.accounts import accounts
-from webapp.core.accounts.accounts import TooManyAttempts, WrongPassword
+from webapp.core.accounts import sessions
+from webapp.core.accounts.passwords import TooManyAttempts
+from webapp.core.accounts.sessions import WrongPassword
 from webapp.core.audit import Actor
 from webapp.dashboard import hx
 
@@ -23,11 +24,11 @@ def load() -> None:
     """Find out who is here: ``g.session`` and ``g.user``, or null. A poll is no sign of a person."""
     g.session = g.user = None
     if secret := session.get("secret"):
-        g.session = accounts.session_of(secret)
+        g.session = sessions.find_session(secret)
     if g.session:
         g.user = g.session.user
         if not hx.is_fragment():
-            accounts.mark_seen(g.session)
+            sessions.touch(g.session)
 
 
 def required() -> AnyResponse | None:
@@ -87,7 +88,7 @@ def log_in() -> AnyResponse:
 def begin(email: str, password: str) -> None:
     """Sign this browser in; whoever was signed in with it is signed out. Raises what ``accounts.sign_in`` raises."""
     address = request.remote_addr or "unknown"
-    _, secret = accounts.sign_in(email, password, address=address, user_agent=request.user_agent.string)
+    _, secret = sessions.sign_in(email, password, address=address, user_agent=request.user_agent.string)
     _leave()
     session["secret"] = secret
     session.permanent = True
@@ -107,5 +108,5 @@ def _leave() -> None:
     """End the session of this browser, if it has one; a copy of its cookie is then worth nothing."""
     load()
     if g.session:
-        accounts.sign_out(g.session)
+        sessions.sign_out(g.session)
     session.clear()

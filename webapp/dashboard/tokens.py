@@ -66,7 +66,7 @@ def create_token() -> AnyResponse:
     if not form.validate():
         return _list(form, 422)
     try:
-        made, text = tokens.issue(
+        made, text = tokens.create(
             g.membership, form.name.data or "", scopes=form.scopes.data or (), expires_at=form.end, by=me()
         )
     except Invalid as refusal:
@@ -80,17 +80,17 @@ def create_token() -> AnyResponse:
 
 def _list(form: TokenForm, status: int = 200) -> Response:
     # The revoked ones stand last: nothing can be done with them.
-    known = sorted(tokens.of_workspace(g.workspace.id), key=lambda token: token.revoked_at is not None)
-    told: dict[str, Any] = {"tokens": known, "names": audit.names(token.created_by for token in known)}
+    known = sorted(tokens.list_tokens(g.workspace.id), key=lambda token: token.revoked_at is not None)
+    told: dict[str, Any] = {"tokens": known, "names": audit.get_names(token.created_by for token in known)}
     return settings_page("settings/tokens.html", status=status, form=form, at=clock.now(), **told)
 
 
 @workspace.get("/settings/tokens/<uuid:token_id>/revoke")
 def confirm_revoke_token(token_id: uuid.UUID) -> AnyResponse:
-    return settings_page("settings/token_revoke.html", token=tokens.one(token_id, within=g.workspace.id))
+    return settings_page("settings/token_revoke.html", token=tokens.get(g.workspace.id, token_id))
 
 
 @workspace.post("/settings/tokens/<uuid:token_id>/revoke")
 def revoke_token(token_id: uuid.UUID) -> AnyResponse:
-    token = tokens.withdraw(g.membership, token_id, by=me())
+    token = tokens.revoke(g.membership, token_id, by=me())
     return saved(f"The token {token.name} is refused from now on.", ".tokens")

@@ -16,10 +16,11 @@ from wtforms.widgets import CheckboxInput
 from webapp.core import audit, clock
 from webapp.core.errors import Invalid
 from webapp.core.models import WebhookEndpoint, WebhookEvent
-from webapp.core.webhooks import endpoints, outbox
+from webapp.core.webhooks import endpoints, history
 from webapp.dashboard.scope import workspace
 from webapp.dashboard.settings import saved, settings_page, show_faults
 from webapp.dashboard.sign_in import me
+from webapp.extensions import outbound
 
 EVENTS = {
     WebhookEvent.COMPLETED: "a job completed",
@@ -52,8 +53,8 @@ def webhook_list() -> AnyResponse:
 
 
 def _list(form: WebhookForm, status: int = 200) -> AnyResponse:
-    webhooks = endpoints.of_workspace(g.workspace.id)
-    context = {"endpoints": webhooks, "last": outbox.last_of(webhooks), "limit": endpoints.LIMIT}
+    webhooks = endpoints.list_endpoints(g.workspace.id)
+    context = {"endpoints": webhooks, "last": history.newest_by_endpoint(webhooks), "limit": endpoints.LIMIT}
     return settings_page("settings/webhooks.html", status=status, form=form, **context)
 
 
@@ -61,7 +62,7 @@ def _list(form: WebhookForm, status: int = 200) -> AnyResponse:
 def create_webhook() -> AnyResponse:
     form = WebhookForm()
     try:
-        made = endpoints.create(g.membership, form.url.data or "", form.events.data or (), by=me())
+        made = endpoints.create(g.membership, form.url.data or "", form.events.data or (), outbound=outbound(), by=me())
     except Invalid as refusal:
         show_faults(form, refusal)
         return _list(form, 422)
@@ -73,7 +74,7 @@ def create_webhook() -> AnyResponse:
 
 @workspace.get("/settings/webhooks/<uuid:webhook_id>")
 def webhook(webhook_id: uuid.UUID) -> AnyResponse:
-    endpoint = endpoints.one(webhook_id, within=g.workspace.id)
+    endpoint = endpoints.get(g.workspace.id, webhook_id)
     return _page(endpoint, WebhookForm(url=endpoint.url, events=endpoint.events), SinceForm(since=_since(endpoint)))
 
 
@@ -87,9 +88,9 @@ def _since(endpoint: WebhookEndpoint) -> datetime:
 
 def _page(endpoint: WebhookEndpoint, form: WebhookForm, since: SinceForm, status: int = 200) -> AnyResponse:
     failed = "failed" in request.args
-    page, older = outbox.latest(endpoint.id, failed=failed, before=request.args.get("before", type=uuid.UUID))
+    page, older = history.list_deliveries(endpoint.id, failed=failed, before=request.args.get("before", type=uuid.UUID))
     told: dict[str, Any] = {"endpoint": endpoint, "form": form, "since": since, "failed": failed}
-    told |= {"deliveries": page, "older": older, "names": audit.names([endpoint.created_by])}
+    told |= {"deliveries": page, "older": older, "names": audit.get_names([endpoint.created_by])}
     return settings_page("settings/webhook.html", status=status, **told)
 
 
@@ -97,10 +98,12 @@ def _page(endpoint: WebhookEndpoint, form: WebhookForm, since: SinceForm, status
 def change_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     form = WebhookForm()
     try:
-        endpoints.change(g.membership, webhook_id, form.url.data or "", form.events.data or (), by=me())
+        endpoints.update(
+            g.membership, webhook_id, form.url.data or "", form.events.data or (), outbound=outbound(), by=me()
+        )
     except Invalid as refusal:
         show_faults(form, refusal)
-        endpoint = endpoints.one(webhook_id, within=g.workspace.id)
+        endpoint = endpoints.get(g.workspace.id, webhook_id)
         return _page(endpoint, form, SinceForm(formdata=None, since=_since(endpoint)), 422)
     return _done("The webhook is saved.", webhook_id)
 
@@ -113,30 +116,30 @@ def enable_webhook(webhook_id: uuid.UUID) -> AnyResponse:
 
 @workspace.post("/settings/webhooks/<uuid:webhook_id>/ping")
 def ping_webhook(webhook_id: uuid.UUID) -> AnyResponse:
-    outbox.ping(g.membership, webhook_id, by=me())
+    history.ping(g.membership, webhook_id, by=me())
     return _done("A test message is on its way. Reload this page to see what comes back.", webhook_id)
 
 
 @workspace.get("/settings/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/body")
 def webhook_body(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResponse:
-    endpoints.one(webhook_id, within=g.workspace.id)
-    return Response(outbox.body_of(webhook_id, delivery_id), mimetype="application/json")
+    endpoints.get(g.workspace.id, webhook_id)
+    return Response(history.get_body(webhook_id, delivery_id), mimetype="application/json")
 
 
 @workspace.post("/settings/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/again")
 def redeliver(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResponse:
-    outbox.redeliver(g.membership, webhook_id, delivery_id, by=me())
+    history.redeliver(g.membership, webhook_id, delivery_id, by=me())
     return _done("The message is sent again. Reload this page to see what comes back.", webhook_id)
 
 
 @workspace.post("/settings/webhooks/<uuid:webhook_id>/again")
 def redeliver_failed(webhook_id: uuid.UUID) -> AnyResponse:
-    form, endpoint = SinceForm(), endpoints.one(webhook_id, within=g.workspace.id)
+    form, endpoint = SinceForm(), endpoints.get(g.workspace.id, webhook_id)
     if form.since.data is None:
         form.since.errors = ["A day and a time, as in 2026-11-24 14:02."]
         return _page(endpoint, WebhookForm(formdata=None, url=endpoint.url, events=endpoint.events), form, 422)
     since = form.since.data.replace(tzinfo=UTC)
-    count = outbox.redeliver_failed(g.membership, webhook_id, since, by=me())
+    count = history.redeliver_failed(g.membership, webhook_id, since, by=me())
     words = {0: "No message has failed since then.", 1: "1 message is sent again."}
     return _done(words.get(count, f"{count:,} messages are sent again."), webhook_id)
 
@@ -150,7 +153,7 @@ def _done(text: str, webhook_id: uuid.UUID) -> AnyResponse:
 
 @workspace.get("/settings/webhooks/<uuid:webhook_id>/delete")
 def confirm_delete_webhook(webhook_id: uuid.UUID) -> AnyResponse:
-    endpoint = endpoints.one(webhook_id, within=g.workspace.id)
+    endpoint = endpoints.get(g.workspace.id, webhook_id)
     return settings_page("settings/webhook_delete.html", endpoint=endpoint)
 
 

@@ -14,29 +14,27 @@ import sqlalchemy as sa
 from webapp.core import clock
 from webapp.core.database.statements import upsert
 from webapp.core.database.transactions import write_connection
-from webapp.core.models import Base, Lease
+from webapp.core.models import leases
 
-LENGTH = timedelta(seconds=20)
+DURATION = timedelta(seconds=20)
 """How long a lease lasts unless its holder renews it: the longest that a chore rests after its process died."""
-
-_LEASES = Base.metadata.tables[Lease.__tablename__]
 
 
 def new_holder() -> str:
-    """A name for a process that wants leases, unlike any other's: ``host:pid:random``."""
+    """Return a name for a process that wants leases, unlike any other's: ``host:pid:random``."""
     return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(8)}"
 
 
 def take(name: str, holder: str) -> bool:
-    """Take a lease or renew it, for ``LENGTH`` from now. False while another holds it."""
+    """Take a lease or renew it, for ``DURATION`` from now. False while another holds it."""
     now = clock.now()
-    mine_or_over = sa.or_(_LEASES.c.holder == holder, _LEASES.c.until < now)
-    statement = upsert(_LEASES, {"name": name}, {"holder": holder, "until": now + LENGTH}, where=mine_or_over)
+    mine_or_expired = sa.or_(leases.c.holder == holder, leases.c.until < now)
+    statement = upsert(leases, {"name": name}, {"holder": holder, "until": now + DURATION}, where=mine_or_expired)
     with write_connection() as connection:
-        return connection.execute(statement.returning(_LEASES.c.name)).first() is not None
+        return connection.execute(statement.returning(leases.c.name)).first() is not None
 
 
-def let_go(name: str, holder: str) -> None:
+def release(name: str, holder: str) -> None:
     """Give a lease back, so that another need not wait for its end. Whoever does not hold it changes nothing."""
     with write_connection() as connection:
-        connection.execute(sa.delete(_LEASES).where(_LEASES.c.name == name, _LEASES.c.holder == holder))
+        connection.execute(sa.delete(leases).where(leases.c.name == name, leases.c.holder == holder))

@@ -1,37 +1,35 @@
-"""The jobs: four verbs (enqueue, update, get, cancel), what may be said of a job, and who finds it."""
+"""Jobs: four verbs (enqueue, update, get, cancel), and all that belongs to a job.
 
-from webapp.core.jobs.store import (
-    CANCEL_BATCH,
-    CancelOutcome,
-    PastJob,
-    cancel_job,
-    cancel_jobs,
-    enqueue,
-    enqueue_job,
-    enqueue_once,
-    fail_overdue,
-    get_job_status,
-    history,
-    record_past,
-    update,
-    update_job_status,
-    update_several,
-)
+``enqueue_job``, ``update_job_status``, ``get_job_status`` and ``cancel_job`` are for Python code in this process. The
+doors, which check a body as a whole, hand it to ``enqueue_new_job`` and ``apply_report``.
+
+What names a job by its id takes ``within``: the workspace that the caller may see; a job elsewhere is not found. Only
+in-process code and the command line may leave it out. What lists or writes several takes the workspace first.
+"""
+
+from webapp.core.jobs.cancel import CancelOutcome, cancel_job, cancel_jobs
+from webapp.core.jobs.decisions import JobConflict
+from webapp.core.jobs.enqueue import enqueue_job, enqueue_new_job, enqueue_once
+from webapp.core.jobs.past import PastJob, record_past
+from webapp.core.jobs.read import get_job_status, get_parent, list_children, list_events
+from webapp.core.jobs.update import apply_report, apply_reports, fail_overdue, update_job_status
 
 __all__ = [
-    "CANCEL_BATCH",
     "CancelOutcome",
+    "JobConflict",
     "PastJob",
+    "apply_report",
+    "apply_reports",
     "cancel_job",
     "cancel_jobs",
-    "enqueue",
     "enqueue_job",
+    "enqueue_new_job",
     "enqueue_once",
     "fail_overdue",
     "get_job_status",
-    "history",
+    "get_parent",
+    "list_children",
+    "list_events",
     "record_past",
-    "update",
     "update_job_status",
-    "update_several",
 ]

@@ -1,18 +1,18 @@
-"""Which failures are the same: an error's telling line, without what differs from run to run.
+"""Groups failures that are the same: by the line of an error that names it, without what differs from run to run.
 
-Two jobs failed alike if they are of one type and what is left of that line is equal. The job keeps a short mark of
+Two jobs are of one group if they are of one type and what is left of that line is equal. The job keeps a fingerprint of
 both, so that failures are counted, and found again, by an index alone and never by their texts.
 """
 
 import hashlib
 import re
 
-READ = 1_000
-"""Characters of the line that are looked at;"""
-LIMIT = 300
-"""and of what is left of it, that count."""
-MARK = re.compile(r"[0-9a-f]{16}")
-GONE = "…"
+LINE_LIMIT = 1_000
+"""Characters of the line that are read."""
+PATTERN_LIMIT = 300
+"""Characters of a pattern."""
+FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+PLACEHOLDER = "…"
 """Stands where something was that differs from run to run."""
 
 _VARYING = re.compile(
@@ -35,28 +35,31 @@ _VARYING = re.compile(
 )
 _FRAME = re.compile(r'^  File ".*$', re.MULTILINE)
 _BLANK = re.compile(r"\s+")
-_AGAIN = re.compile(rf"{GONE}(?:[\s,]*{GONE})+")
+_REPEATED = re.compile(rf"{PLACEHOLDER}(?:[\s,]*{PLACEHOLDER})+")
 
 
-def pattern(error: str | None) -> str:
-    """An error's telling line with ``GONE`` for every number, id, address, path and quoted text; empty without one."""
-    line = _BLANK.sub(" ", _telling_line(error or "").strip()[:READ])
-    return _AGAIN.sub(GONE, _VARYING.sub(_shortened, line))[:LIMIT]
-
-
-def mark(type: str, error: str | None) -> str:
-    """The mark that jobs of one type with one pattern share: 16 hexadecimal digits."""
-    return hashlib.sha256(f"{type}\0{pattern(error)}".encode()).hexdigest()[:16]
-
-
-def _telling_line(error: str) -> str:
-    """The first line that says anything; of a Python traceback the one that names the exception, below all frames."""
+def _find_naming_line(error: str) -> str:
+    """Return the first line that is not blank; of a Python traceback, the one below all frames with the exception."""
     frames = list(_FRAME.finditer(error))
     below = error[frames[-1].end() :].split("\n") if frames else []
-    named = next((line for line in below if line.strip() and not line[0].isspace()), None)
-    return named or next((line for line in error.split("\n") if line.strip()), "")
+    exception = next((line for line in below if line.strip() and not line[0].isspace()), None)
+    return exception or next((line for line in error.split("\n") if line.strip()), "")
 
 
-def _shortened(found: re.Match[str]) -> str:
-    quote = found["quote"] or ""
-    return found["kept"] or f"{quote}{GONE}{quote}"
+def _replace(varying: re.Match[str]) -> str:
+    quote = varying["quote"] or ""
+    return varying["kept"] or f"{quote}{PLACEHOLDER}{quote}"
+
+
+def make_pattern(error: str | None) -> str:
+    """Return the line that names an error, with ``PLACEHOLDER`` for every number, id, address, path and quoted text.
+
+    Empty without an error.
+    """
+    line = _BLANK.sub(" ", _find_naming_line(error or "").strip()[:LINE_LIMIT])
+    return _REPEATED.sub(PLACEHOLDER, _VARYING.sub(_replace, line))[:PATTERN_LIMIT]
+
+
+def make_fingerprint(type: str, error: str | None) -> str:
+    """Return what jobs of one type with one pattern share: 16 hexadecimal digits."""
+    return hashlib.sha256(f"{type}\0{make_pattern(error)}".encode()).hexdigest()[:16]

@@ -1,5 +1,5 @@
-"""What may be sent: a new job, a report on one, lines for its log. The rules of a body alone, before any job is looked
-at.
+"""Checks what may be sent: a new job, a report on one, lines for its log. The rules of a body alone, before any job
+is read.
 
 Both doors and the core's own functions check here, so every rule about a single field stands in this file and all
 faults of a body are named at once. Faults never repeat the rejected value.
@@ -37,10 +37,10 @@ MAX_SECONDS = 30 * 24 * 3600
 """The longest time-out."""
 
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)?", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)?", re.ASCII)
 
 
-def _storable(text: str) -> str:
+def _require_storable(text: str) -> str:
     if "\0" in text:
         raise PydanticCustomError("nul", "NUL characters cannot be stored")
     try:
@@ -58,7 +58,7 @@ def _has_nul(value: object) -> bool:
     return isinstance(value, list) and any(map(_has_nul, value))
 
 
-def _json_object(value: dict[str, Any]) -> dict[str, Any]:
+def _require_json(value: dict[str, Any]) -> dict[str, Any]:
     try:
         text = compact_json(value)
         size = len(text.encode())
@@ -72,12 +72,12 @@ def _json_object(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _whole(value: object) -> object:
-    """JSON has one kind of number: 50.0 is the whole number 50, and some languages write nothing else."""
+def _to_whole_number(value: object) -> object:
+    """Take 50.0 for the whole number 50: JSON has one kind of number, and some languages write nothing else."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _web_address(link: str) -> str:
+def _require_web_address(link: str) -> str:
     try:
         parts = urlsplit(link)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -88,12 +88,12 @@ def _web_address(link: str) -> str:
     return link
 
 
-def parse_moment(value: object) -> object:
-    """ISO 8601 text as an aware moment in UTC; anything else is handed on for the type to refuse."""
+def parse_time(value: object) -> object:
+    """Read ISO 8601 text as an aware time in UTC; anything else is handed on for the type to refuse."""
     if isinstance(value, str):
         try:
             # Python alone takes any character for the T, and text after the zone.
-            value = datetime.fromisoformat(value.upper() if _MOMENT.fullmatch(value) else "")
+            value = datetime.fromisoformat(value.upper() if _TIME.fullmatch(value) else "")
         except ValueError:
             raise PydanticCustomError("moment", "A time in ISO 8601, like 2026-11-24T14:02:00Z") from None
     if isinstance(value, datetime):
@@ -110,21 +110,21 @@ def _cut_message(message: str) -> str:
     return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - len(CUT_MARK)] + CUT_MARK
 
 
-def mended(text: str) -> str:
-    """Text that can be stored: NUL and lone surrogates become U+FFFD."""
+def replace_unstorable(text: str) -> str:
+    """Return text that can be stored: NUL and lone surrogates become U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)
 
 
 def _cut(text: str, limit: int) -> str:
-    """Text of at most so many bytes of UTF-8, which can be stored: what must arrive is mended and cut, not refused."""
-    encoded = mended(text).encode()
+    """Return text of at most so many bytes of UTF-8 that can be stored: what must arrive is cut, not refused."""
+    encoded = replace_unstorable(text).encode()
     if len(encoded) <= limit:
         return encoded.decode()
     return encoded[: limit - len(CUT_MARK.encode())].decode("utf-8", "ignore") + CUT_MARK
 
 
 def _cut_error(error: str) -> str:
-    """A failing job must not lose its report."""
+    """Cut an error: a failing job must not lose its report."""
     return _cut(error, ERROR_LIMIT)
 
 
@@ -132,22 +132,22 @@ def _cut_line(text: str) -> str:
     return _cut(text, LINE_LIMIT)
 
 
-Text = Annotated[str, AfterValidator(_storable)]
-Moment = Annotated[datetime, BeforeValidator(parse_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
-JsonObject = Annotated[dict[str, Any], AfterValidator(_json_object)]
+Text = Annotated[str, AfterValidator(_require_storable)]
+Time = Annotated[datetime, BeforeValidator(parse_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_require_json)]
 Message = Annotated[Text, AfterValidator(_cut_message)]
 Link = Annotated[
     str,
     Field(max_length=2000),
-    AfterValidator(_storable),
-    AfterValidator(_web_address),
+    AfterValidator(_require_storable),
+    AfterValidator(_require_web_address),
     WithJsonSchema({"type": "string", "format": "uri", "maxLength": 2000, "pattern": "^https?://"}),
 ]
-RunnerName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
-Whole = Annotated[int, BeforeValidator(_whole)]
+RunnerName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_require_storable)]
+Whole = Annotated[int, BeforeValidator(_to_whole_number)]
 Seconds = Annotated[Whole, Field(ge=1, le=MAX_SECONDS)]
-TypeName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
-Tag = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
+TypeName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_require_storable)]
+Tag = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_require_storable)]
 
 _SENTENCES = {
     "extra_forbidden": "There is no such field",
@@ -161,41 +161,38 @@ _SENTENCES = {
 
 
 class Body(BaseModel):
-    """Something sent. Strict: ``"50"`` is no number, ``true`` is no 1, and there are no other fields."""
+    """A body that was sent. Strict: ``"50"`` is no number, ``true`` is no 1, and there are no other fields."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     @classmethod
-    def checked(cls, sent: Mapping[str, Any]) -> Self:
-        """The body, if it breaks no rule. Raises ``Invalid`` with every fault."""
+    def parse(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the body, if it breaks no rule. Raises ``Invalid`` with every fault."""
         body: Self | None = None
         faults = []
         try:
-            body = cls.model_validate(sent)
+            body = cls.model_validate(fields)
         except ValidationError as error:
-            for found in error.errors(include_url=False, include_context=False, include_input=False):
-                detail = _SENTENCES.get(found["type"], found["msg"])
-                faults.append(Fault(path=found["loc"], detail=f"{detail}."))
-        faults += cls._contradictions(sent)
+            for details in error.errors(include_url=False, include_context=False, include_input=False):
+                sentence = _SENTENCES.get(details["type"], details["msg"])
+                faults.append(Fault(path=details["loc"], detail=f"{sentence}."))
+        faults += cls._find_contradictions(fields)
         if body is None or faults:
             raise Invalid(faults)
         return body
 
     @classmethod
-    def _contradictions(cls, sent: Mapping[str, Any]) -> Iterator[Fault]:
-        """Faults between fields that are each well formed."""
+    def _find_contradictions(cls, fields: Mapping[str, Any]) -> Iterator[Fault]:
+        """Yield the faults between fields that are each well formed."""
         yield from ()
 
 
-LATEST = timedelta(days=30)
-"""How long ago a job may have been made that is told of now."""
+MAX_AGE = timedelta(days=30)
+"""How long ago a job may have been created that is reported now."""
 
 
 class NewJob(Body):
-    """What a runner says of a job that it enqueues.
-
-    ``occurred_at`` tells when it was made, in a request that is sent late.
-    """
+    """What a runner sends to enqueue a job. ``occurred_at`` is when it was created, in a request that is sent late."""
 
     type: TypeName
     payload: JsonObject | None = None
@@ -205,15 +202,15 @@ class NewJob(Body):
     parent_id: Annotated[uuid.UUID, Field(strict=False)] | None = None
     link: Link | None = None
     runner: RunnerName | None = None
-    occurred_at: Moment | None = None
+    occurred_at: Time | None = None
 
-    def made_at(self, now: datetime) -> datetime:
-        """When it was made: now, unless it is told of late; neither in the future nor more than 30 days ago."""
-        return now if self.occurred_at is None else min(max(self.occurred_at, now - LATEST), now)
+    def creation_time(self, now: datetime) -> datetime:
+        """Return when it was created: now, or as it says; neither in the future nor more than 30 days ago."""
+        return now if self.occurred_at is None else min(max(self.occurred_at, now - MAX_AGE), now)
 
 
 class Limits(Body):
-    """What a workspace gives the jobs of a type (null: of every type) whose runner set no limits. Seconds."""
+    """What a workspace gives the jobs of a type (``None``: of every type) whose runner set no limits. Seconds."""
 
     type: TypeName | None = None
     heartbeat_timeout: Seconds | None = None
@@ -221,9 +218,9 @@ class Limits(Body):
 
 
 class Report(Body):
-    """What a runner says of a job that exists. A field that is null was not sent; nothing at all is a heartbeat.
+    """What a runner reports on a job. A field that is ``None`` was not sent; nothing at all is a heartbeat.
 
-    ``occurred_at`` tells when it happened, in a report sent late.
+    ``occurred_at`` is when it happened, in a report sent late.
     """
 
     status: Annotated[JobStatus, Field(strict=False)] = None  # type: ignore[assignment]  # absent, but never null
@@ -233,19 +230,19 @@ class Report(Body):
     error: Annotated[str, AfterValidator(_cut_error)] | None = None
     link: Link | None = None
     runner: RunnerName | None = None
-    occurred_at: Moment | None = None
+    occurred_at: Time | None = None
 
     @classmethod
-    def _contradictions(cls, sent: Mapping[str, Any]) -> Iterator[Fault]:
-        status = sent.get("status")
-        if sent.get("error") is not None and status != JobStatus.FAILED:
+    def _find_contradictions(cls, fields: Mapping[str, Any]) -> Iterator[Fault]:
+        status = fields.get("status")
+        if fields.get("error") is not None and status != JobStatus.FAILED:
             yield Fault(("error",), "Only a report with status failed carries an error.")
-        if sent.get("result") is not None and status in (JobStatus.FAILED, JobStatus.CANCELED):
+        if fields.get("result") is not None and status in (JobStatus.FAILED, JobStatus.CANCELED):
             yield Fault(("result",), "A report with status failed or canceled carries no result.")
 
     @property
     def content(self) -> dict[str, Any]:
-        """What was sent to be kept as it is: all but the status and the time."""
+        """Return what was sent to be kept as it is: all but the status and the time."""
         return {
             name: value
             for name in ("progress", "message", "result", "error", "link", "runner")
@@ -266,11 +263,11 @@ class Batch(Body):
 
 
 class NewLine(Body):
-    """One line for a job's log. ``at`` tells when it was written, in a report sent late; absent means now."""
+    """One line for a job's log. ``at`` is when it was written, in a report sent late; absent means now."""
 
     text: Annotated[str, AfterValidator(_cut_line)]
     level: Annotated[LogLevel, Field(strict=False)] | None = None
-    at: Moment | None = None
+    at: Time | None = None
 
 
 class NewLines(Body):

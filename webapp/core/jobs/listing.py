@@ -1,20 +1,19 @@
-"""The only place that lists jobs: what to filter by, one page, the counts on the tabs.
+"""Lists jobs, and nobody else does: what to filter by, one page, the counts on the tabs.
 
 Pages follow each other by key, newest first, so that page 1,000 costs what page 1 costs. A list never loads payload,
 result or error: they may be large, and no list shows them.
 """
 
-import re
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import load_only
 
+from webapp.core.database.paging import split_page
 from webapp.core.database.session import db
 from webapp.core.jobs import error_groups
 from webapp.core.lifecycle import JobStatus, predecessors
@@ -24,34 +23,34 @@ _Query = TypeVar("_Query", bound="sa.Select[*tuple[Any, ...]]")
 
 COUNT_CAP = 10_000
 """Counting stops here, so that a tab costs the same at a million jobs."""
-COMMON = 10_000
-"""A tag of more jobs than this is looked for at each job; of a rarer one all jobs are looked up."""
-COUNTED = 1_000
+COMMON_TAG = 10_000
+"""A tag of more jobs than this is checked at each job; of a rarer one all jobs are looked up."""
+COMMON_TAG_SAMPLE = 1_000
 """Where a tag is common, it is counted among so many jobs of a status: each costs PostgreSQL two microseconds."""
 TYPES_SHOWN = 200
-SEARCHED = 10_000
-"""A text is looked for in the errors of so many failed jobs, the newest ones."""
+ERRORS_SEARCHED = 10_000
+"""A text is searched in the errors of so many failed jobs, the newest ones."""
 
-_FIRST_ID, _LAST_ID = uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)
+FIRST_ID, LAST_ID = uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)
 
-_ROW = [
+_ROW_COLUMNS = [
     getattr(JobRun, column.key)
     for column in JobRun.__table__.columns
     if column.key not in ("payload", "result", "error")
 ]
-# Made once: to make it takes a tenth of a page.
-_WITHOUT_TEXTS = load_only(*_ROW, raiseload=True)
-_RECORD = [getattr(JobRun, name) for name in JOB_FIELDS if name not in ("payload", "result")]
+# Built once: to build it takes a tenth of a page.
+_WITHOUT_TEXTS = load_only(*_ROW_COLUMNS, raiseload=True)
+_RECORD_COLUMNS = [getattr(JobRun, name) for name in JOB_FIELDS if name not in ("payload", "result")]
 
 
 @dataclass(frozen=True)
 class JobFilter:
     """Which jobs of a workspace are meant. An empty filter means all; the bounds of creation are exclusive.
 
-    ``failed_since`` means those that failed at that moment or later, ``error_group`` the failed ones that have this
-    mark: their errors say the same. ``ids`` are the first and the last id of a range. ``error_text`` is looked for,
-    whatever its case, in the errors of the newest ``SEARCHED`` failed jobs that all else leaves: far dearer than the
-    rest. ``longest_first`` orders running jobs by their start instead of newest first.
+    ``failed_since`` means those that failed at that time or later, ``error_group`` the failed ones that have this
+    fingerprint: their errors say the same. ``ids`` are the first and the last id of a range. ``error_text`` is
+    searched, whatever its case, in the errors of the newest ``ERRORS_SEARCHED`` failed jobs that all else leaves: far
+    dearer than the rest. ``longest_first`` orders running jobs by their start instead of newest first.
     """
 
     statuses: tuple[JobStatus, ...] = ()
@@ -69,7 +68,7 @@ class JobFilter:
 
     @property
     def by_start(self) -> bool:
-        """Whether the jobs are ordered by their start: only what runs has one to go by."""
+        """Return whether the jobs are ordered by their start: only what runs has one to go by."""
         return self.longest_first and self.statuses == (JobStatus.RUNNING,)
 
     @property
@@ -78,7 +77,7 @@ class JobFilter:
 
     @property
     def only_failed(self) -> bool:
-        return any(asked is not None for asked in (self.failed_since, self.error_group, self.error_text))
+        return any(criterion is not None for criterion in (self.failed_since, self.error_group, self.error_text))
 
 
 J = TypeVar("J", JobRun, sa.Row[Any])
@@ -86,7 +85,7 @@ J = TypeVar("J", JobRun, sa.Row[Any])
 
 @dataclass(frozen=True)
 class JobPage(Generic[J]):
-    """One page of jobs and the key at which the next one begins; null at the end.
+    """One page of jobs and the key at which the next one begins; ``None`` at the end.
 
     ``next_started`` belongs to the key where jobs are ordered by their start.
     """
@@ -104,63 +103,70 @@ class Count:
     capped: bool
 
 
+def cap_count(count: int, cap: int) -> Count:
+    """Return a count of which at most one more than ``cap`` was counted."""
+    return Count(min(count, cap), count > cap)
+
+
 def is_in(status: JobStatus) -> sa.ColumnElement[bool]:
-    """A status said in the statement itself: only so does an index over one status serve it."""
+    """Compare the status with one written in the statement itself: only so does an index over one status serve it."""
     return JobRun.status == sa.bindparam(None, status, JobRun.status.type, unique=True, literal_execute=True)
 
 
-def _jobs_with(workspace_id: uuid.UUID, tag: str) -> sa.Select[uuid.UUID]:
+def _select_tagged(workspace_id: uuid.UUID, tag: str) -> sa.Select[uuid.UUID]:
     return sa.select(JobTag.job_id).where(JobTag.workspace_id == workspace_id, JobTag.tag == tag)
 
 
-def _common(workspace_id: uuid.UUID, tags: Iterable[str]) -> frozenset[str]:
-    """Those of the tags that more than ``COMMON`` jobs carry."""
+def _find_common_tags(workspace_id: uuid.UUID, tags: Iterable[str]) -> frozenset[str]:
+    """Return those of the tags that more than ``COMMON_TAG`` jobs carry."""
     # From the newest on: what was deleted lately stands at the other end, and would be passed over one by one.
-    beyond = {tag: _jobs_with(workspace_id, tag).order_by(JobTag.job_id.desc()).offset(COMMON) for tag in tags}
+    beyond = {tag: _select_tagged(workspace_id, tag).order_by(JobTag.job_id.desc()).offset(COMMON_TAG) for tag in tags}
     return frozenset(tag for tag, query in beyond.items() if db.session.scalar(query.limit(1)) is not None)
 
 
-def _matching(
-    workspace_id: uuid.UUID, wanted: JobFilter, common: frozenset[str] | None = None
+def build_conditions(
+    workspace_id: uuid.UUID, job_filter: JobFilter, common_tags: frozenset[str] | None = None
 ) -> list[sa.ColumnElement[bool]]:
-    """What must hold of a job. ``common`` are the common ones of the tags, if they are known already."""
-    if common is None:
-        common = _common(workspace_id, wanted.tags)
+    """Return what must hold of a job. ``common_tags`` are the common ones of its tags, if they are known already."""
+    if common_tags is None:
+        common_tags = _find_common_tags(workspace_id, job_filter.tags)
     conditions = [JobRun.workspace_id == workspace_id]
-    if wanted.by_start:
+    if job_filter.by_start:
         conditions += [is_in(JobStatus.RUNNING), JobRun.started_at.is_not(None)]
-    elif wanted.statuses:
-        conditions.append(JobRun.status.in_(wanted.statuses))
-    if wanted.type is not None:
-        conditions.append(JobRun.type == wanted.type)
-    for tag in sorted(wanted.tags):
-        tagged = _jobs_with(workspace_id, tag)
+    elif job_filter.statuses:
+        conditions.append(JobRun.status.in_(job_filter.statuses))
+    if job_filter.type is not None:
+        conditions.append(JobRun.type == job_filter.type)
+    for tag in sorted(job_filter.tags):
+        tagged = _select_tagged(workspace_id, tag)
         at_each = tagged.where(JobTag.job_id == JobRun.id).exists()
-        conditions.append(at_each if tag in common else JobRun.id.in_(tagged))
-    if wanted.created_by is not None:
-        conditions.append(JobRun.created_by == wanted.created_by)
+        conditions.append(at_each if tag in common_tags else JobRun.id.in_(tagged))
+    if job_filter.created_by is not None:
+        conditions.append(JobRun.created_by == job_filter.created_by)
     # Ids sort by creation: a bound on them lets the index skip what lies outside.
-    if wanted.created_after is not None:
-        conditions += [JobRun.created_at > wanted.created_after, JobRun.id >= first_id(wanted.created_after)]
-    if wanted.created_before is not None:
-        conditions += [JobRun.created_at < wanted.created_before, JobRun.id < first_id(wanted.created_before)]
-    if wanted.ids is not None:
-        conditions.append(JobRun.id.between(*wanted.ids))
-    if wanted.failed_since is not None:
-        conditions += [is_in(JobStatus.FAILED), JobRun.completed_at >= wanted.failed_since]
-    if wanted.error_group is not None:
-        conditions += [is_in(JobStatus.FAILED), JobRun.error_group == wanted.error_group]
-    if wanted.error_text is not None:
+    if job_filter.created_after is not None:
+        conditions += [JobRun.created_at > job_filter.created_after, JobRun.id >= first_id(job_filter.created_after)]
+    if job_filter.created_before is not None:
+        conditions += [JobRun.created_at < job_filter.created_before, JobRun.id < first_id(job_filter.created_before)]
+    if job_filter.ids is not None:
+        conditions.append(JobRun.id.between(*job_filter.ids))
+    if job_filter.failed_since is not None:
+        conditions += [is_in(JobStatus.FAILED), JobRun.completed_at >= job_filter.failed_since]
+    if job_filter.error_group is not None:
+        conditions += [is_in(JobStatus.FAILED), JobRun.error_group == job_filter.error_group]
+    if job_filter.error_text is not None:
         newest = sa.select(JobRun.id, JobRun.error).where(*conditions, is_in(JobStatus.FAILED))
-        newest_first = newest.order_by(JobRun.id.desc()).limit(SEARCHED).subquery().c
-        found = sa.select(newest_first.id).where(newest_first.error.icontains(wanted.error_text, autoescape=True))
-        conditions = [JobRun.workspace_id == workspace_id, JobRun.id.in_(found)]
+        newest_first = newest.order_by(JobRun.id.desc()).limit(ERRORS_SEARCHED).subquery().c
+        matching = sa.select(newest_first.id).where(
+            newest_first.error.icontains(job_filter.error_text, autoescape=True)
+        )
+        conditions = [JobRun.workspace_id == workspace_id, JobRun.id.in_(matching)]
     return conditions
 
 
-def _behind(query: _Query, wanted: JobFilter, cursor: uuid.UUID | None, started: datetime | None) -> _Query:
-    """The query in its order, from behind a key on."""
-    if wanted.by_start:
+def _from_cursor(query: _Query, job_filter: JobFilter, cursor: uuid.UUID | None, started: datetime | None) -> _Query:
+    """Return the query in its order, from behind a key on."""
+    if job_filter.by_start:
         if cursor is not None and started is not None:
             query = query.where(sa.tuple_(JobRun.started_at, JobRun.id) > sa.tuple_(started, cursor))
         return query.order_by(JobRun.started_at, JobRun.id)
@@ -169,111 +175,118 @@ def _behind(query: _Query, wanted: JobFilter, cursor: uuid.UUID | None, started:
     return query.order_by(JobRun.id.desc())
 
 
-def one_page(
+def list_jobs(
     workspace_id: uuid.UUID,
-    wanted: JobFilter,
+    job_filter: JobFilter,
     *,
     limit: int,
     cursor: uuid.UUID | None = None,
     started: datetime | None = None,
 ) -> JobPage[JobRun]:
-    """The first ``limit`` matching jobs, or those behind ``cursor``. A job that is gone breaks no cursor.
+    """Return the first ``limit`` matching jobs, or those behind ``cursor``. A job that is gone breaks no cursor.
 
     ``started`` is the other half of the cursor where jobs are ordered by their start.
     """
-    query = sa.select(JobRun).where(*_matching(workspace_id, wanted)).options(_WITHOUT_TEXTS)
-    query = _behind(query, wanted, cursor, started).limit(limit + 1).execution_options(populate_existing=True)
-    return _page(db.session.scalars(query).all(), wanted, limit)
+    query = sa.select(JobRun).where(*build_conditions(workspace_id, job_filter)).options(_WITHOUT_TEXTS)
+    query = _from_cursor(query, job_filter, cursor, started).limit(limit + 1).execution_options(populate_existing=True)
+    return _to_page(db.session.scalars(query).all(), job_filter, limit)
 
 
-def one_page_of_records(
-    workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int, cursor: uuid.UUID | None = None
+def list_records(
+    workspace_id: uuid.UUID, job_filter: JobFilter, *, limit: int, cursor: uuid.UUID | None = None
 ) -> JobPage[sa.Row[Any]]:
-    """The same as rows with the fields of the record, errors among them, but for payload and result.
+    """Return the same as rows with the fields of the record, errors among them, but for payload and result.
 
-    Objects of the session cost more than half again, and whoever only tells of jobs has no use for them. Newest first.
+    Objects of the session cost more than half again, and whoever only prints jobs has no use for them. Newest first.
     """
-    query = sa.select(*_RECORD).where(*_matching(workspace_id, wanted))
-    return _page(db.session.execute(_behind(query, wanted, cursor, None).limit(limit + 1)).all(), wanted, limit)
+    query = sa.select(*_RECORD_COLUMNS).where(*build_conditions(workspace_id, job_filter))
+    return _to_page(
+        db.session.execute(_from_cursor(query, job_filter, cursor, None).limit(limit + 1)).all(), job_filter, limit
+    )
 
 
-def _page(found: Sequence[J], wanted: JobFilter, limit: int) -> JobPage[J]:
-    if len(found) <= limit:
-        return JobPage(found, None)
-    last = found[limit - 1]
-    return JobPage(found[:limit], last.id, last.started_at if wanted.by_start else None)
+def _to_page(rows: Sequence[J], job_filter: JobFilter, limit: int) -> JobPage[J]:
+    jobs, has_more = split_page(rows, limit)
+    if not has_more:
+        return JobPage(jobs, None)
+    return JobPage(jobs, jobs[-1].id, jobs[-1].started_at if job_filter.by_start else None)
 
 
-def versions(
+def list_versions(
     workspace_id: uuid.UUID,
-    wanted: JobFilter,
+    job_filter: JobFilter,
     *,
     limit: int,
     cursor: uuid.UUID | None = None,
     started: datetime | None = None,
 ) -> Sequence[tuple[uuid.UUID, int]]:
-    """The ids and versions of a page and of the job after it: equal pairs mean an equal page, far cheaper."""
-    query = sa.select(JobRun.id, JobRun.version).where(*_matching(workspace_id, wanted))
-    rows = db.session.execute(_behind(query, wanted, cursor, started).limit(limit + 1))
+    """Return the ids and versions of a page and of the job after it: equal pairs mean an equal page, far cheaper."""
+    query = sa.select(JobRun.id, JobRun.version).where(*build_conditions(workspace_id, job_filter))
+    rows = db.session.execute(_from_cursor(query, job_filter, cursor, started).limit(limit + 1))
     return [(row.id, row.version) for row in rows]
 
 
-def counts(workspace_id: uuid.UUID, wanted: JobFilter, *, looked_at: int | None = None) -> Mapping[JobStatus, Count]:
-    """How many jobs of each status match, whatever statuses the filter names; counting stops at ``COUNT_CAP``.
+def count_by_status(
+    workspace_id: uuid.UUID, job_filter: JobFilter, *, sample: int | None = None
+) -> Mapping[JobStatus, Count]:
+    """Count the jobs of each status that match, whatever statuses the filter names; counting stops at ``COUNT_CAP``.
 
-    With a tag that is common it stops after ``looked_at`` (``COUNTED``) of the jobs that all else leaves of a status:
-    what is told then may be fewer than ``COUNT_CAP``, and at least that many.
+    With a tag that is common it stops after ``sample`` (``COMMON_TAG_SAMPLE``) of the jobs that all else leaves of a
+    status: the count may then be less than ``COUNT_CAP``, and means at least that many.
     """
-    wanted = replace(wanted, statuses=())
-    common = _common(workspace_id, wanted.tags)
-    if wanted.error_text is None and common:
-        return _counts_among_some(workspace_id, wanted, looked_at or COUNTED)
-    conditions = _matching(workspace_id, wanted, common)
-    asked = [JobStatus.FAILED] if wanted.only_failed else list(JobStatus)
+    job_filter = replace(job_filter, statuses=())
+    common_tags = _find_common_tags(workspace_id, job_filter.tags)
+    if job_filter.error_text is None and common_tags:
+        return _count_in_sample(workspace_id, job_filter, sample or COMMON_TAG_SAMPLE)
+    conditions = build_conditions(workspace_id, job_filter, common_tags)
+    statuses = [JobStatus.FAILED] if job_filter.only_failed else list(JobStatus)
     # Not even the id: it is in neither index over type or maker and status, and each row would be looked up for it.
-    matching = _for_counting(sa.select(sa.literal_column("1")).select_from(JobRun).where(*conditions), wanted)
-    found = [
+    matching = _order_for_count(sa.select(sa.literal_column("1")).select_from(JobRun).where(*conditions), job_filter)
+    counts = [
         sa.select(sa.func.count())
         .select_from(matching.where(JobRun.status == status).limit(COUNT_CAP + 1).subquery())
         .scalar_subquery()
-        for status in asked
+        for status in statuses
     ]
-    row = dict(zip(asked, db.session.execute(sa.select(*found)).one(), strict=True))
-    return {status: Count(min(row.get(status, 0), COUNT_CAP), row.get(status, 0) > COUNT_CAP) for status in JobStatus}
+    by_status = dict(zip(statuses, db.session.execute(sa.select(*counts)).one(), strict=True))
+    return {status: cap_count(by_status.get(status, 0), COUNT_CAP) for status in JobStatus}
 
 
-def _for_counting(jobs: sa.Select[Any], wanted: JobFilter) -> sa.Select[Any]:
-    """Jobs in the order in which a status is counted up to a cap.
+def _order_for_count(jobs: sa.Select[Any], job_filter: JobFilter) -> sa.Select[Any]:
+    """Return jobs in the order in which a status is counted up to a cap.
 
     From the newest on: PostgreSQL passes over what retention has just deleted at the other end, one by one. But in no
     order where another index serves than that by status, for an order would lead past it.
     """
-    by_another_index = wanted.type or wanted.created_by or wanted.only_failed or wanted.tags
+    by_another_index = job_filter.type or job_filter.created_by or job_filter.only_failed or job_filter.tags
     return jobs if by_another_index else jobs.order_by(JobRun.id.desc())
 
 
-def _counts_among_some(workspace_id: uuid.UUID, wanted: JobFilter, looked_at: int) -> Mapping[JobStatus, Count]:
-    wanted_else = replace(wanted, tag=None, also_tag=None)
-    others = _for_counting(sa.select(JobRun.id).where(*_matching(workspace_id, wanted_else)), wanted_else)
-    asked = []
+def _count_in_sample(workspace_id: uuid.UUID, job_filter: JobFilter, sample: int) -> Mapping[JobStatus, Count]:
+    untagged = replace(job_filter, tag=None, also_tag=None)
+    others = _order_for_count(sa.select(JobRun.id).where(*build_conditions(workspace_id, untagged)), untagged)
+    counts = []
     for status in JobStatus:
-        job = others.where(JobRun.status == status).limit(looked_at + 1).subquery().c
+        job = others.where(JobRun.status == status).limit(sample + 1).subquery().c
         # A query for a value, and not "exists": of that PostgreSQL makes a join, and reads all that carry the tag.
-        tagged = [_jobs_with(workspace_id, tag).where(JobTag.job_id == job.id) for tag in sorted(wanted.tags)]
+        tagged = [_select_tagged(workspace_id, tag).where(JobTag.job_id == job.id) for tag in sorted(job_filter.tags)]
         has_all = sa.and_(*(one.scalar_subquery().is_not(None) for one in tagged))
-        asked.append(sa.select(sa.literal(status.value), sa.func.count(job.id), sa.func.count(sa.case((has_all, 1)))))
-    found = {
-        status: Count(min(matched, COUNT_CAP), matched > COUNT_CAP or among > looked_at)
-        for status, among, matched in db.session.execute(sa.union_all(*asked))
+        counts.append(sa.select(sa.literal(status.value), sa.func.count(job.id), sa.func.count(sa.case((has_all, 1)))))
+    by_status = {
+        status: Count(min(matched, COUNT_CAP), matched > COUNT_CAP or sampled > sample)
+        for status, sampled, matched in db.session.execute(sa.union_all(*counts))
     }
-    return {status: found[status.value] for status in JobStatus}
+    return {status: by_status[status.value] for status in JobStatus}
 
 
-def each_page(workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int) -> Iterator[Sequence[sa.Row[Any]]]:
-    """All matching jobs as records, page by page, each read by itself: in the memory of one page. Newest first."""
+def iterate_pages(workspace_id: uuid.UUID, job_filter: JobFilter, *, limit: int) -> Iterator[Sequence[sa.Row[Any]]]:
+    """Yield all matching jobs as records, page by page, each read by itself: in the memory of one page.
+
+    Newest first.
+    """
     cursor = None
     while True:
-        page = one_page_of_records(workspace_id, wanted, limit=limit, cursor=cursor)
+        page = list_records(workspace_id, job_filter, limit=limit, cursor=cursor)
         yield page.jobs
         db.session.commit()
         if page.next_cursor is None:
@@ -281,112 +294,59 @@ def each_page(workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int) -> Iter
         cursor = page.next_cursor
 
 
-def ids(
-    workspace_id: uuid.UUID, wanted: JobFilter, *, limit: int, up_to: uuid.UUID | None = None
+def list_ids(
+    workspace_id: uuid.UUID, job_filter: JobFilter, *, limit: int, up_to: uuid.UUID | None = None
 ) -> Sequence[uuid.UUID]:
-    """The ids of the first ``limit`` matching jobs; with ``up_to`` of none that is newer."""
-    query = sa.select(JobRun.id).where(*_matching(workspace_id, wanted))
+    """Return the ids of the first ``limit`` matching jobs; with ``up_to`` of none that is newer."""
+    query = sa.select(JobRun.id).where(*build_conditions(workspace_id, job_filter))
     if up_to is not None:
         query = query.where(JobRun.id <= up_to)
-    return db.session.scalars(_behind(query, wanted, None, None).limit(limit)).all()
+    return db.session.scalars(_from_cursor(query, job_filter, None, None).limit(limit)).all()
 
 
-def some(workspace_id: uuid.UUID, job_ids: Sequence[uuid.UUID]) -> Sequence[JobRun]:
-    """Those of the given jobs that are this workspace's, newest first."""
+def by_ids(workspace_id: uuid.UUID, job_ids: Sequence[uuid.UUID]) -> Sequence[JobRun]:
+    """Return those of these jobs that are this workspace's, newest first."""
     query = sa.select(JobRun).where(JobRun.workspace_id == workspace_id, JobRun.id.in_(job_ids))
     return db.session.scalars(query.options(_WITHOUT_TEXTS).order_by(JobRun.id.desc())).all()
 
 
-def cancelable(wanted: JobFilter) -> JobFilter:
-    """Of what matches, what a cancel would move; newest first."""
+def restrict_to_cancelable(job_filter: JobFilter) -> JobFilter:
+    """Narrow a filter to what a cancel would move; newest first."""
     statuses = [status for status in JobStatus if status in predecessors(JobStatus.CANCELED)]
-    if wanted.statuses:
-        statuses = [status for status in statuses if status in wanted.statuses]
+    if job_filter.statuses:
+        statuses = [status for status in statuses if status in job_filter.statuses]
     # An empty tuple would mean every status: what has finished alone matches nothing that can be canceled.
-    nothing = not statuses or wanted.only_failed
-    ids = (_LAST_ID, _FIRST_ID) if nothing else wanted.ids
-    return replace(wanted, statuses=tuple(statuses), ids=ids, error_text=None, longest_first=False)
+    matches_nothing = not statuses or job_filter.only_failed
+    ids = (LAST_ID, FIRST_ID) if matches_nothing else job_filter.ids
+    return replace(job_filter, statuses=tuple(statuses), ids=ids, error_text=None, longest_first=False)
 
 
-def types(workspace_id: uuid.UUID) -> Sequence[str]:
-    """The types of job in a workspace, by name, the first ``TYPES_SHOWN``.
+def list_types(workspace_id: uuid.UUID) -> Sequence[str]:
+    """Return the types of job in a workspace, by name, the first ``TYPES_SHOWN``.
 
     Leaps from one type to the next in the index; DISTINCT would read every row of the workspace.
     """
-    mine = JobRun.workspace_id == workspace_id
-    first = sa.select(sa.func.min(JobRun.type).label("type"), sa.literal(1).label("n")).where(mine)
-    found = first.cte("found", recursive=True)
-    following = sa.select(sa.func.min(JobRun.type)).where(mine, JobRun.type > found.c.type).scalar_subquery()
-    found = found.union_all(
-        sa.select(following, found.c.n + 1).where(found.c.type.is_not(None), found.c.n < TYPES_SHOWN)
+    in_workspace = JobRun.workspace_id == workspace_id
+    first = sa.select(sa.func.min(JobRun.type).label("type"), sa.literal(1).label("n")).where(in_workspace)
+    types = first.cte("types", recursive=True)
+    following = sa.select(sa.func.min(JobRun.type)).where(in_workspace, JobRun.type > types.c.type).scalar_subquery()
+    types = types.union_all(
+        sa.select(following, types.c.n + 1).where(types.c.type.is_not(None), types.c.n < TYPES_SHOWN)
     )
-    return db.session.scalars(sa.select(found.c.type).where(found.c.type.is_not(None)).order_by(found.c.n)).all()
+    return db.session.scalars(sa.select(types.c.type).where(types.c.type.is_not(None)).order_by(types.c.n)).all()
 
 
-def alike(workspace_id: uuid.UUID, marks: Collection[str]) -> Mapping[str, tuple[str, str]]:
-    """The type, and the pattern of the error, of each mark that failed jobs of this workspace have."""
-    if not marks:
+def groups_by_fingerprint(workspace_id: uuid.UUID, fingerprints: Collection[str]) -> Mapping[str, tuple[str, str]]:
+    """Return the type, and the pattern of the error, of each fingerprint that failed jobs of this workspace have."""
+    if not fingerprints:
         return {}
-    mine = sa.select(JobRun.error_group, JobRun.type, JobRun.error).where(JobRun.workspace_id == workspace_id)
+    jobs = sa.select(JobRun.error_group, JobRun.type, JobRun.error).where(JobRun.workspace_id == workspace_id)
     newest = [
-        mine.where(is_in(JobStatus.FAILED), JobRun.error_group == mark).order_by(JobRun.id.desc()).limit(1).subquery()
-        for mark in sorted(marks)
+        jobs.where(is_in(JobStatus.FAILED), JobRun.error_group == fingerprint)
+        .order_by(JobRun.id.desc())
+        .limit(1)
+        .subquery()
+        for fingerprint in sorted(fingerprints)
     ]
     rows = db.session.execute(sa.union_all(*(sa.select(one) for one in newest)))
-    return {row.error_group: (row.type, error_groups.pattern(row.error)) for row in rows}
-
-
-# --- the search box ----------------------------------------------------------------------------------------------
-
-
-class SearchKind(StrEnum):
-    """What a word in the search box was understood as."""
-
-    ID = "id"
-    ID_START = "id_start"
-    TYPE = "type"
-    TAG = "tag"
-    ERROR = "error"
-
-
-@dataclass(frozen=True)
-class Search:
-    """What was searched for, and as what."""
-
-    kind: SearchKind
-    text: str
-
-    def narrow(self, wanted: JobFilter) -> JobFilter:
-        """The filter with the search in it: both must hold."""
-        match self.kind:
-            case SearchKind.ID | SearchKind.ID_START:
-                digits = self.text.replace("-", "")
-                first, last = (uuid.UUID(digits.ljust(32, end)) for end in "0f")
-                return replace(wanted, ids=(first, last))
-            case SearchKind.TYPE:
-                # No job has two types: then no id is in the range, which ends before it begins.
-                clash = wanted.type not in (None, self.text)
-                return replace(wanted, type=self.text, ids=(_LAST_ID, _FIRST_ID) if clash else None)
-            case SearchKind.TAG:
-                return replace(wanted, also_tag=self.text)
-            case SearchKind.ERROR:
-                return replace(wanted, error_text=self.text)
-
-
-_ID_START = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-?|[0-9a-f]{8}-[0-9a-f-]{5,27}|[0-9a-f]{13,32}")
-
-
-def understand(workspace_id: uuid.UUID, text: str) -> Search:
-    """What a text in the search box means: an id or 13 and more characters of its start, a type or a tag that this
-    workspace has, else a text in the errors. ``error:`` before it asks for the last in any case.
-    """
-    said, _, rest = text.partition(":")
-    if said.lower() == "error" and rest.strip():
-        return Search(SearchKind.ERROR, rest.strip())
-    lowered = text.lower()
-    if len(lowered) >= 13 and _ID_START.fullmatch(lowered) and len(digits := lowered.replace("-", "")) <= 32:
-        return Search(SearchKind.ID if len(digits) == 32 else SearchKind.ID_START, lowered)
-    is_type = sa.exists().where(JobRun.workspace_id == workspace_id, JobRun.type == text)
-    is_tag = sa.exists().where(JobTag.workspace_id == workspace_id, JobTag.tag == text)
-    found = db.session.execute(sa.select(is_type.label("type"), is_tag.label("tag"))).one()
-    return Search(SearchKind.TYPE if found.type else SearchKind.TAG if found.tag else SearchKind.ERROR, text)
+    return {row.error_group: (row.type, error_groups.make_pattern(row.error)) for row in rows}

@@ -1,7 +1,7 @@
-"""The log of a job: the lines that its runner writes, the newest of them kept.
+"""Keeps the log of a job: the lines that its runner writes, the newest of them kept.
 
-A job takes lines in any status: the last words of a canceled or finished job are evidence. They never move a job, do
-not revive a lost one, and are not the hearing of a cancel, for an append is answered with nothing about the job.
+A job takes lines in any status: the last lines of a canceled or finished job are evidence. They never move a job, do
+not revive a lost one, and do not count as seeing a cancel, for an append is answered with nothing about the job.
 """
 
 import uuid
@@ -12,35 +12,29 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Row
 from sqlalchemy.orm import Session
 
 from webapp.core import clock
 from webapp.core.database.session import db
+from webapp.core.database.statements import insert_of_engine
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import NotFound
-from webapp.core.jobs import idempotency
-from webapp.core.jobs.idempotency import Once
+from webapp.core.jobs import idempotency, store
+from webapp.core.jobs.idempotency import RequestKey
 from webapp.core.jobs.inputs import NewLine, NewLines
-from webapp.core.lifecycle import JobStatus
-from webapp.core.models import Base, JobRun, LogLine, LogTail
+from webapp.core.models import JobRun, LogLine, LogTail, job_runs, log_lines, log_tails
 
 MAX_LINES = 10_000
 """Lines that a job keeps."""
 MAX_SIZE = 4 * 1024 * 1024
 """Bytes of UTF-8 text that a job keeps."""
-PAGE = 1000
+PAGE_SIZE = 1000
 """Lines that one reading gives at most."""
-HEARD_EVERY = timedelta(seconds=5)
-"""How often lines alone renew ``last_seen_at`` where nothing is judged by it."""
+TOUCH_EVERY = timedelta(seconds=5)
+"""How often lines alone renew ``last_seen_at`` where no heartbeat timeout depends on it."""
 
-_DROP_PAGE = 500
-
-_JOBS = Base.metadata.tables[JobRun.__tablename__]
-_TAILS = Base.metadata.tables[LogTail.__tablename__]
-_LINES = Base.metadata.tables[LogLine.__tablename__]
-_job, _tail, _line = _JOBS.c, _TAILS.c, _LINES.c
+_DELETE_PAGE_SIZE = 500
 
 
 # --- append ------------------------------------------------------------------------------------------------------
@@ -53,123 +47,123 @@ class Appended(NamedTuple):
     replayed: bool
 
 
-def append(job_id: uuid.UUID, new: NewLines, *, within: uuid.UUID | None, once: Once | None = None) -> Appended:
-    """Append lines to a job's log, in any status of the job; with ``once`` only if its key is new to this job.
+def append(
+    job_id: uuid.UUID, new: NewLines, *, within: uuid.UUID | None, request_key: RequestKey | None = None
+) -> Appended:
+    """Append lines to a job's log, in any status of the job; with ``request_key`` only if that is new to this job.
 
-    What is over ``MAX_LINES`` or ``MAX_SIZE`` goes from the oldest on, and is counted. The cost follows the lines that
-    come and go, never those that stay. Writers of one log queue for the row of its tail; of equal requests at once, in
-    whatever processes, one appends. Raises ``NotFound`` and ``KeyReused``.
+    What is over ``MAX_LINES`` or ``MAX_SIZE`` is dropped from the oldest on, and counted. The cost follows the lines
+    that come and go, never those that stay. Writers of one log queue for the row of its tail; of equal requests at
+    once, in whatever processes, one appends. Raises ``NotFound`` and ``KeyReused``.
     """
     with write_transaction() as session:
-        job = _held(session, job_id, within)
-        tail = _locked_tail(session, job_id)
-        if once and (before := idempotency.earlier(job_id, once)):
-            return Appended(before.next_after or 0, replayed=True)
+        job = _lock_job(session, job_id, within)
+        tail = _lock_tail(session, job_id)
+        if request_key and (earlier := idempotency.find_request(job_id, request_key)):
+            return Appended(earlier.next_after or 0, replayed=True)
         now = clock.now()
-        rows = [_row(job, line, tail.last_seq + number, now) for number, line in enumerate(new.lines, start=1)]
-        _store(session, tail, rows)
+        rows = [_line_row(job, line, tail.last_seq + number, now) for number, line in enumerate(new.lines, start=1)]
+        _insert_lines(session, tail, rows)
         next_after = tail.last_seq + len(rows)
-        if once:
-            idempotency.keep(session, job_id, once, job_id=job_id, next_after=next_after)
-        _hear(session, job, now)
+        if request_key:
+            idempotency.insert_key(session, job_id, request_key, job_id=job_id, next_after=next_after)
+        _touch(session, job, now)
     return Appended(next_after, replayed=False)
 
 
-def _held(session: Session, job_id: uuid.UUID, within: uuid.UUID | None) -> Row[Any]:
-    """What an append must know of its job, which cannot be deleted meanwhile. Raises ``NotFound``.
+def _lock_job(session: Session, job_id: uuid.UUID, within: uuid.UUID | None) -> Row[Any]:
+    """Read what an append must know of its job, which cannot be deleted meanwhile. Raises ``NotFound``.
 
-    Whoever deletes a job holds it first and its log after; so do we, or each would wait for the other.
+    Whoever deletes a job locks it first and its log after; so do we, or each would wait for the other.
     """
-    asked = [_job.id, _job.created_at, _job.last_seen_at, _job.heartbeat_timeout]
-    query = sa.select(*asked).where(_job.id == job_id)
+    columns = [job_runs.c[name] for name in ("id", "created_at", "last_seen_at", "heartbeat_timeout")]
+    query = sa.select(*columns).where(job_runs.c.id == job_id)
     if within is not None:
-        query = query.where(_job.workspace_id == within)
+        query = query.where(job_runs.c.workspace_id == within)
     job = session.execute(query.with_for_update(read=True, key_share=True)).first()
     if job is None:
         raise NotFound("There is no such job.")
     return job
 
 
-def _locked_tail(session: Session, job_id: uuid.UUID) -> Row[Any]:
-    """The tail of a job's log, ours until the end of the transaction; made if the job has none."""
-    query = sa.select(_TAILS).where(_tail.job_id == job_id).with_for_update()
-    found = session.execute(query).first()
-    if found is None:
-        insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
+def _lock_tail(session: Session, job_id: uuid.UUID) -> Row[Any]:
+    """Lock the tail of a job's log until the end of the transaction; it is created if the job has none."""
+    query = sa.select(log_tails).where(log_tails.c.job_id == job_id).with_for_update()
+    tail = session.execute(query).first()
+    if tail is None:
         empty = {"job_id": job_id, "last_seq": 0, "lines": 0, "size": 0, "dropped": 0}
-        # Another first line may be on its way: then we wait for it here, and find its tail.
-        session.execute(insert(_TAILS).values(empty).on_conflict_do_nothing())
-        found = session.execute(query).one()
-    return found
+        # Another first line may be on its way: then we wait for it here, and read its tail.
+        session.execute(insert_of_engine()(log_tails).values(empty).on_conflict_do_nothing())
+        tail = session.execute(query).one()
+    return tail
 
 
-def _row(job: Row[Any], line: NewLine, seq: int, now: datetime) -> dict[str, Any]:
-    """A line as it is stored; a time before the job or in the future is brought to that bound."""
+def _line_row(job: Row[Any], line: NewLine, seq: int, now: datetime) -> dict[str, Any]:
+    """Return a line as it is stored; a time before the job or in the future is brought to that bound."""
     at = max(min(line.at or now, now), job.created_at)
     return {"job_id": job.id, "seq": seq, "at": at, "level": line.level, "text": line.text}
 
 
-def _store(session: Session, tail: Row[Any], rows: Sequence[dict[str, Any]]) -> None:
-    """Add lines to a log, let the oldest go that no longer fit, and keep count of all that."""
-    session.execute(sa.insert(_LINES), rows)
+def _insert_lines(session: Session, tail: Row[Any], rows: Sequence[dict[str, Any]]) -> None:
+    """Add lines to a log, delete the oldest that no longer fit, and keep the counts of its tail."""
+    session.execute(sa.insert(log_lines), rows)
     lines, size = tail.lines + len(rows), tail.size + sum(len(row["text"].encode()) for row in rows)
-    gone = _drop_oldest(session, tail, lines - MAX_LINES, size - MAX_SIZE)
-    counts = {"lines": lines - gone.lines, "size": size - gone.size, "dropped": tail.dropped + gone.lines}
-    last = {"last_seq": tail.last_seq + len(rows)}
-    session.execute(sa.update(_TAILS).where(_tail.job_id == tail.job_id).values(counts | last))
+    dropped = _delete_oldest(session, tail, lines - MAX_LINES, size - MAX_SIZE)
+    counts = {
+        "last_seq": tail.last_seq + len(rows),
+        "lines": lines - dropped.lines,
+        "size": size - dropped.size,
+        "dropped": tail.dropped + dropped.lines,
+    }
+    session.execute(sa.update(log_tails).where(log_tails.c.job_id == tail.job_id).values(counts))
 
 
-class _Gone(NamedTuple):
+class _Dropped(NamedTuple):
     lines: int
     size: int
 
 
-def _drop_oldest(session: Session, tail: Row[Any], lines: int, size: int) -> _Gone:
+def _delete_oldest(session: Session, tail: Row[Any], lines: int, size: int) -> _Dropped:
     """Delete the oldest lines of a log, until so many lines and so many bytes are gone, or all are."""
-    gone = _Gone(0, 0)
-    while gone.lines < lines or gone.size < size:
+    dropped = _Dropped(0, 0)
+    while dropped.lines < lines or dropped.size < size:
         # Kept lines have no gaps: where they begin is known, and need not be looked for among what was deleted before.
-        first = tail.dropped + gone.lines
+        first = tail.dropped + dropped.lines
         oldest = session.execute(
-            sa.select(_line.seq, _weight())
-            .where(_line.job_id == tail.job_id, _line.seq > first)
-            .order_by(_line.seq)
-            .limit(_DROP_PAGE)
+            sa.select(log_lines.c.seq, _text_size())
+            .where(log_lines.c.job_id == tail.job_id, log_lines.c.seq > first)
+            .order_by(log_lines.c.seq)
+            .limit(_DELETE_PAGE_SIZE)
         ).all()
         if not oldest:
             break
-        for _, weight in oldest:
-            gone = _Gone(gone.lines + 1, gone.size + weight)
-            if gone.lines >= lines and gone.size >= size:
+        for _, line_size in oldest:
+            dropped = _Dropped(dropped.lines + 1, dropped.size + line_size)
+            if dropped.lines >= lines and dropped.size >= size:
                 break
-        last = tail.dropped + gone.lines
-        session.execute(sa.delete(_LINES).where(_line.job_id == tail.job_id, _line.seq.between(first + 1, last)))
-    return gone
+        last = tail.dropped + dropped.lines
+        is_oldest = log_lines.c.job_id == tail.job_id, log_lines.c.seq.between(first + 1, last)
+        session.execute(sa.delete(log_lines).where(*is_oldest))
+    return dropped
 
 
-def _weight() -> sa.ColumnElement[int]:
-    """The bytes of a line's text in UTF-8, counted by the database."""
+def _text_size() -> sa.ColumnElement[int]:
+    """Count the bytes of a line's text in UTF-8, in the database."""
     if db.engine.dialect.name == "postgresql":
-        return sa.func.octet_length(_line.text)
-    return sa.func.length(sa.cast(_line.text, sa.LargeBinary))
+        return sa.func.octet_length(log_lines.c.text)
+    return sa.func.length(sa.cast(log_lines.c.text, sa.LargeBinary))
 
 
-def _hear(session: Session, job: Row[Any], now: datetime) -> None:
-    """A line shows that the runner of a running job lives, as a heartbeat does.
+def _touch(session: Session, job: Row[Any], now: datetime) -> None:
+    """Let the runner of a running job count as alive, as a heartbeat does.
 
-    Where the job may be failed for silence every append counts, in its own transaction, so that a verdict under way
-    finds the job changed. Elsewhere nobody judges by ``last_seen_at``, and a runner that writes line by line neither
-    writes the job's row each time nor makes every open page draw it anew.
+    Where the job may be failed for silence every append counts, in its own transaction, so that a time-out under way
+    sees that the job has changed. Elsewhere nothing depends on ``last_seen_at``, and a runner that writes line by line
+    neither writes the job's row each time nor makes every open page draw it anew.
     """
-    if job.heartbeat_timeout is None and job.last_seen_at and job.last_seen_at > now - HEARD_EVERY:
+    if job.heartbeat_timeout is None and job.last_seen_at and job.last_seen_at > now - TOUCH_EVERY:
         return
-    # As everywhere: never before what the job already tells.
-    heard = sa.case((_job.updated_at > now, _job.updated_at), else_=now)
-    session.execute(
-        sa.update(_JOBS)
-        .where(_job.id == job.id, _job.status == JobStatus.RUNNING)
-        .values(updated_at=heard, last_seen_at=heard, version=_job.version + 1)
-    )
+    store.touch_running(session, job.id, now)
 
 
 # --- read --------------------------------------------------------------------------------------------------------
@@ -177,14 +171,14 @@ def _hear(session: Session, job: Row[Any], now: datetime) -> None:
 
 @dataclass(frozen=True)
 class Lines:
-    """Some lines of a log, oldest first, and how many lines before them are ``dropped``: gone for good."""
+    """Some lines of a log, oldest first, and how many lines before them are ``dropped``: deleted for good."""
 
     lines: Sequence[LogLine]
     dropped: int
 
 
-def read_after(job: JobRun, after: int, *, limit: int = PAGE) -> Lines:
-    """The lines after the number ``after``, up to ``limit``; ``dropped`` counts those that the reader missed."""
+def list_after(job: JobRun, after: int, *, limit: int = PAGE_SIZE) -> Lines:
+    """Return the lines after the number ``after``, up to ``limit``; ``dropped`` counts those that the reader missed."""
     query = sa.select(LogLine).where(LogLine.job_id == job.id, LogLine.seq > after).order_by(LogLine.seq).limit(limit)
     lines = db.session.scalars(query).all()
     return Lines(lines, dropped=lines[0].seq - after - 1 if lines else 0)
@@ -197,28 +191,31 @@ class Tail(Lines):
     earlier: int
 
 
-def tail(job: JobRun, *, lines: int, size: int) -> Tail:
-    """The newest lines: up to so many, of up to so many bytes of text together, but the last one in any case."""
-    kept = db.session.scalar(
+def get_tail(job: JobRun, *, lines: int, size: int) -> Tail:
+    """Return the newest lines: up to so many, of up to so many bytes of text together, but the last one in any case."""
+    counts = db.session.scalar(
         sa.select(LogTail).where(LogTail.job_id == job.id).execution_options(populate_existing=True)
     )
-    if kept is None:
+    if counts is None:
         return Tail([], dropped=0, earlier=0)
-    found = read_after(job, _before_the_newest(job, lines, size), limit=lines).lines
-    return Tail(found, dropped=kept.dropped, earlier=found[0].seq - kept.dropped - 1)
+    newest = list_after(job, _seq_before_newest(job, lines, size), limit=lines).lines
+    return Tail(newest, dropped=counts.dropped, earlier=newest[0].seq - counts.dropped - 1)
 
 
-def _before_the_newest(job: JobRun, lines: int, size: int) -> int:
-    """The number before the newest lines that fit."""
+def _seq_before_newest(job: JobRun, lines: int, size: int) -> int:
+    """Return the number before the newest lines that fit."""
     newest = db.session.execute(
-        sa.select(_line.seq, _weight()).where(_line.job_id == job.id).order_by(_line.seq.desc()).limit(lines)
+        sa.select(log_lines.c.seq, _text_size())
+        .where(log_lines.c.job_id == job.id)
+        .order_by(log_lines.c.seq.desc())
+        .limit(lines)
     ).all()
-    sums = accumulate(weight for _, weight in newest)
-    fitting = sum(total <= size for total in sums)
+    total_sizes = accumulate(line_size for _, line_size in newest)
+    fitting = sum(total <= size for total in total_sizes)
     first: int = newest[max(fitting, 1) - 1].seq
     return first - 1
 
 
-def last_seq(job: JobRun) -> int:
-    """The number of the newest line, 0 when there is none. Two equal answers mean the same log."""
+def get_last_seq(job: JobRun) -> int:
+    """Return the number of the newest line, 0 when there is none. Two equal answers mean the same log."""
     return db.session.scalar(sa.select(LogTail.last_seq).where(LogTail.job_id == job.id)) or 0

@@ -1,6 +1,7 @@
-"""Time limits that a workspace gives its jobs: of one type, or of every type. A runner's own always come first.
+"""Keeps the time limits that a workspace gives its jobs: of one type, or of every type.
 
-They are read once, when a job is enqueued, and stand on the job from then on: a change is for the jobs that come.
+A runner's own limits always come first. These are read once, when a job is enqueued, and stand on the job from then on:
+a change is for the jobs that come.
 """
 
 import uuid
@@ -15,17 +16,15 @@ from webapp.core.database.session import db
 from webapp.core.database.statements import upsert
 from webapp.core.database.transactions import write_transaction
 from webapp.core.jobs.inputs import Limits
-from webapp.core.models import Base, Membership, TimeLimits
+from webapp.core.models import Membership, TimeLimits, time_limits
 from webapp.core.workspaces.workspaces import require_manager
 
 COLUMNS = ("heartbeat_timeout", "max_duration")
 EVERY_TYPE = ""
 
-_LIMITS = Base.metadata.tables[TimeLimits.__tablename__]
 
-
-def of_workspace(workspace_id: uuid.UUID) -> Sequence[TimeLimits]:
-    """The limits of a workspace, those of every type first, then by type."""
+def list_limits(workspace_id: uuid.UUID) -> Sequence[TimeLimits]:
+    """Return the limits of a workspace, those of every type first, then by type."""
     return db.session.scalars(
         sa.select(TimeLimits)
         .where(TimeLimits.workspace_id == workspace_id)
@@ -34,18 +33,18 @@ def of_workspace(workspace_id: uuid.UUID) -> Sequence[TimeLimits]:
     ).all()
 
 
-def put(member: Membership, wanted: Limits, *, by: Actor) -> None:
+def set_limits(member: Membership, limits: Limits, *, by: Actor) -> None:
     """Set the limits of one type, or of every type, in place of those it had; neither of the two removes them.
 
     Raises ``Forbidden`` unless ``member`` may change the settings.
     """
     require_manager(member)
-    key = {"workspace_id": member.workspace_id, "type": wanted.type or EVERY_TYPE}
-    seconds = {name: getattr(wanted, name) for name in COLUMNS}
+    key = {"workspace_id": member.workspace_id, "type": limits.type or EVERY_TYPE}
+    seconds = {name: getattr(limits, name) for name in COLUMNS}
     with write_transaction() as session:
         if any(seconds.values()):
-            session.execute(upsert(_LIMITS, key, seconds))
-        elif not session.execute(_delete(key).returning(_LIMITS.c.type)).first():
+            session.execute(upsert(time_limits, key, seconds))
+        elif not session.execute(_delete(key).returning(time_limits.c.type)).first():
             return
         audit.record(
             session,
@@ -53,30 +52,30 @@ def put(member: Membership, wanted: Limits, *, by: Actor) -> None:
             f"workspace:{member.workspace_id}",
             by=by,
             workspace_id=member.workspace_id,
-            detail={"type": wanted.type} | seconds,
+            detail={"type": limits.type} | seconds,
         )
 
 
-def remove(member: Membership, type: str | None, *, by: Actor) -> None:
-    """Take back the limits of one type (null: of every type); where there are none it changes nothing.
+def delete_limits(member: Membership, type: str | None, *, by: Actor) -> None:
+    """Delete the limits of one type (``None``: of every type); where there are none it changes nothing.
 
-    Raises as ``put`` does, and ``Invalid``.
+    Raises as ``set_limits`` does, and ``Invalid``.
     """
-    put(member, Limits.checked({"type": type or None}), by=by)
+    set_limits(member, Limits.parse({"type": type or None}), by=by)
 
 
 def _delete(key: dict[str, Any]) -> sa.Delete:
-    return sa.delete(_LIMITS).where(*(_LIMITS.c[name] == value for name, value in key.items()))
+    return sa.delete(time_limits).where(*(time_limits.c[name] == value for name, value in key.items()))
 
 
 def default_of(column: str, workspace_id: sa.BindParameter[Any], type: sa.BindParameter[Any]) -> sa.ColumnElement[Any]:
-    """What a job without its own limit gets, as an expression: that of its type, else that of every type, else null.
+    """Return in SQL what a job without its own limit gets: that of its type, else that of every type, else null.
 
     ``column`` is one of ``COLUMNS``.
     """
 
     def limit_of(type: object) -> sa.ScalarSelect[Any]:
-        mine = _LIMITS.c.workspace_id == workspace_id, _LIMITS.c.type == type
-        return sa.select(_LIMITS.c[column]).where(*mine).scalar_subquery()
+        of_type = time_limits.c.workspace_id == workspace_id, time_limits.c.type == type
+        return sa.select(time_limits.c[column]).where(*of_type).scalar_subquery()
 
     return sa.func.coalesce(limit_of(type), limit_of(EVERY_TYPE))

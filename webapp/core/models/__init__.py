@@ -1,14 +1,38 @@
-"""The tables. A row answers questions about itself; it never writes, and it does not know its JSON."""
+"""The tables. A row answers questions about itself; it never writes, and it does not know its JSON.
 
+A model is for the session; the table of the same rows, in lower case, is for statements written without it.
+"""
+
+from webapp.core.models.accounts import BrowserSession, LoginFailure, User
+from webapp.core.models.audit import AuditEntry
 from webapp.core.models.base import Base, first_id, new_id
-from webapp.core.models.board import AuditEntry, Listening
-from webapp.core.models.chores import Lease, Retention, TimeLimits
-from webapp.core.models.idempotency import IdempotencyKey
-from webapp.core.models.jobs import JOB_FIELDS, CancelStory, JobEvent, JobRow, JobRun, JobTag
-from webapp.core.models.logs import LogLevel, LogLine, LogTail
-from webapp.core.models.people import BrowserSession, LoginFailure, User
-from webapp.core.models.tokens import ApiToken, Scope, Standing
-from webapp.core.models.webhooks import DeliveryState, WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent
+from webapp.core.models.idempotency import IdempotencyKey, idempotency_keys
+from webapp.core.models.jobs import (
+    JOB_FIELDS,
+    CancelProgress,
+    JobEvent,
+    JobRun,
+    JobSnapshot,
+    JobTag,
+    job_events,
+    job_runs,
+    job_tags,
+)
+from webapp.core.models.leases import Lease, leases
+from webapp.core.models.liveness import ServerHeartbeat
+from webapp.core.models.logs import LogLevel, LogLine, LogTail, log_lines, log_tails
+from webapp.core.models.retention import Retention, retentions
+from webapp.core.models.time_limits import TimeLimits, time_limits
+from webapp.core.models.tokens import ApiToken, Scope, TokenStatus, api_tokens
+from webapp.core.models.webhooks import (
+    DeliveryState,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+    webhook_deliveries,
+    webhook_endpoints,
+)
 from webapp.core.models.workspaces import Invitation, Membership, Role, Workspace
 
 __all__ = [
@@ -17,16 +41,15 @@ __all__ = [
     "AuditEntry",
     "Base",
     "BrowserSession",
-    "CancelStory",
+    "CancelProgress",
     "DeliveryState",
     "IdempotencyKey",
     "Invitation",
     "JobEvent",
-    "JobRow",
     "JobRun",
+    "JobSnapshot",
     "JobTag",
     "Lease",
-    "Listening",
     "LogLevel",
     "LogLine",
     "LogTail",
@@ -35,14 +58,27 @@ __all__ = [
     "Retention",
     "Role",
     "Scope",
-    "Standing",
+    "ServerHeartbeat",
     "TimeLimits",
+    "TokenStatus",
     "User",
     "WebhookAttempt",
     "WebhookDelivery",
     "WebhookEndpoint",
     "WebhookEvent",
     "Workspace",
+    "api_tokens",
     "first_id",
+    "idempotency_keys",
+    "job_events",
+    "job_runs",
+    "job_tags",
+    "leases",
+    "log_lines",
+    "log_tails",
     "new_id",
+    "retentions",
+    "time_limits",
+    "webhook_deliveries",
+    "webhook_endpoints",
 ]

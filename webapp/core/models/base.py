@@ -4,7 +4,7 @@ import secrets
 import uuid
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase
@@ -31,8 +31,13 @@ class Base(DeclarativeBase):
     }
 
 
+def table_of(model: type[Base]) -> sa.Table:
+    """Return the table of a model, for statements that are written without the session's machinery."""
+    return cast(sa.Table, model.__table__)
+
+
 def new_id(at: datetime) -> uuid.UUID:
-    """A version 7 UUID for something created ``at`` that moment; ids sort as their moments do.
+    """Make a version 7 UUID for something created at that time; ids sort as their times do.
 
     The 12 bits after the version carry the fraction of the millisecond (RFC 9562, section 6.2, method 3), so that
     ids made within one millisecond still sort. The libraries that make version 7 ids take their own time, or order
@@ -42,9 +47,9 @@ def new_id(at: datetime) -> uuid.UUID:
 
 
 def first_id(at: datetime) -> uuid.UUID:
-    """What no id of something created at that moment or later is below, and every earlier one is.
+    """Return the lowest id of anything created at that time or later.
 
-    Ids begin with the year 1970: an earlier moment has the same first id.
+    Ids begin with the year 1970: an earlier time has the same first id.
     """
     microseconds = max(0, int(at.timestamp()) * 1_000_000 + at.microsecond)
     milliseconds, rest = divmod(microseconds, 1000)
@@ -52,7 +57,7 @@ def first_id(at: datetime) -> uuid.UUID:
 
 
 def one_of(kind: type[StrEnum], name: str) -> sa.Enum:
-    """A column of words of which the database itself refuses every other; ``name`` is the constraint's."""
+    """Declare a column of words, of which the database itself refuses every other; ``name`` is the constraint's."""
     return sa.Enum(
         kind,
         name=name,
@@ -64,6 +69,6 @@ def one_of(kind: type[StrEnum], name: str) -> sa.Enum:
 
 
 def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> sa.Index:
-    """An index over some rows alone; both engines are told which, each by a word of its own."""
+    """Declare an index over some rows alone, by the same condition on both engines."""
     condition = sa.text(where)
     return sa.Index(name, *columns, unique=unique, postgresql_where=condition, sqlite_where=condition)

@@ -5,7 +5,7 @@ import uuid
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.core.models.base import Base
+from webapp.core.models.base import Base, table_of
 
 
 class IdempotencyKey(Base):
@@ -23,3 +23,6 @@ class IdempotencyKey(Base):
     digest: Mapped[str] = mapped_column(sa.String(64))
     job_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("job_runs.id", ondelete="CASCADE"), index=True)
     next_after: Mapped[int | None]
+
+
+idempotency_keys = table_of(IdempotencyKey)

@@ -9,26 +9,26 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.core.lifecycle import FINAL, REVIVABLE, SUCCESSORS, EventKind, FailureReason, JobStatus
-from webapp.core.models.base import Base, one_of, partial_index
+from webapp.core.models.base import Base, one_of, partial_index, table_of
 
 
-class CancelStory(StrEnum):
-    """What is known of the runner's process after a cancel."""
+class CancelProgress(StrEnum):
+    """How far the runner's process has followed a cancel, as far as it is known."""
 
-    UNHEARD = "unheard"
-    TOLD = "told"
+    NOT_SEEN = "not_seen"
+    SEEN = "seen"
     STOPPED = "stopped"
     FINISHED_ANYWAY = "finished_anyway"
 
 
 class JobRun(Base):
-    """One run of a background job, as its runner reports it. Only ``webapp.core.jobs`` writes ``status``.
+    """One run of a background job, as its runner reports it. Only ``webapp.core.jobs.store`` writes its rows.
 
-    ``workspace_id`` is null only for jobs made in-process by an administrator. ``version`` grows with every write, so
-    that a reader can tell "unchanged" from two small numbers. ``check_at`` is when the board must next look whether
-    the job ran too long or fell silent; null when neither limit is set or the job is not running.
-    ``finish_refused`` is the status of the first final report that came after a cancel. ``error_group`` is the mark
-    that failed jobs of one type share whose errors say the same.
+    ``workspace_id`` is ``None`` only for jobs made in-process by an administrator. ``version`` grows with every write,
+    so that a reader can tell "unchanged" from two small numbers. ``check_at`` is when the board must next look whether
+    the job ran too long or fell silent; ``None`` when neither limit is set or the job is not running.
+    ``finish_refused`` is the status of the first final report that came after a cancel. ``error_group`` is the
+    fingerprint that failed jobs of one type share whose errors say the same.
     """
 
     __tablename__ = "job_runs"
@@ -109,40 +109,43 @@ class JobRun(Base):
 
     @property
     def ended_at(self) -> datetime | None:
-        """When the job reached its final status; null while it is live."""
+        """When the job reached its final status; ``None`` while it is live."""
         return self.canceled_at if self.status is JobStatus.CANCELED else self.completed_at
 
     @property
     def duration(self) -> timedelta | None:
-        """From start to end; null while it runs and if it never started. Never negative."""
+        """From start to end; ``None`` while it runs and if it never started. Never negative."""
         if self.started_at is None or self.ended_at is None:
             return None
         return max(self.ended_at - self.started_at, timedelta(0))
 
     @property
-    def cancel_story(self) -> CancelStory | None:
-        """How far the runner has followed a cancel; null unless the job is canceled."""
+    def cancel_progress(self) -> CancelProgress | None:
+        """How far the runner has followed a cancel; ``None`` unless the job is canceled."""
         if self.status is not JobStatus.CANCELED:
             return None
         if self.finish_refused:
-            return CancelStory.FINISHED_ANYWAY
+            return CancelProgress.FINISHED_ANYWAY
         if self.cancel_confirmed_at:
-            return CancelStory.STOPPED
-        return CancelStory.TOLD if self.cancel_seen_at else CancelStory.UNHEARD
+            return CancelProgress.STOPPED
+        return CancelProgress.SEEN if self.cancel_seen_at else CancelProgress.NOT_SEEN
 
     @property
     def awaits_news(self) -> bool:
-        """Whether its runner may yet add to what is told: it is live or lost, or its cancel is not told to the end.
+        """Whether its runner may yet add something: it is live or lost, or its cancel is not confirmed.
 
-        A job that was canceled before it started has no runner that could hear of it.
+        A job that was canceled before it started has no runner that could see the cancel.
         """
         if self.status is JobStatus.CANCELED:
-            return self.started_at is not None and self.cancel_story in (CancelStory.UNHEARD, CancelStory.TOLD)
+            return self.started_at is not None and self.cancel_progress in (
+                CancelProgress.NOT_SEEN,
+                CancelProgress.SEEN,
+            )
         return not self.is_final or self.failure_reason is REVIVABLE
 
 
-class JobRow(NamedTuple):
-    """A job as a statement gave it back, apart from any database session: what is judged, written and told to runners.
+class JobSnapshot(NamedTuple):
+    """A job as one statement gave it back, apart from any database session: what is decided on and sent to runners.
 
     The columns of ``JobRun`` in their order, but for the payload, which is here only where it was at hand anyway.
     """
@@ -223,7 +226,7 @@ class JobTag(Base):
 
 
 class JobEvent(Base):
-    """One line of a job's history. ``at`` is the true time of what happened, which a late report may set back."""
+    """One line of a job's history. ``at`` is when it happened, which a late report may set back."""
 
     __tablename__ = "job_events"
     __table_args__ = (sa.Index(None, "job_id", "id"),)
@@ -236,3 +239,8 @@ class JobEvent(Base):
     to_status: Mapped[JobStatus | None] = mapped_column(one_of(JobStatus, "to_status"))
     by: Mapped[str] = mapped_column(sa.String(60))
     message: Mapped[str | None] = mapped_column(sa.String(500))
+
+
+job_runs = table_of(JobRun)
+job_tags = table_of(JobTag)
+job_events = table_of(JobEvent)

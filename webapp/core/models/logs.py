@@ -7,7 +7,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.core.models.base import Base
+from webapp.core.models.base import Base, table_of
 
 
 class LogLevel(StrEnum):
@@ -44,3 +44,7 @@ class LogLine(Base):
     at: Mapped[datetime]
     level: Mapped[str | None] = mapped_column(sa.String(20))
     text: Mapped[str] = mapped_column(sa.Text)
+
+
+log_tails = table_of(LogTail)
+log_lines = table_of(LogLine)

@@ -7,7 +7,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.core.models.base import Base
+from webapp.core.models.base import Base, table_of
 
 
 class Scope(StrEnum):
@@ -18,8 +18,8 @@ class Scope(StrEnum):
     CANCEL = "jobs:cancel"
 
 
-class Standing(StrEnum):
-    """Whether the door opens to a token."""
+class TokenStatus(StrEnum):
+    """Whether a token is accepted."""
 
     GOOD = "good"
     EXPIRED = "expired"
@@ -48,8 +48,11 @@ class ApiToken(Base):
         """How records name this token: ``token:<id>``."""
         return f"token:{self.id}"
 
-    def standing(self, at: datetime) -> Standing:
-        """How the token stands at that moment."""
+    def status(self, at: datetime) -> TokenStatus:
+        """Return whether the token is accepted at that moment."""
         if self.revoked_at is not None:
-            return Standing.REVOKED
-        return Standing.EXPIRED if self.expires_at is not None and self.expires_at <= at else Standing.GOOD
+            return TokenStatus.REVOKED
+        return TokenStatus.EXPIRED if self.expires_at is not None and self.expires_at <= at else TokenStatus.GOOD
+
+
+api_tokens = table_of(ApiToken)

@@ -7,7 +7,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.core.models.base import Base, partial_index
+from webapp.core.models.base import Base, partial_index, table_of
 
 
 class WebhookEvent(StrEnum):
@@ -51,8 +51,8 @@ class WebhookEndpoint(Base):
 class WebhookDelivery(Base):
     """One message to one endpoint, written in the transaction that changed the job, and sent by the chores.
 
-    ``body`` is the text that is signed and sent, the same at every attempt. ``due_at`` is when to try next; null when
-    it was delivered or given up. ``attempts`` counts from the beginning again when somebody has it sent again.
+    ``body`` is the text that is signed and sent, the same at every attempt. ``due_at`` is when to try next; ``None``
+    when it was delivered or given up. ``attempts`` counts from the beginning again when somebody has it sent again.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -91,3 +91,7 @@ class WebhookAttempt(Base):
     answer: Mapped[str | None] = mapped_column(sa.Text)
     error: Mapped[str | None] = mapped_column(sa.String(500))
     duration: Mapped[int]
+
+
+webhook_endpoints = table_of(WebhookEndpoint)
+webhook_deliveries = table_of(WebhookDelivery)

@@ -7,8 +7,8 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from webapp.core.models.accounts import User
 from webapp.core.models.base import Base, partial_index
-from webapp.core.models.people import User
 
 
 class Role(StrEnum):

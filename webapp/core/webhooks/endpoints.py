@@ -1,6 +1,6 @@
-"""Where a workspace wants to hear of its jobs: the endpoints, kept by its owner and admins.
+"""Keeps the endpoints to which a workspace has messages about its jobs sent; its owner and admins manage them.
 
-What is told there, and how it is sent, is the business of ``deliveries`` and ``sending``.
+What is sent there stands in ``outbox``, how it is sent in ``sender``.
 """
 
 import base64
@@ -18,65 +18,68 @@ from webapp.core import audit, clock
 from webapp.core.audit import SYSTEM, Actor
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
-from webapp.core.errors import Fault, Invalid, NotFound, Refused
+from webapp.core.errors import Conflict, Fault, Invalid, NotFound
 from webapp.core.models import Membership, WebhookDelivery, WebhookEndpoint, WebhookEvent, new_id
+from webapp.core.webhooks.outbound import Outbound
 from webapp.core.workspaces.workspaces import require_manager
-from webapp.extensions import outbound
 
 LIMIT = 20
 """Endpoints that a workspace may have: each is a message more for every job that ends."""
 URL_LIMIT = 2000
 
 
-# --- asking ------------------------------------------------------------------------------------------------------
+# --- read --------------------------------------------------------------------------------------------------------
 
 
-def of_workspace(workspace_id: uuid.UUID) -> Sequence[WebhookEndpoint]:
-    """All endpoints of a workspace, oldest first."""
+def list_endpoints(workspace_id: uuid.UUID) -> Sequence[WebhookEndpoint]:
+    """Return all endpoints of a workspace, oldest first."""
     return db.session.scalars(
         sa.select(WebhookEndpoint).where(WebhookEndpoint.workspace_id == workspace_id).order_by(WebhookEndpoint.id)
     ).all()
 
 
-def one(endpoint_id: uuid.UUID, *, within: uuid.UUID) -> WebhookEndpoint:
-    """An endpoint of a workspace. Raises ``NotFound``."""
-    return _found(db.session(), _one(endpoint_id, within))
+def get(workspace_id: uuid.UUID, endpoint_id: uuid.UUID) -> WebhookEndpoint:
+    """Return an endpoint of a workspace. Raises ``NotFound``."""
+    return _fetch(db.session(), _select_endpoint(workspace_id, endpoint_id))
 
 
-def disabled(workspace_id: uuid.UUID) -> Sequence[WebhookEndpoint]:
-    """The endpoints that the board has given up on: somebody should know."""
-    return [endpoint for endpoint in of_workspace(workspace_id) if endpoint.disabled_at is not None]
+def list_disabled(workspace_id: uuid.UUID) -> Sequence[WebhookEndpoint]:
+    """Return the endpoints that the board has given up on: somebody should know."""
+    return [endpoint for endpoint in list_endpoints(workspace_id) if endpoint.disabled_at is not None]
 
 
-def locked(session: Session, endpoint_id: uuid.UUID, workspace_id: uuid.UUID) -> WebhookEndpoint:
-    """An endpoint that nobody else changes before the caller's transaction ends. Raises ``NotFound``.
+def lock(session: Session, workspace_id: uuid.UUID, endpoint_id: uuid.UUID) -> WebhookEndpoint:
+    """Lock an endpoint until the caller's transaction ends. Raises ``NotFound``.
 
     Whoever changes an endpoint and its messages locks the endpoint first, so that two never wait in a circle. A job
     that ends does not wait for it.
     """
-    return _found(session, _one(endpoint_id, workspace_id).with_for_update(key_share=True))
+    return _fetch(session, _select_endpoint(workspace_id, endpoint_id).with_for_update(key_share=True))
 
 
-def _one(endpoint_id: uuid.UUID, workspace_id: uuid.UUID) -> sa.Select[Any]:
+def _select_endpoint(workspace_id: uuid.UUID, endpoint_id: uuid.UUID) -> sa.Select[Any]:
     return sa.select(WebhookEndpoint).where(
         WebhookEndpoint.id == endpoint_id, WebhookEndpoint.workspace_id == workspace_id
     )
 
 
-def _found(session: Session, query: sa.Select[Any]) -> WebhookEndpoint:
+def _fetch(session: Session, query: sa.Select[Any]) -> WebhookEndpoint:
     endpoint: WebhookEndpoint | None = session.scalar(query.execution_options(populate_existing=True))
     if endpoint is None:
         raise NotFound("There is no such webhook.")
     return endpoint
 
 
-# --- keeping -----------------------------------------------------------------------------------------------------
+# --- write -------------------------------------------------------------------------------------------------------
 
 
-def create(member: Membership, url: str, events: Collection[str], *, by: Actor) -> WebhookEndpoint:
-    """A new endpoint, with a secret of its own. Raises ``Forbidden``, ``Invalid``, ``Refused`` (``too_many``)."""
+def create(member: Membership, url: str, events: Collection[str], *, outbound: Outbound, by: Actor) -> WebhookEndpoint:
+    """Create an endpoint with a secret of its own. Raises ``Forbidden``, ``Invalid``, ``Conflict`` (``too_many``).
+
+    ``outbound`` says which addresses may be called.
+    """
     require_manager(member)
-    url = _checked(url, events)
+    url = _validate(url, events, outbound)
     at = clock.now()
     endpoint = WebhookEndpoint(
         id=new_id(at),
@@ -90,20 +93,20 @@ def create(member: Membership, url: str, events: Collection[str], *, by: Actor) 
     with write_transaction() as session:
         count = sa.select(sa.func.count()).where(WebhookEndpoint.workspace_id == member.workspace_id)
         if (session.scalar(count) or 0) >= LIMIT:
-            raise Refused("too_many", f"A workspace has at most {LIMIT} webhooks; delete one first.")
+            raise Conflict("too_many", f"A workspace has at most {LIMIT} webhooks; delete one first.")
         session.add(endpoint)
         _record(session, "created", endpoint, by, {"url": url, "events": endpoint.events})
     return endpoint
 
 
-def change(
-    member: Membership, endpoint_id: uuid.UUID, url: str, events: Collection[str], *, by: Actor
+def update(
+    member: Membership, endpoint_id: uuid.UUID, url: str, events: Collection[str], *, outbound: Outbound, by: Actor
 ) -> WebhookEndpoint:
-    """Another address or other events; the secret stays. Raises ``Forbidden``, ``Invalid``, ``NotFound``."""
+    """Change the address or the events; the secret stays. Raises ``Forbidden``, ``Invalid``, ``NotFound``."""
     require_manager(member)
-    url = _checked(url, events)
+    url = _validate(url, events, outbound)
     with write_transaction() as session:
-        endpoint = locked(session, endpoint_id, member.workspace_id)
+        endpoint = lock(session, member.workspace_id, endpoint_id)
         if (endpoint.url, endpoint.events) != (url, _in_order(events)):
             endpoint.url, endpoint.events = url, _in_order(events)
             _record(session, "changed", endpoint, by, {"url": url, "events": endpoint.events})
@@ -111,10 +114,10 @@ def change(
 
 
 def enable(member: Membership, endpoint_id: uuid.UUID, *, by: Actor) -> WebhookEndpoint:
-    """Tell an endpoint again of what happens from now on. Raises ``Forbidden`` and ``NotFound``."""
+    """Send an endpoint what happens from now on again. Raises ``Forbidden`` and ``NotFound``."""
     require_manager(member)
     with write_transaction() as session:
-        endpoint = locked(session, endpoint_id, member.workspace_id)
+        endpoint = lock(session, member.workspace_id, endpoint_id)
         if endpoint.disabled_at is not None:
             endpoint.disabled_at = endpoint.disabled_reason = endpoint.failing_since = None
             _record(session, "enabled", endpoint, by)
@@ -122,24 +125,24 @@ def enable(member: Membership, endpoint_id: uuid.UUID, *, by: Actor) -> WebhookE
 
 
 def delete(member: Membership, endpoint_id: uuid.UUID, *, by: Actor) -> None:
-    """Remove an endpoint and all that is known of its messages. Raises ``Forbidden`` and ``NotFound``."""
+    """Delete an endpoint and all that is known of its messages. Raises ``Forbidden`` and ``NotFound``."""
     require_manager(member)
     with write_transaction() as session:
-        endpoint = locked(session, endpoint_id, member.workspace_id)
+        endpoint = lock(session, member.workspace_id, endpoint_id)
         session.delete(endpoint)
         _record(session, "deleted", endpoint, by, {"url": endpoint.url})
 
 
 def disable(session: Session, endpoint_id: uuid.UUID, reason: str, *, at: datetime) -> None:
-    """Stop telling an endpoint, in the caller's transaction: the board has given up. What waits for it has failed."""
+    """Stop sending to an endpoint, in the caller's transaction: the board gives up. What waits for it has failed."""
     endpoint = session.get(WebhookEndpoint, endpoint_id, populate_existing=True)
     if endpoint is None or endpoint.disabled_at is not None:
         return
     endpoint.disabled_at, endpoint.disabled_reason = at, reason
-    waiting = sa.update(WebhookDelivery).where(
+    pending = sa.update(WebhookDelivery).where(
         WebhookDelivery.endpoint_id == endpoint_id, WebhookDelivery.due_at.is_not(None)
     )
-    session.execute(waiting.values(due_at=None), execution_options={"synchronize_session": False})
+    session.execute(pending.values(due_at=None), execution_options={"synchronize_session": False})
     _record(session, "disabled", endpoint, SYSTEM, {"reason": reason})
 
 
@@ -157,10 +160,10 @@ def _in_order(events: Collection[str]) -> list[str]:
     return [event.value for event in WebhookEvent if event in events]
 
 
-def _checked(url: str, events: Collection[str]) -> str:
-    """The address without the blanks around it. Raises ``Invalid`` with every fault."""
+def _validate(url: str, events: Collection[str], outbound: Outbound) -> str:
+    """Return the address without the blanks around it. Raises ``Invalid`` with every fault."""
     url = url.strip()
-    faults = [Fault(("url",), wrong)] if (wrong := _fault_of(url)) else []
+    faults = [Fault(("url",), fault)] if (fault := _find_url_fault(url, outbound)) else []
     if not events or not set(events) <= set(WebhookEvent):
         faults.append(Fault(("events",), "At least one of the events."))
     if faults:
@@ -168,7 +171,7 @@ def _checked(url: str, events: Collection[str]) -> str:
     return url
 
 
-def _fault_of(url: str) -> str | None:
+def _find_url_fault(url: str, outbound: Outbound) -> str | None:
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -178,6 +181,6 @@ def _fault_of(url: str) -> str | None:
         return f"An address that begins with https:// or http://, in ASCII, of at most {URL_LIMIT} characters."
     if parts.username is not None or parts.fragment:
         return "An address without a name, a password or a # in it; the signature says who sends."
-    if not outbound().allows(parts.hostname or ""):
+    if not outbound.allows(parts.hostname or ""):
         return "A public address: this one leads into a private network, which the administrator may allow."
     return None

@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-TIME_OUT = 10.0
+POST_TIMEOUT = 10.0
 """Seconds for one POST in all: looking up the name, connecting, sending, and the answer's first lines."""
 ANSWER_LIMIT = 2048
 """Bytes that are kept of an answer."""
-_PIECE = 16 * 1024
+_CHUNK_SIZE = 16 * 1024
 """Bytes sent between two looks at the clock."""
 
 # Each carries an IPv4 address in some of its bits, which whoever translates it would reach.
@@ -36,9 +36,9 @@ _RELAYS = IPv4Address("192.88.99.0"), IPv4Address("192.88.99.255")
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address belongs to the open internet, and so does any IPv4 address that it carries inside."""
+    """Return whether an address belongs to the open internet, and so does any IPv4 address that it carries inside."""
     if isinstance(address, IPv6Address):
-        inner = _carried(address)
+        inner = _embedded_ipv4(address)
         if inner is not None:
             return is_public(inner)
         if any(address in network for network in _NEVER_PUBLIC):
@@ -49,15 +49,15 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     return address.is_global and not (special or address.is_private or address.is_loopback)
 
 
-def _carried(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address inside a mapped, compatible, NAT64 or 6to4 address."""
+def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address inside a mapped, compatible, NAT64 or 6to4 address."""
     if address in _NAT64 or address in _IPV4_COMPATIBLE:
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped or address.sixtofour
 
 
-def _written_out(host: str) -> IPv4Address | IPv6Address | None:
-    """The address that a host is, if it is no name: 127.0.0.1, but 127.1, 0x7f.1 and 2130706433 just as well."""
+def _parse_address(host: str) -> IPv4Address | IPv6Address | None:
+    """Return the address that a host is, if it is no name: 127.0.0.1, but 127.1, 0x7f.1 and 2130706433 just as well."""
     with suppress(ValueError):
         return ip_address(host)
     with suppress(OSError):
@@ -91,75 +91,77 @@ class Outbound:
     allow_private: bool
 
     def allows(self, host: str) -> bool:
-        """Whether a host may be called as far as its text alone tells; a name is only known when it is called."""
+        """Return whether a host may be called, judging by its text alone; a name is only resolved when it is called."""
         if self.allow_private:
             return True
         host = host.lower().rstrip(".")
-        if address := _written_out(host):
+        if address := _parse_address(host):
             return is_public(address)
         return host.rpartition(".")[2] != "localhost"
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Send ``body`` once. Whatever goes wrong on the way is told in the answer, never raised."""
-        began = time.monotonic()
+        """Send ``body`` once. Whatever goes wrong on the way stands in the answer, and is never raised."""
+        started = time.monotonic()
         status = text = error = None
         try:
-            status, text = self._post(url, body, headers, _Deadline(began + TIME_OUT))
+            status, text = self._post(url, body, headers, _Deadline(started + POST_TIMEOUT))
         except NotPublic:
             error = "The address leads into a network that is not public. The administrator may allow that."
         except httpcore.TimeoutException:
-            error = f"No answer within {TIME_OUT:.0f} s."
+            error = f"No answer within {POST_TIMEOUT:.0f} s."
         except socket.gaierror:
             error = "There is no such host."
         except (httpcore.ConnectError, OSError) as failure:
-            error = f"No connection: {_reason(failure)}."
+            error = f"No connection: {_describe(failure)}."
         except (httpcore.NetworkError, httpcore.ProtocolError) as failure:
-            error = f"The connection broke off: {_reason(failure)}."
+            error = f"The connection broke off: {_describe(failure)}."
         except Exception as failure:
             # An address that no check foresaw must not stop the messages to all the others.
-            error = f"It could not be sent: {_reason(failure)}."
-        return Answer(status, text, error, round((time.monotonic() - began) * 1000))
+            error = f"It could not be sent: {_describe(failure)}."
+        return Answer(status, text, error, round((time.monotonic() - started) * 1000))
 
     def _post(self, url: str, body: bytes, headers: Mapping[str, str], deadline: "_Deadline") -> tuple[int, str]:
         parts = urlsplit(url)
-        sent = {
+        all_headers = {
             "Host": parts.netloc,
             "User-Agent": self.user_agent,
             "Accept": "*/*",
             "Accept-Encoding": "identity",
             "Connection": "close",
         } | dict(headers)
-        line = _Line(deadline, self.allow_private)
+        backend = _CheckedBackend(deadline, self.allow_private)
         with (
-            httpcore.ConnectionPool(_trust() if parts.scheme == "https" else None, network_backend=line) as pool,
-            pool.stream("POST", url, headers=list(sent.items()), content=body) as response,
+            httpcore.ConnectionPool(
+                _ssl_context() if parts.scheme == "https" else None, network_backend=backend
+            ) as pool,
+            pool.stream("POST", url, headers=list(all_headers.items()), content=body) as response,
         ):
-            return response.status, _beginning(response)
+            return response.status, _read_beginning(response)
 
 
-def _reason(failure: Exception) -> str:
+def _describe(failure: Exception) -> str:
     text = re.sub(r"^\[[^]]*\] ", "", str(failure).strip()).rstrip(".") or type(failure).__name__
     return text.replace("\0", "\ufffd")[:300]
 
 
-def _beginning(response: httpcore.Response) -> str:
-    """The first bytes of an answer as text. Its status stands, whatever becomes of the rest."""
-    kept = b""
+def _read_beginning(response: httpcore.Response) -> str:
+    """Return the first bytes of an answer as text. Its status stands, whatever becomes of the rest."""
+    beginning = b""
     with suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
-        for piece in response.iter_stream():
-            kept += piece
-            if len(kept) >= ANSWER_LIMIT:
+        for chunk in response.iter_stream():
+            beginning += chunk
+            if len(beginning) >= ANSWER_LIMIT:
                 break
-    return kept[:ANSWER_LIMIT].decode(errors="replace").replace("\0", "\ufffd")
+    return beginning[:ANSWER_LIMIT].decode(errors="replace").replace("\0", "\ufffd")
 
 
 @cache
-def _trust() -> ssl.SSLContext:
-    """The authorities of the system and of Mozilla; reading them takes longer than a POST."""
+def _ssl_context() -> ssl.SSLContext:
+    """Read the authorities of the system and of Mozilla, once; reading them takes longer than a POST."""
     return httpcore.default_ssl_context()
 
 
-# --- the line: checked addresses, and one deadline for everything ------------------------------------------------
+# --- the connection: checked addresses, and one deadline for everything ------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -170,26 +172,29 @@ class _Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds that remain. Raises ``ConnectTimeout`` when there are none."""
+        """Return the seconds that remain. Raises ``ConnectTimeout`` when there are none."""
         left = self.at - time.monotonic()
         if left <= 0:
             raise httpcore.ConnectTimeout
         return left
 
 
-def addresses_of(host: str, port: int) -> Sequence[str]:
-    """Every address of a host, as numbers. Raises ``gaierror``. How long it takes, the system's resolver decides."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+def resolve(host: str, port: int) -> Sequence[str]:
+    """Return every address of a host, as numbers. Raises ``gaierror``.
+
+    How long it takes, the system's resolver decides.
+    """
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
-class _Line(httpcore.NetworkBackend):
+class _CheckedBackend(httpcore.NetworkBackend):
     """Connects to checked addresses only."""
 
     def __init__(self, deadline: _Deadline, allow_private: bool) -> None:
         self._deadline = deadline
         self._allow_private = allow_private
-        self._plain = httpcore.SyncBackend()
+        self._backend = httpcore.SyncBackend()
 
     def connect_tcp(
         self,
@@ -199,14 +204,14 @@ class _Line(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        addresses = addresses_of(host, port)
+        addresses = resolve(host, port)
         if not self._allow_private and not all(is_public(ip_address(address)) for address in addresses):
             raise NotPublic
         for position, address in enumerate(addresses, 1):
             # An address that does not answer must leave time for the next.
             share = self._deadline.left / (len(addresses) - position + 1)
             try:
-                return _TimedStream(self._plain.connect_tcp(address, port, timeout=share), self._deadline)
+                return _TimedStream(self._backend.connect_tcp(address, port, timeout=share), self._deadline)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 if position == len(addresses):
                     raise
@@ -227,8 +232,8 @@ class _TimedStream(httpcore.NetworkStream):
         return self._inner.read(max_bytes, self._deadline.left)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), _PIECE):
-            self._inner.write(buffer[start : start + _PIECE], self._deadline.left)
+        for start in range(0, len(buffer), _CHUNK_SIZE):
+            self._inner.write(buffer[start : start + _CHUNK_SIZE], self._deadline.left)
 
     def close(self) -> None:
         self._inner.close()

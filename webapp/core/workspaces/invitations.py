@@ -14,30 +14,31 @@ from webapp.core.accounts import accounts
 from webapp.core.audit import Actor
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
-from webapp.core.errors import Fault, Forbidden, Invalid, NotFound, Refused
-from webapp.core.hashing import hashed
+from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
+from webapp.core.hashing import hash_secret
 from webapp.core.models import Invitation, Membership, Role, User, Workspace, new_id
-from webapp.core.workspaces.members import meet
+from webapp.core.workspaces.members import lock_self
 from webapp.core.workspaces.workspaces import require_manager
 
-LIFE = timedelta(days=7)
+LIFETIME = timedelta(days=7)
 LIMIT = 100
 """Open invitations of one workspace."""
 
 
 class NoInvitation(NotFound):
-    """The link leads to nothing: it is unknown, used, revoked or too old; which of these is not told."""
+    """The link leads to nothing: it is unknown, used, revoked or too old; which of these is not said."""
 
     def __init__(self) -> None:
         super().__init__("This invitation is not good any more.")
 
 
 def create(member: Membership, email: str, role: str, *, by: Actor) -> tuple[Invitation, str]:
-    """A new invitation and the secret of its link, never to be had again. An open one for the address is revoked.
+    """Create an invitation, and return it with the secret of its link. An open one for the address is revoked.
 
-    Raises ``Forbidden`` unless ``member`` may invite, ``Invalid``, and ``Refused`` (``too_many``).
+    Raises ``Forbidden`` unless ``member`` may invite, ``Invalid``, and ``Conflict`` (``too_many``).
     """
-    address, faults = accounts.checked_address(email), []
+    address = accounts.parse_email(email)
+    faults = []
     if address is None:
         faults.append(Fault(("email",), "An e-mail address like ana@example.com."))
     if role not in (Role.ADMIN, Role.MEMBER):
@@ -48,64 +49,66 @@ def create(member: Membership, email: str, role: str, *, by: Actor) -> tuple[Inv
     at, secret = clock.now(), secrets.token_urlsafe(32)
     invitation = Invitation(
         id=new_id(at),
-        secret_hash=hashed(secret),
+        secret_hash=hash_secret(secret),
         workspace_id=member.workspace_id,
         email=address,
         role=Role(role),
         created_by=by.ref,
         created_at=at,
-        expires_at=at + LIFE,
+        expires_at=at + LIFETIME,
     )
     with write_transaction() as session:
-        me, _ = meet(session, member, member.user_id)
+        me = lock_self(session, member)
         require_manager(me)
         if _is_member(session, me.workspace_id, User.email == address):
             raise Invalid([Fault(("email",), f"{address} is in {me.workspace.name} already.")])
-        session.execute(_still_open(me.workspace_id).where(Invitation.email == address).values(revoked_at=at))
-        if len(session.scalars(_open_ones(me.workspace_id)).all()) >= LIMIT:
-            raise Refused("too_many", f"A workspace has at most {LIMIT} open invitations; revoke one first.")
+        session.execute(_update_open(me.workspace_id).where(Invitation.email == address).values(revoked_at=at))
+        if len(session.scalars(_select_open(me.workspace_id)).all()) >= LIMIT:
+            raise Conflict("too_many", f"A workspace has at most {LIMIT} open invitations; revoke one first.")
         session.add(invitation)
         detail = {"email": address, "role": role}
         audit.record(session, "member.invited", _ref(invitation), by=by, workspace_id=me.workspace_id, detail=detail)
     return invitation, secret
 
 
-def of_workspace(workspace_id: uuid.UUID) -> Sequence[Invitation]:
-    """The open invitations of a workspace, newest first."""
-    return db.session.scalars(_open_ones(workspace_id).order_by(Invitation.id.desc())).all()
+def list_open(workspace_id: uuid.UUID) -> Sequence[Invitation]:
+    """Return the open invitations of a workspace, newest first."""
+    return db.session.scalars(_select_open(workspace_id).order_by(Invitation.id.desc())).all()
 
 
 def revoke(member: Membership, invitation_id: uuid.UUID, *, by: Actor) -> Invitation:
     """Close a link that nobody has used yet. Again changes nothing.
 
-    Raises ``Forbidden`` unless ``member`` may invite, ``NotFound``, and ``Refused`` (``accepted``).
+    Raises ``Forbidden`` unless ``member`` may invite, ``NotFound``, and ``Conflict`` (``accepted``).
     """
     require_manager(member)
-    mine = Invitation.id == invitation_id, Invitation.workspace_id == member.workspace_id
+    is_invitation = Invitation.id == invitation_id, Invitation.workspace_id == member.workspace_id
     with write_transaction() as session:
-        close = _still_open(member.workspace_id).where(*mine).values(revoked_at=clock.now())
+        close = _update_open(member.workspace_id).where(*is_invitation).values(revoked_at=clock.now())
         closed = session.execute(close.returning(Invitation.id)).first()
-        known = session.scalar(sa.select(Invitation).where(*mine).execution_options(populate_existing=True))
-        if known is None:
+        invitation = session.scalar(
+            sa.select(Invitation).where(*is_invitation).execution_options(populate_existing=True)
+        )
+        if invitation is None:
             raise NotFound("There is no such invitation.")
-        if known.accepted_at is not None:
-            raise Refused("accepted", f"{known.email} has accepted already.")
+        if invitation.accepted_at is not None:
+            raise Conflict("accepted", f"{invitation.email} has accepted already.")
         if closed:
-            detail = {"email": known.email}
+            detail = {"email": invitation.email}
             audit.record(
-                session, "invitation.revoked", _ref(known), by=by, workspace_id=member.workspace_id, detail=detail
+                session, "invitation.revoked", _ref(invitation), by=by, workspace_id=member.workspace_id, detail=detail
             )
-    return known
+    return invitation
 
 
 # --- behind the link ---------------------------------------------------------------------------------------------
 
 
-def find(secret: str) -> Invitation:
-    """The open invitation of a link. Raises ``NoInvitation``."""
+def get_by_secret(secret: str) -> Invitation:
+    """Return the open invitation of a link. Raises ``NoInvitation``."""
     invitation = db.session.scalar(
         sa.select(Invitation)
-        .where(Invitation.secret_hash == hashed(secret), *_is_open())
+        .where(Invitation.secret_hash == hash_secret(secret), *_is_open())
         .execution_options(populate_existing=True)
     )
     if invitation is None:
@@ -113,8 +116,8 @@ def find(secret: str) -> Invitation:
     return invitation
 
 
-def check_guest(invitation: Invitation, user: User) -> None:
-    """Raises ``Forbidden`` unless the invitation is for this account."""
+def require_invited(invitation: Invitation, user: User) -> None:
+    """Refuse an account that the invitation is not for. Raises ``Forbidden``."""
     if user.email != invitation.email:
         raise Forbidden(
             f"This invitation is for {invitation.email}, and you are signed in as {user.email}. "
@@ -124,31 +127,31 @@ def check_guest(invitation: Invitation, user: User) -> None:
 
 def accept(secret: str, user: User, *, by: Actor) -> Workspace:
     """Let an account in by a link. Raises ``NoInvitation``, and ``Forbidden`` if it is for another address."""
-    invitation = find(secret)
-    check_guest(invitation, user)
+    invitation = get_by_secret(secret)
+    require_invited(invitation, user)
     with write_transaction() as session:
-        _let_in(session, invitation, user, by=by)
+        _join(session, invitation, user, by=by)
     return invitation.workspace
 
 
 def accept_as_new(secret: str, name: str, password: str, *, address: str | None) -> User:
-    """Let somebody in who has no account: it is made under the invited address, in the same transaction.
+    """Let somebody in who has no account: it is created under the invited address, in the same transaction.
 
-    Raises ``NoInvitation``, ``Invalid``, and ``Refused`` (``email_taken``).
+    Raises ``NoInvitation``, ``Invalid``, and ``Conflict`` (``email_taken``).
     """
-    invitation = find(secret)
+    invitation = get_by_secret(secret)
     user = accounts.prepare(invitation.email, name, password)
     by = Actor(user.ref, address)
     try:
         with write_transaction() as session:
             accounts.add(session, user, by=by)
-            _let_in(session, invitation, user, by=by)
+            _join(session, invitation, user, by=by)
     except IntegrityError:
-        raise Refused("email_taken", f"There is an account for {invitation.email} now. Sign in to accept.") from None
+        raise Conflict("email_taken", f"There is an account for {invitation.email} now. Sign in to accept.") from None
     return user
 
 
-def _let_in(session: Session, invitation: Invitation, user: User, *, by: Actor) -> None:
+def _join(session: Session, invitation: Invitation, user: User, *, by: Actor) -> None:
     # The link is used up by one statement: of two who press at once, one finds it closed.
     used = session.execute(
         sa.update(Invitation)
@@ -179,11 +182,11 @@ def _is_open() -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
-def _open_ones(workspace_id: uuid.UUID) -> sa.Select[Invitation]:
+def _select_open(workspace_id: uuid.UUID) -> sa.Select[Invitation]:
     return sa.select(Invitation).where(Invitation.workspace_id == workspace_id, *_is_open())
 
 
-def _still_open(workspace_id: uuid.UUID) -> sa.Update:
+def _update_open(workspace_id: uuid.UUID) -> sa.Update:
     return sa.update(Invitation).where(Invitation.workspace_id == workspace_id, *_is_open())
 
 

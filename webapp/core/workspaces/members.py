@@ -1,30 +1,92 @@
-"""What the members of a workspace do to each other: roles, removal, leaving, the transfer of ownership.
+"""Keeps who belongs to a workspace: roles, removal, leaving, the transfer of ownership.
 
 Who may do what, ``Membership`` answers, to the buttons and to the verbs here. Each verb reads both roles afresh while
 it holds the lock on the members: what a page showed a minute ago, or another admin did a moment ago, decides nothing.
 """
 
 import uuid
-from typing import TypeVar
+from collections.abc import Sequence
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.core import audit, clock
 from webapp.core.audit import Actor
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
-from webapp.core.errors import Fault, Forbidden, Invalid, NotFound, Refused
-from webapp.core.models import Invitation, Membership, Role
-from webapp.core.workspaces.workspaces import hand_over, lock_members, member_in
+from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
+from webapp.core.models import Invitation, Membership, Role, User, Workspace
 
-_Found = TypeVar("_Found")
+# --- read --------------------------------------------------------------------------------------------------------
 
 
-def one(user_id: uuid.UUID, *, within: uuid.UUID) -> Membership:
-    """A member of a workspace. Raises ``NotFound``."""
-    mine = Membership.workspace_id == within, Membership.user_id == user_id
-    return _found(db.session.scalar(sa.select(Membership).where(*mine)))
+def list_members(workspace_id: uuid.UUID) -> Sequence[Membership]:
+    """Return everybody in a workspace, by name."""
+    return db.session.scalars(
+        sa.select(Membership)
+        .join(Membership.user)
+        .where(Membership.workspace_id == workspace_id)
+        .order_by(sa.func.lower(User.name), User.email)
+    ).all()
+
+
+def get(workspace_id: uuid.UUID, user_id: uuid.UUID) -> Membership:
+    """Return a member of a workspace. Raises ``NotFound``."""
+    is_member = Membership.workspace_id == workspace_id, Membership.user_id == user_id
+    return _require_member(db.session.scalar(sa.select(Membership).where(*is_member)))
+
+
+def _require_member(member: Membership | None) -> Membership:
+    if member is None:
+        raise NotFound("There is no such member.")
+    return member
+
+
+# --- lock --------------------------------------------------------------------------------------------------------
+
+
+def _lock_members(session: Session, workspace_id: uuid.UUID) -> None:
+    """Let nobody else change who is in a workspace, and in which role, until this transaction ends.
+
+    Each change reads the roles as the change before it left them, so that of two at once one is refused.
+    """
+    session.execute(sa.select(Workspace.id).where(Workspace.id == workspace_id).with_for_update(key_share=True))
+
+
+def _lock_member(session: Session, workspace_id: uuid.UUID, user_id: uuid.UUID) -> Membership | None:
+    """Return a membership as it stands in this transaction, which locks it; ``None`` where there is none."""
+    return session.scalar(
+        sa.select(Membership)
+        .where(Membership.workspace_id == workspace_id, Membership.user_id == user_id)
+        .with_for_update(of=Membership)
+        .execution_options(populate_existing=True)
+    )
+
+
+def lock_self(session: Session, member: Membership) -> Membership:
+    """Return the one who asks, as they stand now, and lock the members.
+
+    Raises ``NotFound`` if they are none any more.
+    """
+    me, _ = lock_both(session, member, member.user_id)
+    return me
+
+
+def lock_both(session: Session, member: Membership, user_id: uuid.UUID) -> tuple[Membership, Membership]:
+    """Return who asks and whom it is about, as they stand now, and lock the members.
+
+    Raises ``NotFound`` if either is no member any more.
+    """
+    workspace_id, my_id = member.workspace_id, member.user_id
+    _lock_members(session, workspace_id)
+    me = _lock_member(session, workspace_id, my_id)
+    if me is None:
+        raise NotFound("There is no such page.")
+    return me, me if user_id == my_id else _require_member(_lock_member(session, workspace_id, user_id))
+
+
+# --- roles -------------------------------------------------------------------------------------------------------
 
 
 def change_role(member: Membership, user_id: uuid.UUID, role: Role, *, by: Actor) -> Membership:
@@ -35,50 +97,52 @@ def change_role(member: Membership, user_id: uuid.UUID, role: Role, *, by: Actor
     if role is Role.OWNER:
         raise Invalid([Fault(("role",), "A workspace has one owner; transfer the ownership instead.")])
     with write_transaction() as session:
-        me, other = meet(session, member, user_id)
+        me, other = lock_both(session, member, user_id)
         if other.role is role and me.role.can_manage:
             return other
-        check_role(me, other, role)
-        former, other.role = other.role, role
+        require_may_change_role(me, other, role)
+        old_role, other.role = other.role, role
         if role is Role.MEMBER:
             _revoke_invitations_by(session, other)
-        detail = {"from": former.value, "to": role.value}
+        detail = {"from": old_role.value, "to": role.value}
         audit.record(session, "member.role_changed", other.user.ref, by=by, workspace_id=me.workspace_id, detail=detail)
     return other
 
 
-def check_role(me: Membership, other: Membership, role: Role) -> None:
-    """Raises ``Forbidden`` unless ``me`` may give the other that role."""
+def require_may_change_role(me: Membership, other: Membership, role: Role) -> None:
+    """Refuse unless ``me`` may give the other that role. Raises ``Forbidden``."""
     allowed = me.may_make_admin(other) if role is Role.ADMIN else me.may_make_member(other)
     if not allowed:
-        raise Forbidden(f"The {me.role} of a workspace may not make the {other.role} {other.user.name} {a(role)}.")
+        raise Forbidden(
+            f"The {me.role} of a workspace may not make the {other.role} {other.user.name} {with_article(role)}."
+        )
 
 
 def remove(member: Membership, user_id: uuid.UUID, *, by: Actor) -> Membership:
-    """Put a member out: from now on the workspace is unknown to them. Raises ``NotFound`` and ``Forbidden``."""
+    """Remove a member: from now on the workspace is unknown to them. Raises ``NotFound`` and ``Forbidden``."""
     with write_transaction() as session:
-        me, other = meet(session, member, user_id)
-        check_removal(me, other)
-        _go(session, other, "member.removed", by=by)
+        me, other = lock_both(session, member, user_id)
+        require_may_remove(me, other)
+        _delete_member(session, other, "member.removed", by=by)
     return other
 
 
-def check_removal(me: Membership, other: Membership) -> None:
-    """Raises ``Forbidden`` unless ``me`` may put the other out."""
+def require_may_remove(me: Membership, other: Membership) -> None:
+    """Refuse unless ``me`` may remove the other. Raises ``Forbidden``."""
     if not me.may_remove(other):
         raise Forbidden(f"As {me.role} of {me.workspace.name} you may not remove the {other.role} {other.user.name}.")
 
 
 def leave(member: Membership, *, by: Actor) -> None:
-    """Go out of a workspace. Raises ``Forbidden`` for the owner, who transfers the ownership first."""
+    """Leave a workspace. Raises ``Forbidden`` for the owner, who transfers the ownership first."""
     with write_transaction() as session:
-        me, _ = meet(session, member, member.user_id)
-        check_leave(me)
-        _go(session, me, "member.left", by=by)
+        me = lock_self(session, member)
+        require_may_leave(me)
+        _delete_member(session, me, "member.left", by=by)
 
 
-def check_leave(me: Membership) -> None:
-    """Raises ``Forbidden`` for the owner."""
+def require_may_leave(me: Membership) -> None:
+    """Refuse the owner. Raises ``Forbidden``."""
     if not me.may_leave:
         raise Forbidden(f"You own {me.workspace.name}. Transfer the ownership first; then you can leave.")
 
@@ -86,45 +150,29 @@ def check_leave(me: Membership) -> None:
 def transfer(member: Membership, user_id: uuid.UUID, *, by: Actor) -> Membership:
     """Make another member the owner; ``member`` becomes admin.
 
-    Raises ``NotFound``, ``Forbidden`` unless ``member`` is the owner, and ``Refused`` (``deactivated``).
+    Raises ``NotFound``, ``Forbidden`` unless ``member`` is the owner, and ``Conflict`` (``deactivated``).
     """
     with write_transaction() as session:
-        me, other = meet(session, member, user_id)
-        check_transfer(me, other)
-        hand_over(session, other, by=by)
+        me, other = lock_both(session, member, user_id)
+        require_may_transfer(me, other)
+        _make_owner(session, other, by=by)
     return other
 
 
-def check_transfer(me: Membership, other: Membership) -> None:
-    """Raises ``Forbidden`` unless ``me`` may make the other the owner, and ``Refused`` if they own it already."""
+def require_may_transfer(me: Membership, other: Membership) -> None:
+    """Refuse unless ``me`` may make the other the owner. Raises ``Forbidden``; ``Conflict`` if they own it already."""
     if me.user_id == other.user_id and me.may_delete:
-        raise Refused("owner", f"You own {me.workspace.name} already.")
+        raise Conflict("owner", f"You own {me.workspace.name} already.")
     if not me.may_transfer_to(other):
         raise Forbidden(f"Only the owner of {me.workspace.name} may transfer it.")
 
 
-def a(role: Role) -> str:
-    """The role with its article."""
+def with_article(role: Role) -> str:
+    """Return the role with its article."""
     return f"an {role}" if role in (Role.OWNER, Role.ADMIN) else f"a {role}"
 
 
-def meet(session: Session, member: Membership, user_id: uuid.UUID) -> tuple[Membership, Membership]:
-    """Who asks and whom it is about, as they stand now. Raises ``NotFound`` if either is no member any more."""
-    workspace_id, mine = member.workspace_id, member.user_id
-    lock_members(session, workspace_id)
-    me = member_in(session, workspace_id, mine)
-    if me is None:
-        raise NotFound("There is no such page.")
-    return me, me if user_id == mine else _found(member_in(session, workspace_id, user_id))
-
-
-def _found(other: _Found | None) -> _Found:
-    if other is None:
-        raise NotFound("There is no such member.")
-    return other
-
-
-def _go(session: Session, member: Membership, action: str, *, by: Actor) -> None:
+def _delete_member(session: Session, member: Membership, action: str, *, by: Actor) -> None:
     session.execute(
         sa.delete(Membership)
         .where(Membership.workspace_id == member.workspace_id, Membership.user_id == member.user_id)
@@ -147,3 +195,52 @@ def _revoke_invitations_by(session: Session, member: Membership) -> None:
         )
         .values(revoked_at=clock.now())
     )
+
+
+# --- ownership, and the command line -----------------------------------------------------------------------------
+
+
+def _make_owner(session: Session, new_owner: Membership, *, by: Actor) -> None:
+    """Make a member the owner, and the owner an admin, within a transaction that has locked the members.
+
+    Raises ``Conflict`` (``deactivated``): a workspace must not end up with nobody who can sign in.
+    """
+    if new_owner.role is Role.OWNER:
+        return
+    if new_owner.user.deactivated_at is not None:
+        raise Conflict("deactivated", f"The account {new_owner.user.email} is deactivated and cannot own a workspace.")
+    in_workspace = Membership.workspace_id == new_owner.workspace_id
+    is_new_owner = in_workspace, Membership.user_id == new_owner.user_id
+    session.execute(sa.update(Membership).where(in_workspace, Membership.role == Role.OWNER).values(role=Role.ADMIN))
+    session.execute(sa.update(Membership).where(*is_new_owner).values(role=Role.OWNER))
+    workspace_id = new_owner.workspace_id
+    audit.record(session, "workspace.transferred", new_owner.user.ref, by=by, workspace_id=workspace_id)
+
+
+def transfer_unchecked(workspace: Workspace, user: User, *, by: Actor) -> None:
+    """Make a member the owner, whoever asks: for the command line alone. To the owner it changes nothing.
+
+    Raises ``NotFound``, and ``Conflict`` (``deactivated``).
+    """
+    with write_transaction() as session:
+        _lock_members(session, workspace.id)
+        new_owner = _lock_member(session, workspace.id, user.id)
+        if new_owner is None:
+            raise NotFound(f"{user.email} is not a member of {workspace.slug}; add them first.")
+        _make_owner(session, new_owner, by=by)
+
+
+def add_unchecked(workspace: Workspace, user: User, role: Role, *, by: Actor) -> None:
+    """Let a person in, whoever asks: for the command line alone.
+
+    Raises ``Conflict`` (``already_member``); ``Invalid`` for the role owner.
+    """
+    if role is Role.OWNER:
+        raise Invalid([Fault(("role",), "A workspace has one owner; transfer the ownership instead.")])
+    try:
+        with write_transaction() as session:
+            session.add(Membership(workspace_id=workspace.id, user_id=user.id, role=role, created_at=clock.now()))
+            detail = {"role": role.value}
+            audit.record(session, "member.added", user.ref, by=by, workspace_id=workspace.id, detail=detail)
+    except IntegrityError:
+        raise Conflict("already_member", f"{user.email} is already in {workspace.slug}.") from None

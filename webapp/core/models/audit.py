@@ -1,4 +1,4 @@
-"""What the board knows of itself: the audit log, and since when it has been listening."""
+"""The audit log."""
 
 import uuid
 from datetime import datetime
@@ -24,13 +24,3 @@ class AuditEntry(Base):
     resource: Mapped[str] = mapped_column(sa.String(60))
     address: Mapped[str | None] = mapped_column(sa.String(64))
     detail: Mapped[dict[str, Any] | None]
-
-
-class Listening(Base):
-    """One row: when a server process last said that it listens, and since when it has done so without a pause."""
-
-    __tablename__ = "listening"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    beat_at: Mapped[datetime]
-    since: Mapped[datetime]

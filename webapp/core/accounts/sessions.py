@@ -1,0 +1,133 @@
+"""Signs people in and out: one row for each signed-in browser, without which its cookie is worth nothing."""
+
+import secrets
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, contains_eager
+
+from webapp.core import audit, clock
+from webapp.core.accounts import passwords
+from webapp.core.accounts.accounts import normalize_email
+from webapp.core.audit import Actor
+from webapp.core.database.session import db
+from webapp.core.database.transactions import update_best_effort, write_transaction
+from webapp.core.errors import CoreError, NotFound
+from webapp.core.hashing import hash_secret
+from webapp.core.models import BrowserSession, User, new_id
+
+LIFETIME = timedelta(days=14)
+"""A session ends this long after it began, whatever happens in it."""
+TOUCH_EVERY = timedelta(minutes=1)
+"""How often it is written down that a person was here."""
+
+
+class WrongPassword(CoreError):
+    """The address and the password do not belong together; which of the two is wrong is not said."""
+
+    def __init__(self) -> None:
+        super().__init__("The e-mail address or the password is wrong.")
+
+
+def sign_in(email: str, password: str, *, address: str, user_agent: str | None = None) -> tuple[BrowserSession, str]:
+    """Create a session, and return it with the secret for its cookie.
+
+    Raises ``WrongPassword``, and ``TooManyAttempts`` as ``passwords.throttle`` does.
+    """
+    email = normalize_email(email)[:254].replace("\0", "\ufffd")
+    address = address[: audit.ADDRESS_LIMIT]
+    passwords.throttle(email, address)
+    user = db.session.scalar(sa.select(User).where(User.email == email, User.deactivated_at.is_(None)))
+    password_hash = user.password_hash if user else None
+    # Hashing takes its time, perhaps in a queue: neither a connection nor a snapshot is held meanwhile.
+    db.session.commit()
+    if not passwords.verify_password(password_hash, password) or user is None:
+        passwords.record_failure(email, address)
+        raise WrongPassword
+    now = clock.now()
+    secret = secrets.token_urlsafe(32)
+    browser_session = BrowserSession(
+        id=new_id(now),
+        secret_hash=hash_secret(secret),
+        user_id=user.id,
+        created_at=now,
+        last_seen_at=now,
+        expires_at=now + LIFETIME,
+        address=address,
+        user_agent=user_agent[:300] if user_agent else None,
+    )
+    with write_transaction() as session:
+        if not _lock_unchanged(session, user, password_hash):
+            raise WrongPassword
+        session.add(browser_session)
+        session.execute(sa.delete(BrowserSession).where(BrowserSession.expires_at <= now))
+        audit.record(session, "user.signed_in", user.ref, by=Actor(user.ref, address), workspace_id=None)
+    return browser_session, secret
+
+
+def _lock_unchanged(session: Session, user: User, password_hash: str | None) -> bool:
+    """Return whether the account was neither closed nor given a new password while we hashed, and lock it.
+
+    The row stays locked until the session is in: whoever closes the account now meets the session and deletes it.
+    """
+    unchanged = sa.select(User.id).where(
+        User.id == user.id, User.password_hash == password_hash, User.deactivated_at.is_(None)
+    )
+    return session.scalar(unchanged.with_for_update()) is not None
+
+
+def find_session(secret: str) -> BrowserSession | None:
+    """Return the session behind a cookie's secret; ``None`` when it ended, was revoked, or its account was closed."""
+    return db.session.scalar(
+        sa.select(BrowserSession)
+        .join(BrowserSession.user)
+        .options(contains_eager(BrowserSession.user))
+        .where(
+            BrowserSession.secret_hash == hash_secret(secret),
+            BrowserSession.expires_at > clock.now(),
+            User.deactivated_at.is_(None),
+        )
+    )
+
+
+def touch(browser_session: BrowserSession) -> None:
+    """Remember that a person was here, at most once a minute."""
+    now = clock.now()
+    if browser_session.last_seen_at <= now - TOUCH_EVERY:
+        is_due = BrowserSession.id == browser_session.id, BrowserSession.last_seen_at <= now - TOUCH_EVERY
+        update_best_effort(sa.update(BrowserSession).where(*is_due).values(last_seen_at=now))
+
+
+def list_sessions(user: User) -> Sequence[BrowserSession]:
+    """Return where a person is signed in, whoever was here last first."""
+    return db.session.scalars(
+        sa.select(BrowserSession)
+        .where(BrowserSession.user_id == user.id, BrowserSession.expires_at > clock.now())
+        .order_by(BrowserSession.last_seen_at.desc(), BrowserSession.id.desc())
+    ).all()
+
+
+def sign_out(browser_session: BrowserSession) -> None:
+    """End a session for good: a copy of its cookie is worth nothing from now on."""
+    with write_transaction() as session:
+        session.execute(sa.delete(BrowserSession).where(BrowserSession.id == browser_session.id))
+
+
+def end_session(user: User, session_id: uuid.UUID, *, by: Actor) -> None:
+    """Sign a person out in one of their browsers. Raises ``NotFound`` when that session has ended, or is not theirs."""
+    with write_transaction() as session:
+        is_theirs = BrowserSession.id == session_id, BrowserSession.user_id == user.id
+        ended = session.execute(sa.delete(BrowserSession).where(*is_theirs).returning(BrowserSession.address)).first()
+        if ended is None:
+            raise NotFound("This session has ended already.")
+        detail = {"address": ended.address}
+        audit.record(session, "user.session_ended", user.ref, by=by, workspace_id=None, detail=detail)
+
+
+def end_all_sessions(user: User, *, by: Actor) -> None:
+    """Sign a person out everywhere, here too."""
+    with write_transaction() as session:
+        session.execute(sa.delete(BrowserSession).where(BrowserSession.user_id == user.id))
+        audit.record(session, "user.signed_out_everywhere", user.ref, by=by, workspace_id=None)

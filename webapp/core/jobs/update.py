@@ -1,0 +1,111 @@
+"""Takes reports on jobs, and fails those that the board finds overdue: the second of the four verbs."""
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from webapp.core import metrics
+from webapp.core.audit import SYSTEM, Actor
+from webapp.core.errors import NotFound
+from webapp.core.jobs import decisions, store
+from webapp.core.jobs.decisions import Decide, Decision, JobConflict, raise_if_refused
+from webapp.core.jobs.inputs import BatchedReport, Report
+from webapp.core.jobs.read import to_orm
+from webapp.core.lifecycle import FailureReason, JobStatus
+from webapp.core.models import JobRun, JobSnapshot
+
+
+def update_job_status(
+    job_id: uuid.UUID,
+    *,
+    status: JobStatus | str | None = None,
+    progress: int | None = None,
+    message: str | None = None,
+    result: dict[str, Any] | None = None,
+    error: str | None = None,
+    link: str | None = None,
+    runner: str | None = None,
+    occurred_at: datetime | None = None,
+    within: uuid.UUID | None = None,
+    by: Actor = SYSTEM,
+) -> JobRun:
+    """Report on a job: its status, its progress (0 to 100), what it produced or why it failed. Nothing is a heartbeat.
+
+    Raises ``Invalid`` (with every fault), ``NotFound``, and ``JobConflict`` with the job as it stands when the report
+    contradicts it: ``illegal_transition``, ``job_canceled`` or ``job_timed_out`` (stop).
+    """
+    fields = {
+        "status": status,
+        "progress": progress,
+        "message": message,
+        "result": result,
+        "error": error,
+        "link": link,
+        "runner": runner,
+        "occurred_at": occurred_at,
+    }
+    report = Report.parse({name: value for name, value in fields.items() if value is not None})
+    return to_orm(apply_report(job_id, report, within=within, by=by))
+
+
+def _decide_report(report: Report, by: Actor) -> Decide:
+    def decide(job: JobSnapshot, now: datetime) -> Decision:
+        return decisions.decide_report(job, report, by=by.ref, now=now)
+
+    return decide
+
+
+def apply_report(job_id: uuid.UUID, report: Report, *, within: uuid.UUID | None, by: Actor) -> JobSnapshot:
+    """Apply a checked report to a job. Raises ``NotFound`` and ``JobConflict``, as ``update_job_status`` does."""
+    if job := store.try_hot_update(job_id, report, within):
+        metrics.job_updates.labels("noted").inc()
+        return job
+    try:
+        job, decision = store.decide_and_write(job_id, _decide_report(report, by), within=within, by=by)
+    except NotFound:
+        metrics.job_updates.labels("not_found").inc()
+        raise
+    metrics.job_updates.labels(decision.outcome).inc()
+    return raise_if_refused(job, decision)
+
+
+def apply_reports(
+    workspace_id: uuid.UUID, reports: Sequence[BatchedReport], *, by: Actor
+) -> list[JobSnapshot | NotFound | JobConflict]:
+    """Apply checked reports in one transaction, each decided by itself, those of one job in the order given.
+
+    Returns what each would have been answered alone: the job as it then stood, or why not.
+    """
+    steps = [(report.id, _decide_report(report, by)) for report in reports]
+    answers: list[JobSnapshot | NotFound | JobConflict] = []
+    counts: Counter[str] = Counter()
+    for outcome in store.decide_and_write_batch(workspace_id, steps, by=by):
+        if outcome is None:
+            answers.append(NotFound("There is no such job."))
+            counts["not_found"] += 1
+            continue
+        job, decision = outcome
+        answers.append(JobConflict(decision.refusal, job) if decision.refusal else job)
+        counts[decision.outcome] += 1
+    for name, count in counts.items():
+        metrics.job_updates.labels(name).inc(count)
+    return answers
+
+
+def fail_overdue(job: JobRun, reason: FailureReason, error: str) -> bool:
+    """Fail a running job that ran too long or fell silent, unless that is no longer so since ``job`` was read.
+
+    Returns whether this call did it. Raises ``NotFound``.
+    """
+    check_at, last_seen_at = job.check_at, job.last_seen_at
+
+    def decide(current: JobSnapshot, now: datetime) -> Decision:
+        has_reported = reason is FailureReason.LOST and current.last_seen_at != last_seen_at
+        if current.status is not JobStatus.RUNNING or current.check_at != check_at or has_reported:
+            return Decision()
+        return decisions.decide_overdue(current, reason, error, now=now)
+
+    _, decision = store.decide_and_write(job.id, decide, within=job.workspace_id, by=SYSTEM)
+    return bool(decision.changes)
