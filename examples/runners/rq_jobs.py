@@ -4,13 +4,13 @@
 import os
 import time
 
-import callboard_client.rq
 from callboard_client import Client, current_job
+from callboard_client.integrations.rq import CallboardJob
 from redis import Redis
 from rq import Queue
 
 
-class Job(callboard_client.rq.Job, client=Client()):
+class Job(CallboardJob, client=Client()):
     """An RQ job that the board hears of."""
 
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import callboard_client.apscheduler
 import pytest
 from apscheduler.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.schedulers.background import BackgroundScheduler
 from callboard_client import Client, current_job
+from callboard_client.integrations.apscheduler import connect
 
 from tests.clients.conftest import Operator, awaited, until
 from tests.clients.test_examples import EXAMPLES
@@ -27,7 +27,7 @@ def scheduler(request: pytest.FixtureRequest, runner: Client) -> Iterator[Backgr
     # A new process takes its time where the machine has other work.
     patient = {"misfire_grace_time": 60}
     scheduler = BackgroundScheduler(executors={"default": kind(2)}, timezone=UTC, job_defaults=patient)
-    callboard_client.apscheduler.connect(scheduler, runner, tags=["nightly"], heartbeat_timeout=2)
+    connect(scheduler, runner, tags=["nightly"], heartbeat_timeout=2)
     scheduler.start()
     yield scheduler
     scheduler.shutdown(wait=False)
@@ -99,7 +99,7 @@ async def counted() -> dict[str, int]:
 def test_a_coroutine_is_awaited(runner: Client, operator: Operator) -> None:
     async def main() -> None:
         scheduler = AsyncIOScheduler(timezone=UTC)
-        callboard_client.apscheduler.connect(scheduler, runner)
+        connect(scheduler, runner)
         scheduler.start()
         scheduler.add_job(counted, "date", run_date=datetime.now(UTC))
         deadline = time.monotonic() + 20

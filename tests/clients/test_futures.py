@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from callboard_client import Client, JobCanceled, current_job
-from callboard_client import http as client_http
-from callboard_client.futures import TrackedExecutor
+from callboard_client import _transport as client_http
+from callboard_client.integrations.futures import TrackedExecutor
 
 from tests.clients.conftest import Operator, until
 from tests.clients.test_examples import EXAMPLES, run

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 from callboard_client import Client
-from callboard_client.huey import connect
+from callboard_client.integrations.huey import connect
 from flask import Flask
 from huey import MemoryHuey
 
@@ -21,10 +21,10 @@ from tests.conftest import ROOT, Clock
 
 SOURCE = """
 from huey import SqliteHuey
-import callboard_client.huey
+from callboard_client.integrations.huey import connect
 
 huey = SqliteHuey(filename=str(HERE / "huey.db"))
-callboard_client.huey.connect(huey, client, tags=["monthly"], heartbeat_timeout=30)
+connect(huey, client, tags=["monthly"], heartbeat_timeout=30)
 
 @huey.task()
 def generate_report(month, pages=1):

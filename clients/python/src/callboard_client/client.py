@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
+from callboard_client._sender import INTERVAL, Sender
+from callboard_client._serialize import ERROR_LIMIT, ending, key_of, message_of, plain_object, seconds, text
+from callboard_client._spool import Spool
+from callboard_client._transport import Board, path_of, record_of
 from callboard_client.errors import BoardUnreachable, NotConfigured
-from callboard_client.http import Board, path_of, record_of
 from callboard_client.job import Job
-from callboard_client.plain import ERROR_LIMIT, ending, key_of, message_of, plain_object, seconds, text
 from callboard_client.record import JobRecord, JobStatus
-from callboard_client.sender import INTERVAL, Sender
-from callboard_client.spool import Spool
 
 log = logging.getLogger("callboard_client")
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from callboard_client._outbox import Entry, Subject, as_text, now
+from callboard_client._serialize import ERROR_LIMIT, ending, message_of, plain_object, text
 from callboard_client.errors import BoardUnreachable, CallboardError, JobConflict, JobStopped, JobTimedOut
-from callboard_client.outbox import Entry, Subject, as_text, now
-from callboard_client.plain import ERROR_LIMIT, ending, message_of, plain_object, text
 from callboard_client.record import JobRecord, JobStatus
 
 if TYPE_CHECKING:
-    from callboard_client.sender import Sender
+    from callboard_client._sender import Sender
 
 log = logging.getLogger("callboard_client")
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from callboard_client._serialize import plain_object
 from callboard_client.client import HEARTBEAT_TIMEOUT, Client
 from callboard_client.errors import JobStopped
 from callboard_client.job import Job
-from callboard_client.plain import plain_object
 
 log = logging.getLogger("callboard_client")
 

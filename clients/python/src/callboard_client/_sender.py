@@ -10,6 +10,9 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from callboard_client._outbox import Entry, Outbox, Subject, as_text, now
+from callboard_client._spool import Spool
+from callboard_client._transport import Board, judged, path_of, record_of
 from callboard_client.errors import (
     BoardRefused,
     BoardUnreachable,
@@ -19,10 +22,7 @@ from callboard_client.errors import (
     JobStopped,
     Unauthorized,
 )
-from callboard_client.http import Board, judged, path_of, record_of
-from callboard_client.outbox import Entry, Outbox, Subject, as_text, now
 from callboard_client.record import JobRecord
-from callboard_client.spool import Spool
 
 log = logging.getLogger("callboard_client")
 

@@ -6,9 +6,9 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from callboard_client._serialize import plain_object
 from callboard_client.client import HEARTBEAT_TIMEOUT, Client
 from callboard_client.job import Job
-from callboard_client.plain import plain_object
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -1,8 +1,8 @@
 """Dramatiq: every message is a job.
 
-import callboard_client.dramatiq
+import callboard_client.integrations.dramatiq
 
-broker.add_middleware(callboard_client.dramatiq.Callboard(Client()))
+broker.add_middleware(callboard_client.integrations.dramatiq.Callboard(Client()))
 """
 
 import functools
@@ -16,14 +16,14 @@ from dramatiq.middleware import Interrupt, Retries, SkipMessage, raise_thread_ex
 
 from callboard_client.client import Client
 from callboard_client.errors import JobStopped
-from callboard_client.tasks import Attempt, Tasks
+from callboard_client.integrations._base import Attempt, Tasks
 
 
 class Canceled(Interrupt):
     """Raised in an actor that did not stop by itself after its job was canceled."""
 
 
-class Callboard(Middleware):
+class CallboardMiddleware(Middleware):
     """Tells the board of every message of a broker. Add it last, where the broker is made: both sides say the same.
 
     ``payload=False`` leaves out the arguments, which may be secret. ``tags``, ``heartbeat_timeout`` and

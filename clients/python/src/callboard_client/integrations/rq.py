@@ -1,8 +1,8 @@
 """RQ: every job of a queue is a job on the board.
 
-import callboard_client.rq
+import callboard_client.integrations.rq
 
-class Job(callboard_client.rq.Job, client=Client()): ...
+class Job(callboard_client.integrations.rq.Job, client=Client()): ...
 
 queue = Queue("reports", connection=redis, job_class=Job)  # and: rq worker --job-class module.Job reports
 """
@@ -23,7 +23,7 @@ from rq.worker import Worker
 
 from callboard_client.client import Client
 from callboard_client.errors import JobStopped
-from callboard_client.tasks import Attempt, Tasks
+from callboard_client.integrations._base import Attempt, Tasks
 
 log = logging.getLogger("callboard_client")
 
@@ -32,7 +32,7 @@ UNTIL_KILLED = 5.0
 """Seconds that a work horse waits for its worker, which it asked to kill it."""
 
 
-class Job(rq.job.Job):
+class CallboardJob(rq.job.Job):
     """A job of RQ that the board hears of. Make a class of your own with ``client=``, and give it to queue and worker.
 
     ``payload=False`` leaves out the arguments, which may be secret. ``tags``, ``heartbeat_timeout`` and

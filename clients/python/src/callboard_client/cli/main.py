@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from callboard_client import shell
+from callboard_client.cli import shell
 from callboard_client.client import HEARTBEAT_TIMEOUT, Client
 from callboard_client.errors import BoardRefused, CallboardError
 from callboard_client.record import STATUSES
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    from callboard_client.run import run
+    from callboard_client.cli.run import run
 
     for stream in range(3):
         # What is closed would be the next file that is opened, a connection to the board for one.

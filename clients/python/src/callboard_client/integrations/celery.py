@@ -17,8 +17,8 @@ from kombu.utils import json
 
 from callboard_client.client import HEARTBEAT_TIMEOUT, Client
 from callboard_client.errors import JobStopped
+from callboard_client.integrations._base import Tasks
 from callboard_client.job import Job
-from callboard_client.tasks import Tasks
 
 log = logging.getLogger("callboard_client")
 

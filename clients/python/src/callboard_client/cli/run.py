@@ -18,9 +18,9 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import IO
 
+from callboard_client._outbox import LINES
 from callboard_client.errors import JobStopped, JobTimedOut
 from callboard_client.job import Job
-from callboard_client.outbox import LINES
 
 log = logging.getLogger("callboard_client")
 

@@ -1,8 +1,8 @@
 """Huey: every task is a job.
 
-import callboard_client.huey
+import callboard_client.integrations.huey
 
-callboard_client.huey.connect(huey, Client())
+callboard_client.integrations.huey.connect(huey, Client())
 """
 
 import functools
@@ -14,7 +14,7 @@ from huey.exceptions import CancelExecution
 
 from callboard_client.client import Client
 from callboard_client.errors import JobStopped
-from callboard_client.tasks import Attempt, Tasks
+from callboard_client.integrations._base import Attempt, Tasks
 
 
 def connect(huey: Huey, client: Client, **about: Any) -> None:

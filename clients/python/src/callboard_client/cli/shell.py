@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from callboard_client.cli.terminal import ago, bar, clean, colored, columns, table
 from callboard_client.client import Client
 from callboard_client.errors import BoardUnreachable, CallboardError, JobNotFound
 from callboard_client.record import STATUSES, JobRecord, JobStatus
-from callboard_client.terminal import ago, bar, clean, colored, columns, table
 
 EVERY = 1.0
 """Seconds from one look at the board to the next."""

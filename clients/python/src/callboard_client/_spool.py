@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from callboard_client.outbox import LIMIT, Entry, Subject, as_text
+from callboard_client._outbox import LIMIT, Entry, Subject, as_text
 
 try:
     import fcntl

@@ -18,8 +18,8 @@ from procrastinate.worker import Worker
 
 from callboard_client.client import HEARTBEAT_TIMEOUT, Client
 from callboard_client.errors import JobStopped
+from callboard_client.integrations._base import Tasks
 from callboard_client.job import Job
-from callboard_client.tasks import Tasks
 
 
 class TaskStopped(JobStopped, JobAborted):
