@@ -82,12 +82,12 @@ def test_a_run_that_did_not_happen_is_a_failed_job(
     assert f"The run of {long_ago:%Y-%m-%d %H:%M:%S} UTC was missed" in operator.newest["error"]
     scheduler.add_job(report, "interval", seconds=0.1, args=["2026-10", str(tmp_path / "go")], name="slow")
 
-    def left_out() -> list[str]:
+    def omitted() -> list[str]:
         return [job["id"] for job in operator.jobs if (job["type"], job["status"]) == ("slow", "failed")]
 
-    until(left_out)
+    until(omitted)
     (tmp_path / "go").touch()
-    assert "was left out: earlier ones are still at work" in operator.job(left_out()[-1])["error"]
+    assert "was left out: earlier ones are still at work" in operator.job(omitted()[-1])["error"]
 
 
 async def counted() -> dict[str, int]:

@@ -83,7 +83,7 @@ def shop(
     """The actors, as their producer knows them."""
     tasks = module(SOURCE, tmp_path, monkeypatch)
     yield tasks
-    tasks.client.close(wait=0)
+    tasks.client.close(timeout=0)
     tasks.broker.client.close()
 
 

@@ -165,7 +165,7 @@ def test_calls_run_while_the_board_is_away(port: int) -> None:
     with Client(f"http://127.0.0.1:{port}", "cb_a_b") as client:
         with TrackedExecutor(ThreadPoolExecutor(1), client) as pool:
             assert pool.submit(threading.get_ident).result(20)
-        client.close(wait=0)
+        client.close(timeout=0)
 
 
 def test_the_example(environ: dict[str, str], operator: Operator) -> None:

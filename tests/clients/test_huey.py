@@ -61,7 +61,7 @@ def shop(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The tasks, as their producer knows them."""
     tasks = module(SOURCE, tmp_path, monkeypatch)
     yield tasks
-    tasks.client.close(wait=0)
+    tasks.client.close(timeout=0)
     tasks.huey.storage.close()
 
 

@@ -74,9 +74,11 @@ def test_a_verb_that_is_refused_says_why(runner: Client, environ: dict[str, str]
 
 def test_jobs_are_listed_page_by_page(runner: Client) -> None:
     made = [runner.enqueue_job("generate-report", tags=[f"n{number}"]).id for number in range(103)]
-    assert [job.id for job in runner.jobs()] == made[::-1]
-    assert [job.id for job in runner.jobs(limit=101)] == made[:1:-1]
-    assert [job.id for job in runner.jobs(tag="n7", status=["pending", "running"], type="generate-report")] == [made[7]]
+    assert [job.id for job in runner.list_jobs()] == made[::-1]
+    assert [job.id for job in runner.list_jobs(limit=101)] == made[:1:-1]
+    assert [job.id for job in runner.list_jobs(tag="n7", status=["pending", "running"], type="generate-report")] == [
+        made[7]
+    ]
 
 
 # --- a block -----------------------------------------------------------------------------------------------------
@@ -332,7 +334,7 @@ def test_the_same_with_async(environ: dict[str, str], operator: Operator) -> Non
             await client.update_job_status(waiting.id, "running")
             assert (await client.get_job_status(waiting.id)).status == "running"
             await client.cancel_job(waiting.id)
-            assert [found.type async for found in client.jobs()] == ["second", "tracked", "first"]
+            assert [found.type async for found in client.list_jobs()] == ["second", "tracked", "first"]
 
     awaited(work())
     assert [job["status"] for job in operator.jobs] == ["canceled", "completed", "completed"]
@@ -423,7 +425,7 @@ def test_while_the_board_is_away_only_the_first_job_waits_for_it(outage: Outage,
             with client.job("next") as job:
                 job.progress(10)
         assert time.monotonic() - begun < 1
-        client.close(wait=0)
+        client.close(timeout=0)
 
 
 def test_a_strict_job_raises_what_else_is_only_told_in_the_log(
@@ -435,7 +437,7 @@ def test_a_strict_job_raises_what_else_is_only_told_in_the_log(
     with Client(outage.address, token, strict=True) as client:
         with pytest.raises(BoardUnreachable), client.job("first"):
             pytest.fail("It ran.")
-        client.close(wait=0)
+        client.close(timeout=0)
 
 
 def test_what_a_process_could_not_tell_is_told_by_the_next(

@@ -72,7 +72,7 @@ def shop(
     """The functions and their queue, as their producer knows them."""
     tasks = module(SOURCE, tmp_path, monkeypatch)
     yield tasks
-    tasks.client.close(wait=0)
+    tasks.client.close(timeout=0)
     tasks.redis.close()
 
 

@@ -64,7 +64,7 @@ class Entry:
     """Whether it is under way or written down, and cannot grow any more."""
     outcome: JobRecord | CallboardError | None = None
     answered: bool = False
-    left_out: int = 0
+    omitted: int = 0
     """Lines of a log that were too many."""
     size: int = 0
     """Bytes of the lines of a log."""
@@ -111,7 +111,7 @@ class Outbox:
             self._reports[subject] = waiting
         waiting.body.update(fields)
 
-    def log(self, subject: Subject, lines: Sequence[dict[str, Any]], at: datetime, left_out: int = 0) -> None:
+    def log(self, subject: Subject, lines: Sequence[dict[str, Any]], at: datetime, omitted: int = 0) -> None:
         """Add lines to a job's log, of which so many more were left out."""
         waiting = self._logs.get(subject)
         if waiting is None or waiting.taken:
@@ -123,12 +123,12 @@ class Outbox:
         for line in lines[-LINES:]:
             kept.append({**line, "text": line["text"][:LINE_LIMIT]})
             waiting.size += _size(kept[-1])
-        waiting.left_out += left_out + max(0, len(lines) - LINES)
+        waiting.omitted += omitted + max(0, len(lines) - LINES)
         gone = 0
         while len(kept) - gone > LINES or waiting.size > BYTES_AT_ONCE:
             waiting.size -= _size(kept[gone])
             gone += 1
-        waiting.left_out += gone
+        waiting.omitted += gone
         del kept[:gone]
 
     def take(self) -> list[Entry]:

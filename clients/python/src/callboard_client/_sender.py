@@ -113,12 +113,12 @@ class Sender:
                 if idle:
                     self._wake()
 
-    def log(self, subject: Subject, lines: Sequence[dict[str, Any]], left_out: int = 0) -> None:
+    def log(self, subject: Subject, lines: Sequence[dict[str, Any]], omitted: int = 0) -> None:
         """Add lines to a job's log, of which so many more were left out. Returns at once."""
         with self._turn:
             if not (subject.untold or self._closed):
                 idle = not self._outbox
-                self._outbox.log(subject, lines, now(), left_out)
+                self._outbox.log(subject, lines, now(), omitted)
                 if idle:
                     self._wake()
 
@@ -284,8 +284,8 @@ class Sender:
             return [JobNotFound(404, "not_found", "The job was never made.")]
         if first.kind == "log":
             lines = first.body["lines"]
-            if first.left_out:
-                told = f"… {first.left_out:,} lines left out …"
+            if first.omitted:
+                told = f"… {first.omitted:,} lines left out …"
                 lines = [{"text": told, "level": "warning", "at": lines[0]["at"]}, *lines]
             first.key = first.key or first.subject.name + as_text(first.at)
             self._board.call("POST", f"{path}/logs", {"lines": lines}, key=first.key)

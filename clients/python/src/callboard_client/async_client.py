@@ -39,19 +39,19 @@ class AsyncClient:
         """``Client.cancel_job``."""
         return await asyncio.to_thread(self._client.cancel_job, job_id)
 
-    async def jobs(self, **wanted: Any) -> AsyncIterator[JobRecord]:
-        """``Client.jobs``."""
-        found = self._client.jobs(**wanted)
+    async def list_jobs(self, **wanted: Any) -> AsyncIterator[JobRecord]:
+        """``Client.list_jobs``."""
+        found = self._client.list_jobs(**wanted)
         while (job := await asyncio.to_thread(next, found, None)) is not None:
             yield job
 
-    async def flush(self, wait: float = 5.0) -> bool:
+    async def flush(self, timeout: float = 5.0) -> bool:
         """``Client.flush``."""
-        return await asyncio.to_thread(self._client.flush, wait)
+        return await asyncio.to_thread(self._client.flush, timeout)
 
-    async def close(self, wait: float = 5.0) -> None:
+    async def close(self, timeout: float = 5.0) -> None:
         """``Client.close``."""
-        await asyncio.to_thread(self._client.close, wait)
+        await asyncio.to_thread(self._client.close, timeout)
 
     async def __aenter__(self) -> "AsyncClient":
         return self

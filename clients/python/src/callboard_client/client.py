@@ -24,7 +24,7 @@ log = logging.getLogger("callboard_client")
 
 HEARTBEAT_TIMEOUT = 60
 """Seconds of silence after which the board fails a job as lost, unless the job asks for others."""
-BEAT_EVERY = 10.0
+HEARTBEAT_INTERVAL = 10.0
 """Seconds from one sign of life to the next, at most: as long a job may not have heard of its cancel."""
 RETRIES = (0.25, 0.5, 1.0, 2.0)
 """Seconds before a verb is tried again."""
@@ -96,17 +96,17 @@ class Client:
         """
         new = _new(type, payload, tags, max_duration, heartbeat_timeout, parent, link)
         silent = new.get("heartbeat_timeout")
-        every = min(BEAT_EVERY, silent / 3) if isinstance(silent, int | float) else BEAT_EVERY
+        every = min(HEARTBEAT_INTERVAL, silent / 3) if isinstance(silent, int | float) else HEARTBEAT_INTERVAL
         later = parent if isinstance(parent, Job) and parent.id is None else None
         return self._at_work(every, new=new, key=key_of(key or uuid.uuid4()), parent=later)
 
-    def attach(self, job_id: str | uuid.UUID, *, beat_every: float = BEAT_EVERY) -> Job:
+    def attach(self, job_id: str | uuid.UUID, *, heartbeat_interval: float = HEARTBEAT_INTERVAL) -> Job:
         """A job that was created before, here or elsewhere: a block for ``with`` that does its work."""
-        return self._at_work(beat_every, job_id=str(job_id))
+        return self._at_work(heartbeat_interval, job_id=str(job_id))
 
-    def _at_work(self, beat_every: float, **which: Any) -> Job:
+    def _at_work(self, heartbeat_interval: float, **which: Any) -> Job:
         runner = self._runner or f"{socket.gethostname()}:{os.getpid()}"
-        return Job(self._sender, runner=runner, beat_every=beat_every, strict=self._strict, **which)
+        return Job(self._sender, runner=runner, heartbeat_interval=heartbeat_interval, strict=self._strict, **which)
 
     @overload
     def track(self, type: Callable[P, R]) -> Callable[P, R]: ...
@@ -205,7 +205,7 @@ class Client:
 
     # --- and to look around --------------------------------------------------------------------------------------
 
-    def jobs(
+    def list_jobs(
         self,
         *,
         status: Sequence[JobStatus] = (),
@@ -225,17 +225,17 @@ class Client:
             if not page["next_cursor"]:
                 return
 
-    def counts(self) -> dict[JobStatus, dict[str, Any]]:
+    def count_jobs(self) -> dict[JobStatus, dict[str, Any]]:
         """How many jobs of each status there are: ``{"count": 3, "capped": false}``; counting stops at 10,000."""
         found: dict[JobStatus, dict[str, Any]] = self._asked("GET", "/jobs/counts")
         return found
 
-    def log_lines(self, job_id: str | uuid.UUID, after: int = 0) -> tuple[list[dict[str, Any]], int]:
+    def list_log_lines(self, job_id: str | uuid.UUID, after: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Lines of a job's log with higher numbers than ``after``, and the number to go on from."""
         page = self._asked("GET", f"{path_of(job_id)}/logs", query={"after": after})
         return page["data"], page["next_after"]
 
-    def events(self, job_id: str | uuid.UUID) -> list[dict[str, Any]]:
+    def list_events(self, job_id: str | uuid.UUID) -> list[dict[str, Any]]:
         """The history of a job, oldest first."""
         found: list[dict[str, Any]] = self._asked("GET", f"{path_of(job_id)}/events")["data"]
         return found
@@ -263,14 +263,14 @@ class Client:
 
     # --- its end -------------------------------------------------------------------------------------------------
 
-    def flush(self, wait: float = 5.0) -> bool:
+    def flush(self, timeout: float = 5.0) -> bool:
         """Tell all that waits, within so many seconds and unless the board is away; whether all was told."""
-        return self._sender is None or self._sender.flush(wait)
+        return self._sender is None or self._sender.flush(timeout)
 
-    def close(self, wait: float = 5.0) -> None:
+    def close(self, timeout: float = 5.0) -> None:
         """Tell all that waits, as ``flush``, and end. Jobs that are at work tell nothing more."""
         if self._sender is not None:
-            self._sender.close(wait)
+            self._sender.close(timeout)
         if self._board is not None:
             self._board.close()
 

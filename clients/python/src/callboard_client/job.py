@@ -67,7 +67,7 @@ class Job:
         job_id: str | None = None,
         parent: "Job | None" = None,
         runner: str | None = None,
-        beat_every: float | None = None,
+        heartbeat_interval: float | None = None,
         strict: bool = False,
     ) -> None:
         self._sender = sender
@@ -76,11 +76,11 @@ class Job:
         self._key = key
         self._parent = parent
         self._runner = runner
-        self._beat_every = beat_every
+        self._beat_every = heartbeat_interval
         self._strict = strict
         self._token: contextvars.Token[Job | None] | None = None
         self._pid = os.getpid()
-        self.stops_with: Callable[[JobStopped], BaseException] = _of_its_own
+        self.stop_exception: Callable[[JobStopped], BaseException] = _of_its_own
         """What is raised when the job is to stop: an engine may have a word of its own for that."""
 
     @property
@@ -106,12 +106,12 @@ class Job:
         May be called as often as is handy: of many calls the board hears the last, twice a second. Raises
         ``JobStopped`` (``JobCanceled`` or ``JobTimedOut``) when the board said that the job is to stop.
         """
-        self.check()
+        self.raise_if_stopped()
         self._report_progress(percent, message)
 
     def update(self, *, result: object = None, link: object = None) -> None:
         """Say what there is so far: a result that may still grow, the address of a page. Raises as ``progress``."""
-        self.check()
+        self.raise_if_stopped()
         self._report_result(result, link)
 
     @harmless
@@ -126,18 +126,16 @@ class Job:
             self._sender.log(self._subject, lines)
 
     @harmless
-    def log_lines(self, lines: Sequence[str], level: str = "info", *, left_out: int = 0) -> None:
+    def log_lines(self, lines: Sequence[str], level: str = "info", *, omitted: int = 0) -> None:
         """Add lines to the job's log, of which so many more were left out before. Never raises."""
         if self._sender:
             at = as_text(now())
-            self._sender.log(
-                self._subject, [{"text": text(line), "level": level, "at": at} for line in lines], left_out
-            )
+            self._sender.log(self._subject, [{"text": text(line), "level": level, "at": at} for line in lines], omitted)
 
-    def check(self) -> None:
+    def raise_if_stopped(self) -> None:
         """Raise ``JobStopped`` if the board said that the job is to stop; else do nothing."""
         if self._subject.stop is not None:
-            raise self.stops_with(self._subject.stop)
+            raise self.stop_exception(self._subject.stop)
 
     @harmless
     def _report_progress(self, percent: float | None, message: object) -> None:
@@ -171,8 +169,8 @@ class Job:
         self._create(True)
         self._begin(message)
         if self.stop_requested:
-            self.stopped()
-            self.check()
+            self.report_stopped()
+            self.raise_if_stopped()
         return self
 
     @harmless
@@ -203,7 +201,7 @@ class Job:
         """Say that it failed, and why: a text, or an exception with its traceback."""
         self._end("failed", error=error)
 
-    def stopped(self, message: str | None = None) -> None:
+    def report_stopped(self, message: str | None = None) -> None:
         """Say that it was canceled and has stopped, by the board's word or by its own."""
         self._end("canceled", message=message)
 
@@ -254,12 +252,12 @@ class Job:
 
     # --- as a block ----------------------------------------------------------------------------------------------
 
-    def enter(self) -> None:
+    def set_current(self) -> None:
         """Be the ``current_job`` here, until ``leave``."""
         self._pid = os.getpid()
         self._token = _current.set(self)
 
-    def leave(self) -> None:
+    def reset_current(self) -> None:
         """Be it no longer."""
         if self._token:
             # A generator may be closed in another context than it was begun in, where there is nothing to be left.
@@ -270,19 +268,19 @@ class Job:
     @contextmanager
     def as_current(self) -> "Iterator[Job]":
         """A block in which this is the ``current_job``, for whoever says by himself how it begins and ends."""
-        self.enter()
+        self.set_current()
         try:
             yield self
         finally:
-            self.leave()
+            self.reset_current()
 
     def __enter__(self) -> "Job":
         self.start()
-        self.enter()
+        self.set_current()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.leave()
+        self.reset_current()
         self._finish(error)
 
     async def __aenter__(self) -> "Job":
@@ -292,7 +290,7 @@ class Job:
             self.start()
             started.set()
             if given_up.is_set():
-                self.stopped(_STOPPED.format("CancelledError"))
+                self.report_stopped(_STOPPED.format("CancelledError"))
 
         try:
             await asyncio.to_thread(start)
@@ -300,13 +298,13 @@ class Job:
             # The thread goes on, and nobody would end what it started.
             given_up.set()
             if started.is_set():
-                threading.Thread(target=self.stopped, args=[_STOPPED.format("CancelledError")]).start()
+                threading.Thread(target=self.report_stopped, args=[_STOPPED.format("CancelledError")]).start()
             raise
-        self.enter()
+        self.set_current()
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.leave()
+        self.reset_current()
         # Also of a task that is canceled the board is told how it ended.
         await asyncio.shield(asyncio.to_thread(self._finish, error))
 
@@ -318,9 +316,9 @@ class Job:
             if error is None or (isinstance(error, SystemExit) and not error.code):
                 self.complete()
             elif isinstance(error, JobStopped) and error.job.id == self.id:
-                self.stopped()
+                self.report_stopped()
             elif isinstance(error, KeyboardInterrupt | asyncio.CancelledError | GeneratorExit):
-                self.stopped(_STOPPED.format(type(error).__name__))
+                self.report_stopped(_STOPPED.format(type(error).__name__))
             else:
                 self.fail(error)
         except CallboardError:

@@ -46,7 +46,7 @@ class JobRecord:
         """Whether nothing will follow this status."""
         return self.status in FINAL
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The record as the API has it."""
         return {name: _told(value) for name in _ORDER for value in [getattr(self, name)]}
 

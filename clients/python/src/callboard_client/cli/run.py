@@ -77,11 +77,11 @@ def run(job: Job, command: Sequence[str], *, grace: float) -> int:
 def _told(job: Job, returned: int, output: "_Output", group: "_Group") -> int:
     """Say how the command ended; its exit code as a shell has it."""
     if group.reason is not None:
-        job.stopped()
+        job.report_stopped()
     elif returned == 0:
         job.complete()
     elif group.ended_by is not None:
-        job.stopped(f"Its runner was stopped by {group.ended_by.name}.")
+        job.report_stopped(f"Its runner was stopped by {group.ended_by.name}.")
     else:
         job.fail(output.told_after(_ended(returned)))
     return returned if returned >= 0 else OF_A_SIGNAL - returned
@@ -244,7 +244,7 @@ class _Output:
         shown = [_shown(line) for line in plain[-LINES:]]
         self._last[level].extend(shown)
         if shown:
-            self._job.log_lines(shown, level, left_out=len(plain) - len(shown))
+            self._job.log_lines(shown, level, omitted=len(plain) - len(shown))
 
 
 def _shown(line: bytes) -> str:

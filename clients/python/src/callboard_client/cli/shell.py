@@ -24,9 +24,9 @@ def list_jobs(
     client: Client, *, status: Sequence[JobStatus], type: str | None, tag: str | None, limit: int, as_json: bool
 ) -> int:
     """Print jobs, newest first."""
-    found = list(client.jobs(status=status, type=type, tag=tag, limit=limit))
+    found = list(client.list_jobs(status=status, type=type, tag=tag, limit=limit))
     if as_json:
-        _print_json([job.as_json() for job in found])
+        _print_json([job.to_json() for job in found])
     elif found:
         _print(_table(found))
     else:
@@ -37,9 +37,9 @@ def list_jobs(
 def show(client: Client, job_id: str, *, as_json: bool) -> int:
     """Print one job with its history."""
     job = client.get_job_status(job_id)
-    events = client.events(job_id)
+    events = client.list_events(job_id)
     if as_json:
-        _print_json({**job.as_json(), "events": events})
+        _print_json({**job.to_json(), "events": events})
     else:
         _print(_page(job, events))
     return 0
@@ -58,7 +58,7 @@ def cancel(client: Client, job_ids: Sequence[str], *, as_json: bool) -> int:
             print(f"{clean(job_id)}: {error}", file=sys.stderr)
             continue
         if as_json:
-            _print_json(job.as_json(), indent=None)
+            _print_json(job.to_json(), indent=None)
         else:
             print(f"Canceled {job.id}. Its runner hears of it when it next reports.")
     return 1 if refused else 0
@@ -71,7 +71,7 @@ def tail(client: Client, job_id: str, *, follow: bool, as_json: bool) -> int:
         # In this order: what was logged before the end is read after the end was seen.
         job = client.get_job_status(job_id)
         while True:
-            lines, last = client.log_lines(job_id, after)
+            lines, last = client.list_log_lines(job_id, after)
             for line in lines:
                 _print_json(line, indent=None) if as_json else _print([f"{line['at'][11:19]}  {clean(line['text'])}"])
             if last == after or not lines:
@@ -101,14 +101,16 @@ def _report_changes(client: Client, type: str | None, tag: str | None) -> None:
     seen: dict[str, JobRecord] = {}
     while True:
         try:
-            live = {job.id: job for job in client.jobs(status=("running", "pending"), type=type, tag=tag, limit=500)}
+            live = {
+                job.id: job for job in client.list_jobs(status=("running", "pending"), type=type, tag=tag, limit=500)
+            }
             ended = [job for job_id in seen if job_id not in live for job in _still_there(client, job_id)]
         except BoardUnreachable as error:
             print(f"callboard: {error} Trying again.", file=sys.stderr)
             continue
         for job in (*live.values(), *ended):
             if seen.get(job.id) != job:
-                _print_json(job.as_json(), indent=None)
+                _print_json(job.to_json(), indent=None)
         seen = live
         time.sleep(EVERY)
 
@@ -133,14 +135,14 @@ def _draw_again(client: Client, type: str | None, tag: str | None) -> None:
 
 
 def _view(client: Client, type: str | None, tag: str | None) -> Iterator[str]:
-    counts = client.counts()
+    counts = client.count_jobs()
     told = (f"{counts[each]['count']:,}{'+' * counts[each]['capped']} {each}" for each in STATUSES)
     yield "  ".join(colored(text, status) for text, status in zip(told, STATUSES, strict=True))
-    live = list(client.jobs(status=("running", "pending"), type=type, tag=tag, limit=SHOWN))
+    live = list(client.list_jobs(status=("running", "pending"), type=type, tag=tag, limit=SHOWN))
     live.sort(key=lambda job: (job.status != "running", job.id))
     if live:
         yield from ("", *_table(live))
-    ended = list(client.jobs(status=("completed", "failed", "canceled"), type=type, tag=tag, limit=5))
+    ended = list(client.list_jobs(status=("completed", "failed", "canceled"), type=type, tag=tag, limit=5))
     if ended:
         yield from ("", *_table(ended))
 

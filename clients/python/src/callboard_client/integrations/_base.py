@@ -79,10 +79,10 @@ class Attempt:
             told = why if isinstance(why, str) else f"failed: {traceback.format_exception_only(why)[-1].strip()}"
             self.job.pause(f"{self._name} {told}")
 
-    def stopped(self, message: str | None = None) -> None:
+    def report_stopped(self, message: str | None = None) -> None:
         """Say that the job has stopped, by the board's word or by the engine's."""
         with _in_peace():
-            self.job.enqueue().stopped(message)
+            self.job.enqueue().report_stopped(message)
 
 
 def _payload(args: Iterable[object], kwargs: Mapping[str, object]) -> dict[str, Any] | None:

@@ -44,7 +44,7 @@ def connect(
     tracked = _Runs(scheduler, client, about, payload)
     scheduler.add_listener(tracked.take_executors, EVENT_EXECUTOR_ADDED | EVENT_SCHEDULER_STARTED)
     scheduler.add_listener(tracked.missed, EVENT_JOB_MISSED)
-    scheduler.add_listener(tracked.left_out, EVENT_JOB_MAX_INSTANCES)
+    scheduler.add_listener(tracked.omitted, EVENT_JOB_MAX_INSTANCES)
     tracked.take_executors()
 
 
@@ -95,7 +95,7 @@ class _Runs:
     def missed(self, event: JobExecutionEvent) -> None:
         self._fail(event.job_id, event.scheduled_run_time, "was missed: the scheduler came too late")
 
-    def left_out(self, event: JobSubmissionEvent) -> None:
+    def omitted(self, event: JobSubmissionEvent) -> None:
         for run_time in event.scheduled_run_times:
             self._fail(event.job_id, run_time, "was left out: earlier ones are still at work")
 

@@ -98,12 +98,12 @@ class _Listener:
         if not self._is_ours(task.name):
             return
         job = self._job(task.name, task_id, args, kwargs)
-        job.stops_with = TaskStopped
+        job.stop_exception = TaskStopped
         revoke = threading.Timer(self._grace, self._revoke, [task_id])
         revoke.daemon = True
         attempt = _attempt(task)
         self._at_work[task_id] = _AtWork(job, revoke, attempt)
-        job.enter()
+        job.set_current()
         try:
             job.start(message=attempt if task.request.retries else None)
         except JobStopped:
@@ -112,7 +112,7 @@ class _Listener:
 
     def _may_run(self, task_id: str, args: Any, kwargs: Any) -> None:
         if at_work := self._at_work.get(task_id):
-            at_work.job.check()
+            at_work.job.raise_if_stopped()
 
     def _revoke(self, task_id: str) -> None:
         log.warning("Task %s was canceled and goes on: it is revoked.", task_id)
@@ -124,9 +124,9 @@ class _Listener:
             return
         job = at_work.job
         at_work.revoke.cancel()
-        job.leave()
+        job.reset_current()
         if isinstance(retval, JobStopped) or (job.stop_requested and state == "IGNORED"):
-            job.stopped()
+            job.report_stopped()
             self._app.backend.mark_as_revoked(task_id, "canceled on the board", request=task.request)
         elif state == "SUCCESS":
             job.complete(retval)
@@ -146,7 +146,9 @@ class _Listener:
 
     def _revoked(self, sender: Any, request: Any, **_: object) -> None:
         if self._is_ours(sender.name):
-            self._job(sender.name, request.id, request.args, request.kwargs).enqueue().stopped("The task was revoked.")
+            self._job(sender.name, request.id, request.args, request.kwargs).enqueue().report_stopped(
+                "The task was revoked."
+            )
 
 
 def _as_found(args: Any, kwargs: Any) -> tuple[Any, Any]:

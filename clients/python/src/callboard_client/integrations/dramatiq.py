@@ -78,7 +78,7 @@ class CallboardMiddleware(Middleware):
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
         if self._work_on(message) is None:
-            self._attempt_at(broker, message).stopped("Dramatiq did not run it.")
+            self._attempt_at(broker, message).report_stopped("Dramatiq did not run it.")
 
     def before_ack(self, broker: Broker, message: MessageProxy) -> None:
         """Only here it is known what became of it: others of the middleware may try again."""
@@ -157,7 +157,7 @@ class _Work:
 
     def tell(self) -> None:
         if self.stopped:
-            self.attempt.stopped(self.why)
+            self.attempt.report_stopped(self.why)
         elif self.error is None:
             self.attempt.complete(self.result)
         elif self.again:

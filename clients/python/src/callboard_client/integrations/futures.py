@@ -80,6 +80,6 @@ def _call(
 def _ended(job: Job, future: "Future[Any]") -> None:
     """What the work itself could not tell: that it never ran, or that its process died."""
     if future.cancelled():
-        job.stopped("The future was canceled.")
+        job.report_stopped("The future was canceled.")
     elif isinstance(error := future.exception(), BrokenExecutor):
         job.fail(error)

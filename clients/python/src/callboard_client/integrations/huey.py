@@ -69,13 +69,13 @@ def connect(huey: Huey, client: Client, **about: Any) -> None:
         elif task.retries:
             attempt.retry(error)
         elif isinstance(error, CancelExecution):
-            attempt.stopped(None if isinstance(error.__cause__, JobStopped) else str(error) or None)
+            attempt.report_stopped(None if isinstance(error.__cause__, JobStopped) else str(error) or None)
         else:
             attempt.fail(error)
 
     def dropped(signal: str, task: Task) -> None:
         if task.id not in at_work:
-            attempt_at(task).stopped(f"Huey did not run it: {signal}.")
+            attempt_at(task).report_stopped(f"Huey did not run it: {signal}.")
 
     def interrupted(_: str, task: Task) -> None:
         if attempt := at_work.pop(task.id, None):

@@ -91,10 +91,10 @@ class _Listener:
         if _is_its_own(context.job):
             return await run()
         job = self._job(context.job)
-        job.stops_with = TaskStopped
+        job.stop_exception = TaskStopped
         await asyncio.to_thread(job.start, _attempt(context) if context.job.attempts else None)
         self._abort_on_stop(job, context)
-        job.enter()
+        job.set_current()
         try:
             returned = await run()
         except BaseException as error:
@@ -103,7 +103,7 @@ class _Listener:
                 raise JobAborted from error
             raise
         finally:
-            job.leave()
+            job.reset_current()
         await asyncio.to_thread(job.complete, returned)
         return returned
 
@@ -124,14 +124,14 @@ def _tell_failure(job: Job, context: JobContext, error: BaseException) -> None:
     aborted = isinstance(error, JobAborted | asyncio.CancelledError)
     shutdown = context.abort_reason() is AbortReason.SHUTDOWN
     if aborted and job.stop_requested:
-        job.stopped()
+        job.report_stopped()
     elif (not isinstance(error, JobAborted) or shutdown) and context.task.get_retry_exception(
         exception=error, job=context.job
     ):
         why = "was interrupted: its worker ends" if aborted else f"failed: {type(error).__name__}: {error}"
         job.pause(f"{_attempt(context)} {why}")
     elif aborted:
-        job.stopped("Its worker was ended." if shutdown else "Procrastinate aborted it.")
+        job.report_stopped("Its worker was ended." if shutdown else "Procrastinate aborted it.")
     else:
         job.fail(error)
 

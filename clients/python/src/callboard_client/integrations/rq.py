@@ -137,7 +137,7 @@ class CallboardJob(rq.job.Job):
         timer.start()
 
     def _stop(self, attempt: Attempt) -> None:
-        attempt.stopped()
+        attempt.report_stopped()
         self._tasks.client.flush()
         try:
             send_stop_job_command(self.connection, self.id, serializer=self.serializer)
