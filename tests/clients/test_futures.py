@@ -138,7 +138,7 @@ def test_a_fork_never_meets_a_thread_in_the_middle_of_openssl(
         return real(*args, **kwargs)
 
     monkeypatch.setattr(ssl, "create_default_context", noted)
-    client_http._trusted.cache_clear()
+    client_http._ssl_context.cache_clear()
     threads_in_openssl.clear()
     with Client() as client, TrackedExecutor(POOLS["fork"](), client) as pool:
         assert pool.submit(in_openssl).result(20) == ["MainThread"]

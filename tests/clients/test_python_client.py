@@ -256,14 +256,14 @@ def test_ten_thousand_calls_are_a_few_requests_and_the_last_one_counts(environ: 
 
 def _counting(client: Client) -> list[str]:
     """The requests that a client makes from here on."""
-    assert client._board
-    real, asked = client._board.call, list[str]()
+    assert client._transport
+    real, asked = client._transport.request, list[str]()
 
-    def call(method: str, path: str, *rest: Any, **more: Any) -> Any:
+    def request(method: str, path: str, *rest: Any, **more: Any) -> Any:
         asked.append(f"{method} {path}")
         return real(method, path, *rest, **more)
 
-    client._board.call = call  # type: ignore[method-assign]
+    client._transport.request = request  # type: ignore[method-assign]
     return asked
 
 
@@ -385,7 +385,7 @@ def test_a_refused_token_costs_a_job_no_time_and_is_told_once(
                 job.progress(10)
         assert job.id is None
     assert time.monotonic() - begun < 4
-    assert caplog.text.count("cannot be told") == 1
+    assert caplog.text.count("The board is unavailable") == 1
 
 
 def test_a_board_that_stops_during_a_job_misses_nothing(outage: Outage, operator: Operator, token: str) -> None:
@@ -524,15 +524,15 @@ job.progress(77, message="and then it ended")
 def test_a_disturbed_client_leaves_the_work_alone(
     runner: Client, operator: Operator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert runner._board
-    real = runner._board.call
+    assert runner._transport
+    real = runner._transport.request
 
-    def call(method: str, path: str, *rest: Any, **more: Any) -> Any:
+    def request(method: str, path: str, *rest: Any, **more: Any) -> Any:
         if method == "PATCH" and rest[0].get("progress") == 13:
             raise RecursionError("a fault of our own")
         return real(method, path, *rest, **more)
 
-    monkeypatch.setattr(runner._board, "call", call)
+    monkeypatch.setattr(runner._transport, "request", request)
     with caplog.at_level(logging.WARNING), runner.job("generate-report") as job:
         job.progress(13)
         runner.flush()

@@ -1,4 +1,4 @@
-"""Tell a Callboard of your background jobs, and hear of a cancel.
+"""Report background jobs to a Callboard, and learn of a cancel.
 
 from callboard_client import Client
 

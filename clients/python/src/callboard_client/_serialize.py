@@ -1,4 +1,4 @@
-"""Whatever a job holds, as JSON that the board takes: a report must never fail for what is in it."""
+"""Turn whatever a job holds into JSON that the board takes: a report must never fail because of what is in it."""
 
 import hashlib
 import math
@@ -11,31 +11,34 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-DEEPEST = 90
+MAX_DEPTH = 90
 """Levels of lists and objects that are kept; the board takes a hundred, the report itself among them."""
-MOST = 100_000
+MAX_VALUES = 100_000
 """Values that are kept of one payload or result; the board takes 256 KiB."""
-MESSAGE_LIMIT = 500
-ERROR_LIMIT = 60_000
-"""Bytes of an error that are sent, from its end: there a traceback says what it was. The board takes 64 KiB."""
-_KEY = re.compile(r"[ -~]{1,200}")
+MAX_MESSAGE_LENGTH = 500
+"""Characters of a message."""
+MAX_ERROR_BYTES = 60_000
+"""Bytes of an error that are sent, from its end, where a traceback says what it was. The board takes 64 KiB."""
+LOG_LEVELS = ("debug", "info", "warning", "error")
+_LEVEL_ALIASES = {"warn": "warning", "critical": "error", "fatal": "error", "exception": "error", "trace": "debug"}
+_HEADER_SAFE = re.compile(r"[ -~]{1,200}")
 
 
-def plain(value: object) -> Any:
-    """The value as JSON has it. The same value gives the same JSON in every process.
+def serialize(value: object) -> Any:
+    """Return the value as JSON. The same value gives the same JSON in every process.
 
-    Moments, numbers, names and paths become text; what has no JSON becomes the name of its type, ``"<Customer>"``.
+    Times, numbers, enums and paths become text; what has no JSON becomes the name of its type, ``"<Customer>"``.
     """
-    return _Plain().made_of(value, 0)
+    return _Serializer().convert(value, 0)
 
 
-class _Plain:
-    """Counts values: what contains itself more than once would otherwise never come to an end."""
+class _Serializer:
+    """Convert values and count them: what contains itself more than once would otherwise never come to an end."""
 
     def __init__(self) -> None:
-        self._left = MOST
+        self._left = MAX_VALUES
 
-    def made_of(self, value: object, depth: int) -> Any:
+    def convert(self, value: object, depth: int) -> Any:
         self._left -= 1
         if value is None or isinstance(value, bool):
             return value
@@ -45,53 +48,61 @@ class _Plain:
         if isinstance(value, float):
             return float(value) if math.isfinite(value) else str(value)
         if isinstance(value, Enum):
-            return self.made_of(value.value, depth)
+            return self.convert(value.value, depth)
         if isinstance(value, str):
-            return text(value)
+            return clean_text(value)
         if isinstance(value, datetime | date | time):
             return value.isoformat()
         if isinstance(value, timedelta):
             return value.total_seconds()
         if isinstance(value, Decimal | UUID | PurePath):
-            return text(str(value))
-        if depth < DEEPEST and self._left > 0:
+            return clean_text(str(value))
+        if depth < MAX_DEPTH and self._left > 0:
             if isinstance(value, Mapping):
-                return {text(str(name)): self.made_of(inner, depth + 1) for name, inner in value.items()}
+                return {clean_text(str(name)): self.convert(inner, depth + 1) for name, inner in value.items()}
             if isinstance(value, list | tuple):
-                return [self.made_of(inner, depth + 1) for inner in value]
+                return [self.convert(inner, depth + 1) for inner in value]
         return f"<{type(value).__name__}>"
 
 
-def plain_object(value: object) -> dict[str, Any] | None:
-    """A payload or a result: an object as it is, null for null, anything else as ``{"value": …}``."""
-    sent = plain(value)
-    return sent if sent is None or isinstance(sent, dict) else {"value": sent}
+def serialize_object(value: object) -> dict[str, Any] | None:
+    """Return a payload or a result as JSON: an object as it is, ``None`` for ``None``, else ``{"value": …}``."""
+    serialized = serialize(value)
+    return serialized if serialized is None or isinstance(serialized, dict) else {"value": serialized}
 
 
-def text(value: object) -> str:
-    """The text without what no JSON document and no database may hold: lone surrogates and NUL."""
-    told = value if isinstance(value, str) else str(value)
-    return told.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+def clean_text(value: object) -> str:
+    """Return the text without what no JSON document and no database may hold: lone surrogates and NUL."""
+    text = value if isinstance(value, str) else str(value)
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def message_of(value: object) -> str:
-    """One short line of it."""
-    return text(value)[:MESSAGE_LIMIT]
+def clean_message(value: object) -> str:
+    """Return the text as a message, cut to its length."""
+    return clean_text(value)[:MAX_MESSAGE_LENGTH]
 
 
-def ending(value: str, limit: int) -> str:
-    """The end of a text of more bytes than that, with a mark where it was cut."""
-    sent = text(value).encode()
-    kept = sent[-limit:].decode("utf-8", "ignore")
-    return kept if len(sent) <= limit else f"… {len(sent) - limit:,} bytes left out …\n{kept}"
+def clean_error(value: str) -> str:
+    """Return the text as an error: the end of one that is too long, with a mark where it was cut."""
+    encoded = clean_text(value).encode()
+    kept = encoded[-MAX_ERROR_BYTES:].decode("utf-8", "ignore")
+    excess = len(encoded) - MAX_ERROR_BYTES
+    return kept if excess <= 0 else f"… {excess:,} bytes left out …\n{kept}"
+
+
+def log_level(name: object) -> str:
+    """Return the board's name for the level of a log line; ``info`` for one that it does not know."""
+    level = name.lower() if isinstance(name, str) else "info"
+    level = _LEVEL_ALIASES.get(level, level)
+    return level if level in LOG_LEVELS else "info"
 
 
 def seconds(value: object) -> Any:
-    """A limit in whole seconds; what is no number of them is left for the board to refuse."""
-    return int(value.total_seconds()) if isinstance(value, timedelta) else plain(value)
+    """Return a duration in whole seconds. What is neither a number nor a duration is left for the board to refuse."""
+    return int(value.total_seconds()) if isinstance(value, timedelta) else serialize(value)
 
 
-def key_of(name: object) -> str:
-    """The name as an ``Idempotency-Key``: as it is, or what stands for it where a header cannot hold it."""
-    told = str(name)
-    return told if _KEY.fullmatch(told) else hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
+def idempotency_key(name: object) -> str:
+    """Return the name as an ``Idempotency-Key``: as it is, or its hash where a header cannot hold it."""
+    key = str(name)
+    return key if _HEADER_SAFE.fullmatch(key) else hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import IO
 
-from callboard_client._outbox import LINES
+from callboard_client._outbox import MAX_LINES
 from callboard_client.errors import JobStopped, JobTimedOut
 from callboard_client.job import Job
 
@@ -241,7 +241,7 @@ class _Output:
             else:
                 plain.append(line)
         # Of many lines at once only the last are kept anyway.
-        shown = [_shown(line) for line in plain[-LINES:]]
+        shown = [_shown(line) for line in plain[-MAX_LINES:]]
         self._last[level].extend(shown)
         if shown:
             self._job.log_lines(shown, level, omitted=len(plain) - len(shown))

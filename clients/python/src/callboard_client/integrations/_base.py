@@ -1,4 +1,4 @@
-"""What adapters of task queues share: which job a task is, and what is said of its attempts.
+"""What all integrations share: the options of their jobs, which job a task is, and the reports of its attempts.
 
 Nothing here raises because of the board, but for ``JobStopped`` when a task is not to start.
 """
@@ -7,18 +7,34 @@ import logging
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypedDict
 
-from callboard_client._serialize import plain_object
-from callboard_client.client import HEARTBEAT_TIMEOUT, Client
+from callboard_client._options import HEARTBEAT_TIMEOUT
+from callboard_client._serialize import serialize_object
+from callboard_client.client import Client
 from callboard_client.errors import JobStopped
 from callboard_client.job import Job
 
 log = logging.getLogger("callboard_client")
 
 
-class Tasks:
-    """The tasks of one engine as jobs: who enqueues one and who works on it describe the same job alike."""
+class TaskOptions(TypedDict, total=False):
+    """The options of every integration, for all of its jobs. Producers and workers must be given the same."""
+
+    payload: bool
+    """Whether a job's payload shows the arguments of its task, which may be secret. True unless given."""
+    tags: Sequence[str]
+    """Words to find the jobs by. None unless given."""
+    max_duration: int | None
+    """Seconds after which the board fails a job as timed out. No limit unless given."""
+    heartbeat_timeout: int | None
+    """Seconds without a report after which the board fails a job as lost: 60 unless given, ``None`` for no limit.
+
+    Should be longer than a task waits for its next attempt, for until then nobody reports."""
+
+
+class TaskJobs:
+    """Make the jobs of an engine's tasks: who enqueues a task and who works on it describe the same job alike."""
 
     def __init__(
         self,
@@ -27,78 +43,90 @@ class Tasks:
         *,
         payload: bool = True,
         tags: Sequence[str] = (),
-        heartbeat_timeout: int | None = HEARTBEAT_TIMEOUT,
         max_duration: int | None = None,
+        heartbeat_timeout: int | None = HEARTBEAT_TIMEOUT,
     ) -> None:
+        """``engine`` tells the ids of one engine's tasks from those of another. The options are ``TaskOptions``."""
         self.client = client
+        self.shows_payload = payload
         self._engine = engine
-        self.payload = payload
-        self._about: dict[str, Any] = {
-            "tags": tags,
-            "heartbeat_timeout": heartbeat_timeout,
-            "max_duration": max_duration,
-        }
+        self._tags = tags
+        self._max_duration = max_duration
+        self._heartbeat_timeout = heartbeat_timeout
 
     def job(self, name: str, task_id: str, args: Iterable[object], kwargs: Mapping[str, object]) -> Job:
-        """The job of a task; the same one for everybody who names the same task."""
-        payload = _payload(args, kwargs) if self.payload else None
-        return self.client.job(name, payload, key=f"{self._engine}:{task_id}", **self._about)
+        """Return the job of a task: the same for everybody who names the same task."""
+        return self.job_with_payload(name, task_id, self.payload(args, kwargs))
 
-    def enqueued(self, name: str, task_id: str, args: Iterable[object], kwargs: Mapping[str, object]) -> None:
-        """Say that the task waits for its worker."""
-        with _in_peace():
+    def job_with_payload(self, name: str, task_id: str | None, payload: Mapping[str, Any] | None) -> Job:
+        """Return the job of a task whose payload was made before; a new job where the task has no id."""
+        return self.client.job(
+            name,
+            payload,
+            tags=self._tags,
+            max_duration=self._max_duration,
+            heartbeat_timeout=self._heartbeat_timeout,
+            key=None if task_id is None else f"{self._engine}:{task_id}",
+        )
+
+    def payload(self, args: Iterable[object], kwargs: Mapping[str, object]) -> dict[str, Any] | None:
+        """Return the payload of a task with these arguments; ``None`` if they are not to be shown, or cannot be."""
+        if not self.shows_payload:
+            return None
+        try:
+            return serialize_object({"args": list(args), "kwargs": dict(kwargs)})
+        except Exception:
+            log.warning("The arguments of a task cannot be shown.", exc_info=True)
+            return None
+
+    def enqueue(self, name: str, task_id: str, args: Iterable[object], kwargs: Mapping[str, object]) -> None:
+        """Report that the task waits for its worker."""
+        with _log_errors():
             self.job(name, task_id, args, kwargs).enqueue()
 
 
 class Attempt:
-    """One attempt at the job of a task, of so many at most, as far as the engine knows."""
+    """One attempt at the job of a task: number ``number`` of ``of``, as far as the engine knows them."""
 
     def __init__(self, job: Job, number: int | None = None, of: int | None = None) -> None:
         self.job = job
-        self._name = "an attempt" if number is None else f"attempt {number}" + ("" if of is None else f" of {of}")
-        self._again = number is not None and number > 1
+        self.name = "an attempt" if number is None else f"attempt {number}" + ("" if of is None else f" of {of}")
+        self._is_retry = number is not None and number > 1
 
     def start(self) -> None:
-        """Say that the job runs. Raises ``JobStopped`` if it is not to run, which the board then knows."""
-        with _in_peace():
-            self.job.start(self._name if self._again else None)
+        """Report that the job runs. Raises ``JobStopped`` if it is not to run, after reporting that it stopped."""
+        with _log_errors():
+            self.job.start(self.name if self._is_retry else None)
 
     def complete(self, returned: object = None) -> None:
-        """Say that the job completed, with what the task returned unless it set a result itself."""
-        with _in_peace():
-            self.job.complete(plain_object(returned) if self.job.result is None else None)
+        """Report that the job completed, with what the task returned unless it set a result itself."""
+        with _log_errors():
+            self.job.complete(serialize_object(returned) if self.job.result is None else None)
 
     def fail(self, error: str | BaseException) -> None:
-        """Say that the job failed for good."""
-        with _in_peace():
+        """Report that the job failed for good."""
+        with _log_errors():
             self.job.fail(error)
 
-    def retry(self, why: str | BaseException) -> None:
-        """Say that the job goes on with another attempt, later."""
-        with _in_peace():
-            told = why if isinstance(why, str) else f"failed: {traceback.format_exception_only(why)[-1].strip()}"
-            self.job.pause(f"{self._name} {told}")
+    def retry(self, reason: str | BaseException) -> None:
+        """Report that another attempt will follow, because of an error or for a reason like "was interrupted"."""
+        with _log_errors():
+            if isinstance(reason, BaseException):
+                reason = f"failed: {traceback.format_exception_only(reason)[-1].strip()}"
+            self.job.pause(f"{self.name} {reason}")
 
     def report_stopped(self, message: str | None = None) -> None:
-        """Say that the job has stopped, by the board's word or by the engine's."""
-        with _in_peace():
+        """Report that the job was canceled and has stopped, also if no worker had begun it."""
+        with _log_errors():
             self.job.enqueue().report_stopped(message)
 
 
-def _payload(args: Iterable[object], kwargs: Mapping[str, object]) -> dict[str, Any] | None:
-    try:
-        return plain_object({"args": list(args), "kwargs": dict(kwargs)})
-    except Exception:
-        log.warning("The arguments of a task cannot be told.", exc_info=True)
-        return None
-
-
 @contextmanager
-def _in_peace() -> Iterator[None]:
-    """Whatever fails in here is no fault of the task."""
+def _log_errors() -> Iterator[None]:
+    """Log what goes wrong in a report, for it is no fault of the task."""
     try:
         yield
     except JobStopped:
         raise
     except Exception:
-        log.warning("The board was not told of a task.", exc_info=True)
+        log.warning("A task was not reported to the board.", exc_info=True)

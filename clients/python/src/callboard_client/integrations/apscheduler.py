@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apscheduler.events import (
     EVENT_EXECUTOR_ADDED,
@@ -22,35 +22,32 @@ from apscheduler.events import (
 )
 from apscheduler.schedulers.base import BaseScheduler
 
-from callboard_client.client import HEARTBEAT_TIMEOUT, Client
+from callboard_client.client import Client
 from callboard_client.errors import JobStopped
+from callboard_client.integrations._base import TaskJobs
 from callboard_client.job import Job
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-def connect(
-    scheduler: BaseScheduler,
-    client: Client,
-    *,
-    payload: bool = True,
-    tags: Sequence[str] = (),
-    max_duration: int | None = None,
-    heartbeat_timeout: int | None = HEARTBEAT_TIMEOUT,
-) -> None:
-    """Tell the board of all runs. The type of a job is the name of the scheduled one, its payload the arguments.
+    from callboard_client.integrations._base import TaskOptions
 
-    ``payload=False`` keeps these from the board.
+
+def connect(scheduler: BaseScheduler, client: Client, **options: "Unpack[TaskOptions]") -> None:
+    """Report all runs. The type of a job is the name of the scheduled one, its payload the arguments.
+
+    ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
     """
-    about: dict[str, Any] = {"tags": tags, "max_duration": max_duration, "heartbeat_timeout": heartbeat_timeout}
-    tracked = _Runs(scheduler, client, about, payload)
-    scheduler.add_listener(tracked.take_executors, EVENT_EXECUTOR_ADDED | EVENT_SCHEDULER_STARTED)
-    scheduler.add_listener(tracked.missed, EVENT_JOB_MISSED)
-    scheduler.add_listener(tracked.omitted, EVENT_JOB_MAX_INSTANCES)
-    tracked.take_executors()
+    listener = _Listener(scheduler, TaskJobs("apscheduler", client, **options))
+    scheduler.add_listener(listener.wrap_executors, EVENT_EXECUTOR_ADDED | EVENT_SCHEDULER_STARTED)
+    scheduler.add_listener(listener.on_missed, EVENT_JOB_MISSED)
+    scheduler.add_listener(listener.on_max_instances, EVENT_JOB_MAX_INSTANCES)
+    listener.wrap_executors()
 
 
 @dataclass
-class _Scheduled:
-    """What an executor asks of a scheduled job, with another function. It may have to go to another process."""
+class _ScheduledJob:
+    """What an executor needs of a scheduled job, with another function. It may have to go to another process."""
 
     id: str
     name: str
@@ -60,22 +57,22 @@ class _Scheduled:
     misfire_grace_time: int | None
     max_instances: int
     _jobstore_alias: str
-    told: str
+    description: str
 
     def __str__(self) -> str:
-        """What APScheduler's log calls it."""
-        return self.told
+        """Return what APScheduler's log calls it."""
+        return self.description
 
 
-class _Runs:
-    def __init__(self, scheduler: BaseScheduler, client: Client, about: dict[str, Any], payload: bool) -> None:
+class _Listener:
+    """Follow the events of a scheduler, and wrap what its executors run."""
+
+    def __init__(self, scheduler: BaseScheduler, tasks: TaskJobs) -> None:
         self._scheduler = scheduler
-        self._client = client
-        self._about = about
-        self._payload = payload
+        self._tasks = tasks
 
-    def take_executors(self, event: object = None) -> None:
-        """Let each executor submit the tracked function instead of the scheduled one."""
+    def wrap_executors(self, event: object = None) -> None:
+        """Let each executor submit the reported function instead of the scheduled one."""
         for executor in self._scheduler._executors.values():
             if "submit_job" not in vars(executor):
                 executor.submit_job = functools.partial(self._submit, executor.submit_job)
@@ -83,50 +80,50 @@ class _Runs:
     def _submit(
         self, submit: Callable[[Any, Sequence[datetime]], None], job: Any, run_times: Sequence[datetime]
     ) -> None:
-        new = functools.partial(self._client.job, job.name, self._arguments(job), **self._about)
-        kind = _async_run if inspect.iscoroutinefunction(job.func) else _run
-        func = functools.partial(kind, new, job.func)
-        known = (job.args, job.kwargs, job.misfire_grace_time, job.max_instances, job._jobstore_alias, str(job))
-        submit(_Scheduled(job.id, job.name, func, *known), run_times)
+        make_job = functools.partial(self._tasks.job_with_payload, job.name, None, self._payload(job))
+        run = _run_async if inspect.iscoroutinefunction(job.func) else _run
+        function = functools.partial(run, make_job, job.func)
+        rest = (job.args, job.kwargs, job.misfire_grace_time, job.max_instances, job._jobstore_alias, str(job))
+        submit(_ScheduledJob(job.id, job.name, function, *rest), run_times)
 
-    def _arguments(self, job: Any) -> dict[str, Any] | None:
-        return {"args": list(job.args), "kwargs": job.kwargs} if self._payload else None
+    def _payload(self, scheduled: Any) -> dict[str, Any] | None:
+        return self._tasks.payload(scheduled.args, scheduled.kwargs)
 
-    def missed(self, event: JobExecutionEvent) -> None:
+    def on_missed(self, event: JobExecutionEvent) -> None:
         self._fail(event.job_id, event.scheduled_run_time, "was missed: the scheduler came too late")
 
-    def omitted(self, event: JobSubmissionEvent) -> None:
+    def on_max_instances(self, event: JobSubmissionEvent) -> None:
         for run_time in event.scheduled_run_times:
             self._fail(event.job_id, run_time, "was left out: earlier ones are still at work")
 
-    def _fail(self, job_id: str, run_time: datetime, why: str) -> None:
+    def _fail(self, job_id: str, run_time: datetime, reason: str) -> None:
         scheduled = self._scheduler.get_job(job_id)
-        name, told = (scheduled.name, self._arguments(scheduled)) if scheduled else (job_id, None)
-        job = self._client.job(name, told, **self._about)
-        text = f"The run of {run_time:%Y-%m-%d %H:%M:%S %Z} {why}."
+        name, payload = (scheduled.name, self._payload(scheduled)) if scheduled else (job_id, None)
+        job = self._tasks.job_with_payload(name, None, payload)
+        error = f"The run of {run_time:%Y-%m-%d %H:%M:%S %Z} {reason}."
         # This is the scheduler's own thread, or its loop: it has others to start, and does not wait for a board.
-        threading.Thread(target=lambda: job.enqueue().fail(text), name="callboard-missed").start()
+        threading.Thread(target=lambda: job.enqueue().fail(error), name="callboard-missed").start()
 
 
-def _run(new: Callable[[], Job], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    job = new()
+def _run(make_job: Callable[[], Job], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    job = make_job()
     try:
         with job:
             returned = function(*args, **kwargs)
-            if returned is not None:
+            if job.result is None:
                 job.result = returned
     except JobStopped:
-        # An operator wanted it so; it is nothing that the scheduler should call an error.
+        # An operator stopped it; the scheduler should not log that as an error.
         return None
     return returned
 
 
-async def _async_run(new: Callable[[], Job], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    job = new()
+async def _run_async(make_job: Callable[[], Job], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    job = make_job()
     try:
         async with job:
             returned = await function(*args, **kwargs)
-            if returned is not None:
+            if job.result is None:
                 job.result = returned
     except JobStopped:
         return None

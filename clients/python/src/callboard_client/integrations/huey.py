@@ -1,12 +1,12 @@
 """Huey: every task is a job.
 
-import callboard_client.integrations.huey
+from callboard_client.integrations.huey import connect
 
-callboard_client.integrations.huey.connect(huey, Client())
+connect(huey, Client())
 """
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huey import signals
 from huey.api import Huey, Task
@@ -14,40 +14,52 @@ from huey.exceptions import CancelExecution
 
 from callboard_client.client import Client
 from callboard_client.errors import JobStopped
-from callboard_client.integrations._base import Attempt, Tasks
+from callboard_client.integrations._base import Attempt, TaskJobs
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from callboard_client.integrations._base import TaskOptions
 
 
-def connect(huey: Huey, client: Client, **about: Any) -> None:
-    """Tell the board of every task of ``huey``. Call it where ``huey`` is made: producers and workers say the same.
+def connect(huey: Huey, client: Client, **options: "Unpack[TaskOptions]") -> None:
+    """Report every task of ``huey``. Call it where ``huey`` is made, for producers and workers.
 
-    ``payload=False`` leaves out the arguments, which may be secret. ``tags``, ``heartbeat_timeout`` and
-    ``max_duration`` (seconds) are those of every job.
+    ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
 
     Within a task ``current_job()`` is its job. A cancel raises ``JobStopped`` from its next report; Huey takes that for
     ``CancelExecution`` and does not try again.
     """
-    tasks = Tasks("huey", client, **about)
-    at_work: dict[str, Attempt] = {}
+    listener = _Listener(huey, TaskJobs("huey", client, **options))
+    huey.signal(signals.SIGNAL_ENQUEUED)(listener.on_enqueued)
+    huey.pre_execute("callboard")(listener.before_run)
+    huey.post_execute("callboard")(listener.after_run)
+    huey.signal(signals.SIGNAL_REVOKED, signals.SIGNAL_CANCELED, signals.SIGNAL_EXPIRED)(listener.on_not_run)
+    huey.signal(signals.SIGNAL_INTERRUPTED)(listener.on_interrupted)
+    huey.on_shutdown("callboard")(client.flush)
 
-    def attempt_at(task: Task) -> Attempt:
-        default = type(task).default_retries
-        # More than its own were asked for at the call, and nobody remembers how many.
-        known = task.retries <= default
-        job = tasks.job(task.name, task.id, task.args, task.kwargs)
-        return Attempt(job, default - task.retries + 1, default + 1) if known else Attempt(job)
 
-    def enqueued(_: str, task: Task) -> None:
-        if task.id not in at_work:
+class _Listener:
+    """Follow the signals and hooks of Huey."""
+
+    def __init__(self, huey: Huey, tasks: TaskJobs) -> None:
+        self._huey = huey
+        self._tasks = tasks
+        self._attempts: dict[str, Attempt] = {}
+
+    def on_enqueued(self, signal: str, task: Task) -> None:
+        if task.id not in self._attempts:
             # The arguments as the worker will find them.
-            sent = task if huey.immediate else huey.deserialize_task(huey.serialize_task(task))
-            tasks.enqueued(sent.name, sent.id, sent.args, sent.kwargs)
+            huey = self._huey
+            received = task if huey.immediate else huey.deserialize_task(huey.serialize_task(task))
+            self._tasks.enqueue(received.name, received.id, received.args, received.kwargs)
 
-    def prepare(task: Task) -> None:
-        attempt = attempt_at(task)
+    def before_run(self, task: Task) -> None:
+        attempt = self._make_attempt(task)
         run = functools.partial(type(task).execute, task)
 
         def execute() -> Any:
-            at_work[task.id] = attempt
+            self._attempts[task.id] = attempt
             try:
                 attempt.start()
                 with attempt.job.as_current():
@@ -60,8 +72,8 @@ def connect(huey: Huey, client: Client, **about: Any) -> None:
 
         task.execute = execute
 
-    def tell(task: Task, value: Any, error: BaseException | None) -> None:
-        attempt = at_work.pop(task.id, None)
+    def after_run(self, task: Task, value: Any, error: BaseException | None) -> None:
+        attempt = self._attempts.pop(task.id, None)
         if attempt is None:
             return
         if error is None:
@@ -73,17 +85,16 @@ def connect(huey: Huey, client: Client, **about: Any) -> None:
         else:
             attempt.fail(error)
 
-    def dropped(signal: str, task: Task) -> None:
-        if task.id not in at_work:
-            attempt_at(task).report_stopped(f"Huey did not run it: {signal}.")
+    def on_not_run(self, signal: str, task: Task) -> None:
+        if task.id not in self._attempts:
+            self._make_attempt(task).report_stopped(f"Huey did not run it: {signal}.")
 
-    def interrupted(_: str, task: Task) -> None:
-        if attempt := at_work.pop(task.id, None):
+    def on_interrupted(self, signal: str, task: Task) -> None:
+        if attempt := self._attempts.pop(task.id, None):
             attempt.fail("The worker was stopped before the task had ended.")
 
-    huey.signal(signals.SIGNAL_ENQUEUED)(enqueued)
-    huey.pre_execute("callboard")(prepare)
-    huey.post_execute("callboard")(tell)
-    huey.signal(signals.SIGNAL_REVOKED, signals.SIGNAL_CANCELED, signals.SIGNAL_EXPIRED)(dropped)
-    huey.signal(signals.SIGNAL_INTERRUPTED)(interrupted)
-    huey.on_shutdown("callboard")(client.flush)
+    def _make_attempt(self, task: Task) -> Attempt:
+        job = self._tasks.job(task.name, task.id, task.args, task.kwargs)
+        retries = type(task).default_retries
+        # A call may ask for more retries than the task has; then nothing tells how many.
+        return Attempt(job, retries - task.retries + 1, retries + 1) if task.retries <= retries else Attempt(job)

@@ -7,19 +7,24 @@ Procrastinate's own id of the job.
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procrastinate import App
 from procrastinate.exceptions import JobAborted
 from procrastinate.job_context import AbortReason, JobContext
-from procrastinate.jobs import Job as Deferred
+from procrastinate.jobs import Job as DeferredJob
 from procrastinate.retry import RetryStrategy
 from procrastinate.worker import Worker
 
-from callboard_client.client import HEARTBEAT_TIMEOUT, Client
+from callboard_client.client import Client
 from callboard_client.errors import JobStopped
-from callboard_client.integrations._base import Tasks
+from callboard_client.integrations._base import Attempt, TaskJobs
 from callboard_client.job import Job
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from callboard_client.integrations._base import TaskOptions
 
 
 class TaskStopped(JobStopped, JobAborted):
@@ -29,82 +34,78 @@ class TaskStopped(JobStopped, JobAborted):
         super().__init__(stop.code, str(stop), stop.job)
 
 
-def connect(
-    app: App,
-    client: Client,
-    *,
-    name: str = "procrastinate",
-    payload: bool = True,
-    tags: Sequence[str] = (),
-    max_duration: int | None = None,
-    heartbeat_timeout: int | None = HEARTBEAT_TIMEOUT,
-) -> None:
-    """Tell the board of all tasks of the app but Procrastinate's own.
+def connect(app: App, client: Client, *, name: str = "procrastinate", **options: "Unpack[TaskOptions]") -> None:
+    """Report all tasks of the app but Procrastinate's own.
 
-    ``name`` tells one database of Procrastinate from another one in the same workspace: each counts its jobs from 1.
-    ``payload=False`` keeps the arguments of tasks from the board. ``heartbeat_timeout`` should be longer than a task
-    waits for its next attempt: until then its job is silent.
+    ``name``: tells one database of Procrastinate from another one in the same workspace: each counts its jobs from 1.
+    ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
     """
-    about: dict[str, Any] = {"tags": tags, "max_duration": max_duration, "heartbeat_timeout": heartbeat_timeout}
-    listener = _Listener(Tasks(name, client, payload=payload, **about))
+    listener = _Listener(TaskJobs(name, client, **options))
     app.worker_defaults["worker_middleware"] = [*app.worker_defaults.get("worker_middleware", ()), listener.around]
-    # Nobody is told of what is deferred: the two ways into the queue are, where all others lead.
+    # There is no signal for what is deferred: these are the two ways into the queue, to which all others lead.
     manager: Any = app.job_manager
-    manager.batch_defer_jobs = listener.deferring(manager.batch_defer_jobs)
-    manager.batch_defer_jobs_async = listener.deferring_async(manager.batch_defer_jobs_async)
+    manager.batch_defer_jobs = listener.reporting(manager.batch_defer_jobs)
+    manager.batch_defer_jobs_async = listener.reporting_async(manager.batch_defer_jobs_async)
 
 
 class _Listener:
-    def __init__(self, tasks: Tasks) -> None:
+    """Follow what is deferred and what workers do."""
+
+    def __init__(self, tasks: TaskJobs) -> None:
         self._tasks = tasks
 
-    def _job(self, deferred: Deferred) -> Job:
+    def _job(self, deferred: DeferredJob) -> Job:
         return self._tasks.job(deferred.task_name, str(deferred.id), (), deferred.task_kwargs)
 
-    def _enqueue(self, deferred: Sequence[Deferred]) -> None:
+    def _enqueue(self, deferred: Sequence[DeferredJob]) -> None:
         for each in deferred:
-            if not _is_its_own(each):
+            if not _is_internal(each):
                 self._job(each).enqueue(wait=False)
 
-    def deferring(self, defer: Callable[..., list[Deferred]]) -> Callable[..., list[Deferred]]:
+    def reporting(self, defer: Callable[..., list[DeferredJob]]) -> Callable[..., list[DeferredJob]]:
+        """Wrap a function that defers jobs, to report them."""
+
         @functools.wraps(defer)
-        def told(*args: Any, **kwargs: Any) -> list[Deferred]:
+        def defer_and_report(*args: Any, **kwargs: Any) -> list[DeferredJob]:
             deferred = defer(*args, **kwargs)
             self._enqueue(deferred)
             return deferred
 
-        return told
+        return defer_and_report
 
-    def deferring_async(
-        self, defer: Callable[..., Awaitable[list[Deferred]]]
-    ) -> Callable[..., Awaitable[list[Deferred]]]:
+    def reporting_async(
+        self, defer: Callable[..., Awaitable[list[DeferredJob]]]
+    ) -> Callable[..., Awaitable[list[DeferredJob]]]:
+        """Wrap a coroutine function that defers jobs, to report them."""
+
         @functools.wraps(defer)
-        async def told(*args: Any, **kwargs: Any) -> list[Deferred]:
+        async def defer_and_report(*args: Any, **kwargs: Any) -> list[DeferredJob]:
             deferred = await defer(*args, **kwargs)
             self._enqueue(deferred)
             return deferred
 
-        return told
+        return defer_and_report
 
     async def around(self, run: Callable[[], Awaitable[Any]], context: JobContext, worker: Worker) -> Any:
-        """A middleware of the worker: around every job, whether its task is a coroutine or runs in a thread."""
-        if _is_its_own(context.job):
+        """Run a job in a worker, whether its task is a coroutine or runs in a thread, and report it."""
+        if _is_internal(context.job):
             return await run()
-        job = self._job(context.job)
+        attempt = _make_attempt(self._job(context.job), context)
+        job = attempt.job
         job.stop_exception = TaskStopped
-        await asyncio.to_thread(job.start, _attempt(context) if context.job.attempts else None)
+        await asyncio.to_thread(attempt.start)
         self._abort_on_stop(job, context)
         job.set_current()
         try:
             returned = await run()
         except BaseException as error:
-            await asyncio.to_thread(_tell_failure, job, context, error)
+            await asyncio.to_thread(_report_failure, attempt, context, error)
             if isinstance(error, asyncio.CancelledError) and job.stop_requested:
                 raise JobAborted from error
             raise
         finally:
             job.reset_current()
-        await asyncio.to_thread(job.complete, returned)
+        await asyncio.to_thread(attempt.complete, returned)
         return returned
 
     def _abort_on_stop(self, job: Job, context: JobContext) -> None:
@@ -119,28 +120,27 @@ class _Listener:
         job.on_stop(stop)
 
 
-def _tell_failure(job: Job, context: JobContext, error: BaseException) -> None:
-    """Say what becomes of the task, which Procrastinate is about to decide by the same rules."""
-    aborted = isinstance(error, JobAborted | asyncio.CancelledError)
-    shutdown = context.abort_reason() is AbortReason.SHUTDOWN
-    if aborted and job.stop_requested:
-        job.report_stopped()
-    elif (not isinstance(error, JobAborted) or shutdown) and context.task.get_retry_exception(
+def _report_failure(attempt: Attempt, context: JobContext, error: BaseException) -> None:
+    """Report what becomes of the task, which Procrastinate is about to decide by the same rules."""
+    is_aborted = isinstance(error, JobAborted | asyncio.CancelledError)
+    is_shutdown = context.abort_reason() is AbortReason.SHUTDOWN
+    if is_aborted and attempt.job.stop_requested:
+        attempt.report_stopped()
+    elif (not isinstance(error, JobAborted) or is_shutdown) and context.task.get_retry_exception(
         exception=error, job=context.job
     ):
-        why = "was interrupted: its worker ends" if aborted else f"failed: {type(error).__name__}: {error}"
-        job.pause(f"{_attempt(context)} {why}")
-    elif aborted:
-        job.report_stopped("Its worker was ended." if shutdown else "Procrastinate aborted it.")
+        attempt.retry("was interrupted: its worker ends" if is_aborted else error)
+    elif is_aborted:
+        attempt.report_stopped("Its worker was ended." if is_shutdown else "Procrastinate aborted it.")
     else:
-        job.fail(error)
+        attempt.fail(error)
 
 
-def _attempt(context: JobContext) -> str:
+def _make_attempt(job: Job, context: JobContext) -> Attempt:
     strategy = context.task.retry_strategy
-    most = strategy.max_attempts if isinstance(strategy, RetryStrategy) else None
-    return f"attempt {context.job.attempts + 1}" + (f" of {most + 1}" if most else "")
+    retries = strategy.max_attempts if isinstance(strategy, RetryStrategy) else None
+    return Attempt(job, context.job.attempts + 1, retries + 1 if retries else None)
 
 
-def _is_its_own(deferred: Deferred) -> bool:
+def _is_internal(deferred: DeferredJob) -> bool:
     return deferred.task_name.startswith(("builtin:", "procrastinate."))
