@@ -1,4 +1,4 @@
-"""``callboard run``: any command as a job, from outside of it. For POSIX."""
+"""Run any command as a job: ``callboard run``. For POSIX."""
 
 import array
 import errno
@@ -25,20 +25,22 @@ from callboard_client.job import Job
 log = logging.getLogger("callboard_client")
 
 PROGRESS = re.compile(rb"::progress\s+(\d{1,3}(?:\.\d+)?)\s*%?(?:\s+(.*))?$")
-"""A line of output that tells how far the command is."""
-LAST_LINES = 50
+"""A line of output that reports progress."""
+ERROR_LINES = 50
 """Lines of each stream that go into the error of a command that failed."""
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Signals that are passed on, and after which a command that does not succeed was stopped."""
-OTHERS = (signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that are passed on and mean what the command takes them for."""
-NOT_RUN, NOT_FOUND, OF_A_SIGNAL = 126, 127, 128
-"""What a shell answers for a command that it cannot run, does not find, or that a signal ended."""
+USER_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that are passed on, and mean what the command takes them for."""
+EXIT_NOT_RUN, EXIT_NOT_FOUND, EXIT_SIGNAL = 126, 127, 128
+"""Exit codes of a shell for a command that it cannot run, does not find, or that a signal ended (plus its number)."""
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
-_PIECE = 64 * 1024
-_LONGEST = 16 * 1024
-_STEP = 0.1
+_READ_SIZE = 64 * 1024
+_MAX_LINE = 16 * 1024
+"""Bytes of a line that are read."""
+_POLL_INTERVAL = 0.1
+"""Seconds from one look at a stream to the next."""
 
 
 def run(job: Job, command: Sequence[str], *, grace: float) -> int:
@@ -52,85 +54,85 @@ def run(job: Job, command: Sequence[str], *, grace: float) -> int:
         job.start()
     except JobStopped as stop:
         log.warning("The command is not run: %s", stop)
-        return OF_A_SIGNAL + signal.SIGTERM
-    group = _Group(grace)
+        return EXIT_SIGNAL + signal.SIGTERM
+    group = _ProcessGroup(grace)
     with group.forwarding():
-        told = {**os.environ, "CALLBOARD_JOB_ID": job.id or ""}
+        environ = {**os.environ, "CALLBOARD_JOB_ID": job.id or ""}
         try:
             child = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=told, start_new_session=True
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ, start_new_session=True
             )
         except OSError as error:
             log.error("%s cannot be run: %s.", command[0], error.strerror)
             job.fail(f"{command[0]} cannot be run: {error.strerror}.")
-            return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUN
-        group.lead(child)
+            return EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_RUN
+        group.set_leader(child)
         job.on_stop(group.stop)
         output = _Output(job)
         output.follow(child)
         child.wait()
         group.end()
         output.end()
-        return _told(job, child.returncode, output, group)
+        return _report_end(job, child.returncode, output, group)
 
 
-def _told(job: Job, returned: int, output: "_Output", group: "_Group") -> int:
-    """Say how the command ended; its exit code as a shell has it."""
-    if group.reason is not None:
+def _report_end(job: Job, returncode: int, output: "_Output", group: "_ProcessGroup") -> int:
+    """Report how the command ended, and return its exit code as a shell has it."""
+    if group.stop_reason is not None:
         job.report_stopped()
-    elif returned == 0:
+    elif returncode == 0:
         job.complete()
-    elif group.ended_by is not None:
-        job.report_stopped(f"Its runner was stopped by {group.ended_by.name}.")
+    elif group.stop_signal is not None:
+        job.report_stopped(f"Its runner was stopped by {group.stop_signal.name}.")
     else:
-        job.fail(output.told_after(_ended(returned)))
-    return returned if returned >= 0 else OF_A_SIGNAL - returned
+        job.fail(output.error_text(_describe_end(returncode)))
+    return returncode if returncode >= 0 else EXIT_SIGNAL - returncode
 
 
-def _ended(returned: int) -> str:
-    if returned >= 0:
-        return f"Exit code {returned}"
+def _describe_end(returncode: int) -> str:
+    if returncode >= 0:
+        return f"Exit code {returncode}"
     with suppress(ValueError):
-        return f"Killed by {signal.Signals(-returned).name}"
-    return f"Killed by signal {-returned}"
+        return f"Killed by {signal.Signals(-returncode).name}"
+    return f"Killed by signal {-returncode}"
 
 
-class _Group:
-    """A command and whatever it started: passes signals on to them, and ends them when the job is to stop."""
+class _ProcessGroup:
+    """Pass signals on to a command and whatever it started, and end them when the job is to stop."""
 
     def __init__(self, grace: float) -> None:
         self._grace = grace
-        self._until: float | None = None
+        self._kill_at: float | None = None
         self.leader: subprocess.Popen[bytes] | None = None
-        self.reason: JobStopped | None = None
-        self.ended_by: signal.Signals | None = None
+        self.stop_reason: JobStopped | None = None
+        self.stop_signal: signal.Signals | None = None
 
-    def lead(self, leader: "subprocess.Popen[bytes]") -> None:
-        """The command runs. What it, or anybody else, told this process before that, it hears now."""
+    def set_leader(self, leader: "subprocess.Popen[bytes]") -> None:
+        """Begin to pass signals on to the running command, with one that came before it ran."""
         self.leader = leader
-        if self.ended_by is not None:
-            self._send(self.ended_by)
+        if self.stop_signal is not None:
+            self._send(self.stop_signal)
 
     def stop(self, reason: JobStopped) -> None:
         """Send SIGTERM now and SIGKILL after the grace."""
         if self.leader is None or self.leader.poll() is not None:
             return
-        self.reason = reason
-        self._until = time.monotonic() + self._grace
-        why = "ran past its time" if isinstance(reason, JobTimedOut) else "was canceled"
-        log.warning("The job %s; the command is stopped.", why)
+        self.stop_reason = reason
+        self._kill_at = time.monotonic() + self._grace
+        what = "ran past its time" if isinstance(reason, JobTimedOut) else "was canceled"
+        log.warning("The job %s; the command is stopped.", what)
         self._send(signal.SIGTERM)
         killer = threading.Timer(self._grace, self._send, [signal.SIGKILL])
         killer.daemon = True
         killer.start()
 
     def end(self) -> None:
-        """After the command: what it leaves behind of a job that is to stop has the rest of the grace, and no more."""
-        while self._until is not None and self._send(0):
-            if time.monotonic() >= self._until:
+        """Wait, after the command, for what it left running of a job that is to stop, and kill it after the grace."""
+        while self._kill_at is not None and self._send(0):
+            if time.monotonic() >= self._kill_at:
                 self._send(signal.SIGKILL)
                 return
-            time.sleep(_STEP / 2)
+            time.sleep(_POLL_INTERVAL / 2)
 
     def _send(self, number: int) -> bool:
         # To the whole group: a shell that is stopped alone would leave behind what it runs.
@@ -144,11 +146,11 @@ class _Group:
 
     @contextmanager
     def forwarding(self) -> Iterator[None]:
-        """Pass on what this process is told by signals, but for those that it was begun without an ear for."""
+        """Pass on the signals that this process gets, but for those that it was started to ignore."""
 
         def forward(number: int, frame: FrameType | None) -> None:
-            if number in ENDING:
-                self.ended_by = signal.Signals(number)
+            if number in STOP_SIGNALS:
+                self.stop_signal = signal.Signals(number)
             self._send(number)
 
         def pause(number: int, frame: FrameType | None) -> None:
@@ -158,25 +160,28 @@ class _Group:
         def resume(number: int, frame: FrameType | None) -> None:
             self._send(signal.SIGCONT)
 
-        wanted = dict.fromkeys((*ENDING, *OTHERS), forward) | {signal.SIGTSTP: pause, signal.SIGCONT: resume}
-        before = {
+        handlers = dict.fromkeys((*STOP_SIGNALS, *USER_SIGNALS), forward) | {
+            signal.SIGTSTP: pause,
+            signal.SIGCONT: resume,
+        }
+        previous = {
             number: signal.signal(number, handler)
-            for number, handler in wanted.items()
+            for number, handler in handlers.items()
             if signal.getsignal(number) is not signal.SIG_IGN
         }
         try:
             yield
         finally:
-            for number, old in before.items():
-                signal.signal(number, old)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
 class _Output:
-    """What the command writes: passed on as it is, and told line by line."""
+    """Pass on what the command writes as it is, and report it line by line."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._last: dict[str, deque[str]] = {level: deque(maxlen=LAST_LINES) for level in ("info", "warning")}
+        self._last_lines: dict[str, deque[str]] = {level: deque(maxlen=ERROR_LINES) for level in ("info", "warning")}
         self._readers: list[threading.Thread] = []
         self._ended = threading.Event()
 
@@ -188,68 +193,68 @@ class _Output:
             self._readers.append(reader)
 
     def end(self) -> None:
-        """Wait until all is passed on that the command wrote, however slowly it is taken.
+        """Wait until all is passed on that the command wrote, however slowly that is read.
 
-        What it left behind may hold its streams open, and goes on without being heard.
+        What it left behind may hold its streams open, and goes on without being read.
         """
         self._ended.set()
         for reader in self._readers:
             reader.join()
 
-    def told_after(self, what: str) -> str:
-        """The error of a command that failed: how it ended, its last line, and the lines before.
+    def error_text(self, end: str) -> str:
+        """Return the error of a command that failed: how it ended, its last line, and the lines before.
 
         What it wrote to standard error comes last: there it says what went wrong, if anywhere.
         """
-        lines = [*self._last["info"], *self._last["warning"]]
-        telling = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return "\n".join([f"{what}: {telling}" if telling else f"{what}.", "", *lines]).strip()
+        lines = [*self._last_lines["info"], *self._last_lines["warning"]]
+        last_line = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return "\n".join([f"{end}: {last_line}" if last_line else f"{end}.", "", *lines]).strip()
 
     def _read(self, source: IO[bytes], target: int, level: str) -> None:
         rest, left = b"", None
         while left is None or left > 0:
-            ended = self._ended.is_set()
-            if not select.select([source], [], [], _STEP)[0]:
-                if ended:
+            is_ended = self._ended.is_set()
+            if not select.select([source], [], [], _POLL_INTERVAL)[0]:
+                if is_ended:
                     break
                 continue
-            if ended and left is None:
-                left = _waiting_in(source)
-            piece = os.read(source.fileno(), _PIECE)
+            if is_ended and left is None:
+                left = _bytes_in_pipe(source)
+            piece = os.read(source.fileno(), _READ_SIZE)
             if not piece:
                 break
             left = None if left is None else left - len(piece)
             try:
                 _write(target, piece)
             except OSError as error:
-                # As without us, the command hears of it when it writes on.
+                # As without us, the command gets an error when it writes on.
                 log.warning("The command's output cannot be passed on: %s.", error.strerror)
                 break
             *lines, rest = (rest + piece).split(b"\n")
-            self._told(lines, level)
-            rest = rest[-_LONGEST:]
+            self._report(lines, level)
+            rest = rest[-_MAX_LINE:]
         source.close()
         if rest:
-            self._told([rest], level)
+            self._report([rest], level)
 
-    def _told(self, lines: Sequence[bytes], level: str) -> None:
-        plain = []
+    def _report(self, lines: Sequence[bytes], level: str) -> None:
+        other_lines = []
         for line in lines:
-            if line.startswith(b"::progress") and (found := PROGRESS.match(line.rstrip())):
+            if line.startswith(b"::progress") and (match := PROGRESS.match(line.rstrip())):
                 with suppress(JobStopped):
-                    self._job.progress(float(found[1]), found[2].decode("utf-8", "replace") if found[2] else None)
+                    self._job.progress(float(match[1]), match[2].decode("utf-8", "replace") if match[2] else None)
             else:
-                plain.append(line)
+                other_lines.append(line)
         # Of many lines at once only the last are kept anyway.
-        shown = [_shown(line) for line in plain[-MAX_LINES:]]
-        self._last[level].extend(shown)
-        if shown:
-            self._job.log_lines(shown, level, omitted=len(plain) - len(shown))
+        texts = [_visible_text(line) for line in other_lines[-MAX_LINES:]]
+        self._last_lines[level].extend(texts)
+        if texts:
+            self._job.log_lines(texts, level, omitted=len(other_lines) - len(texts))
 
 
-def _shown(line: bytes) -> str:
-    """What is to be seen of a line in the end, if it was written over again and again."""
-    return _ESCAPES.sub("", line[:_LONGEST].decode("utf-8", "replace")).rstrip("\r").rpartition("\r")[2]
+def _visible_text(line: bytes) -> str:
+    """Return what is to be seen of a line in the end, if it was written over again and again."""
+    return _ESCAPES.sub("", line[:_MAX_LINE].decode("utf-8", "replace")).rstrip("\r").rpartition("\r")[2]
 
 
 def _write(target: int, piece: bytes) -> None:
@@ -263,8 +268,8 @@ def _write(target: int, piece: bytes) -> None:
             select.select([], [target], [])
 
 
-def _waiting_in(source: IO[bytes]) -> int:
-    """Bytes that a pipe holds."""
+def _bytes_in_pipe(source: IO[bytes]) -> int:
+    """Count the bytes that a pipe holds."""
     count = array.array("i", [0])
     fcntl.ioctl(source.fileno(), termios.FIONREAD, count)
     return count[0]
