@@ -82,6 +82,7 @@ class MemoryBoard:
         """``on_cancel`` lets the work of canceled jobs learn of it, with the lock; its calls are made without it."""
         self.jobs: list[RecordedJob] = []
         self.cancel_conditions: list[Callable[[RecordedJob], bool]] = []
+        self._by_id: dict[str, RecordedJob] = {}
         self._by_key: dict[str, tuple[RecordedJob, object]] = {}
         self.lock = threading.RLock()
         self._on_cancel = on_cancel
@@ -148,10 +149,10 @@ class MemoryBoard:
         raise BoardRefused(404, "not_found", f"There is no {method} /{'/'.join(path)}.")
 
     def _find(self, job_id: str) -> RecordedJob:
-        for job in self.jobs:
-            if job.id == unquote(job_id):
-                return job
-        raise _refusal(404, "not_found", "There is no such job.")
+        job = self._by_id.get(unquote(job_id))
+        if job is None:
+            raise _refusal(404, "not_found", "There is no such job.")
+        return job
 
     def _create(self, body: dict[str, Any], key: str | None) -> RecordedJob:
         content = {name: value for name, value in body.items() if name != "occurred_at"}
@@ -162,6 +163,7 @@ class MemoryBoard:
             return job
         job = RecordedJob(**{**content, "tags": tuple(content.get("tags", ()))}, key=key, _cancel=self.cancel)
         self.jobs.append(job)
+        self._by_id[job.id] = job
         if key is not None:
             self._by_key[key] = job, content
         self._cancel_if_due(job)
