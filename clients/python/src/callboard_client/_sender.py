@@ -14,6 +14,7 @@ from callboard_client._clock import utc_now
 from callboard_client._health import Health
 from callboard_client._outbox import Entry, Outbox, StopCallback, TrackedJob
 from callboard_client._requests import Answer, send_entries
+from callboard_client._schedule import Schedule
 from callboard_client._spool import Spool
 from callboard_client._transport import Transport
 from callboard_client.errors import BoardRefused, BoardUnreachable, CallboardError, JobStopped, Unauthorized
@@ -49,10 +50,8 @@ class Sender:
         self._changed = threading.Condition()
         self._outbox = Outbox()
         self._health = Health()
-        self._heartbeats: dict[TrackedJob, float] = {}
+        self._schedule = Schedule(self._interval)
         self._thread: threading.Thread | None = None
-        self._next_round = 0.0
-        self._left_in_round = 0
         self._flushing = False
         self._closed = False
 
@@ -103,13 +102,13 @@ class Sender:
     def start_heartbeat(self, job: TrackedJob, interval: float) -> None:
         """Report a job at least every ``interval`` seconds from now on."""
         with self._changed:
-            self._heartbeats[job] = interval
+            self._schedule.heartbeats[job] = interval
             self._wake()
 
     def stop_heartbeat(self, job: TrackedJob) -> None:
         """End the heartbeat of a job."""
         with self._changed:
-            self._heartbeats.pop(job, None)
+            self._schedule.heartbeats.pop(job, None)
 
     def on_stop(self, job: TrackedJob, callback: StopCallback) -> JobStopped | None:
         """Call this when the board says that the job is to stop. If it has said so already, return that instead."""
@@ -178,30 +177,21 @@ class Sender:
             while not self._closed:
                 now = time.monotonic()
                 self._queue_heartbeats(now)
-                wait = self._seconds_to_wait(now)
+                wait = self._schedule.seconds_to_wait(
+                    now, self._outbox, next_try=self._health.next_try, flushing=self._flushing
+                )
                 if wait is not None and wait <= 0 and (batch := self._outbox.next_batch()):
                     self._health.start_request()
                     return batch
                 self._changed.wait(wait if wait is None else max(wait, 0.001))
             return None
 
-    def _seconds_to_wait(self, now: float) -> float | None:
-        if self._outbox:
-            if now >= self._next_round and self._left_in_round <= 0:
-                # What waits now is sent without a pause, in however many requests.
-                self._left_in_round = len(self._outbox)
-            at_once = self._left_in_round > 0 or self._outbox.has_urgent or self._flushing
-            return max(now if at_once else self._next_round, self._health.next_try) - now
-        due = [job.last_report_at + interval for job, interval in self._heartbeats.items()]
-        return max(min(due) - now, 0.0) if due else None
-
     def _queue_heartbeats(self, now: float) -> None:
-        for job, interval in self._heartbeats.items():
-            if now - job.last_report_at >= interval:
-                job.last_report_at = now
-                # When the board is back, the reports that wait say more.
-                if not job.stop and not (self._health.is_failing and self._outbox):
-                    self._outbox.merge_report(job, {}, utc_now())
+        for job in self._schedule.due_heartbeats(now):
+            job.last_report_at = now
+            # When the board is back, the reports that wait say more.
+            if not job.stop and not (self._health.is_failing and self._outbox):
+                self._outbox.merge_report(job, {}, utc_now())
 
     def _send(self, entries: Sequence[Entry]) -> list[StopCall]:
         """Send entries and apply the answers; return the calls of those that wait for a stop of their job."""
@@ -243,15 +233,12 @@ class Sender:
     def _apply(self, entry: Entry, answer: Answer) -> list[StopCall]:
         stop = apply_answer(entry, answer, self._outbox)
         if entry.job.dropped:
-            self._heartbeats.pop(entry.job, None)
+            self._schedule.heartbeats.pop(entry.job, None)
         return [] if stop is None else [(callback, stop) for callback in entry.job.stop_callbacks]
 
     def _end_request(self, sent: int) -> None:
         self._health.end_request()
-        # Entries may have been dropped: those that are gone make nobody hurry.
-        self._left_in_round = min(self._left_in_round - sent, len(self._outbox))
-        if self._left_in_round <= 0:
-            self._next_round = time.monotonic() + self._interval
+        self._schedule.end_request(sent, self._outbox)
 
     def _retry_later(self, entries: Sequence[Entry], error: BoardUnreachable | Unauthorized) -> None:
         with self._changed:
@@ -291,7 +278,7 @@ class Sender:
         self._changed.notify_all()
 
     def _drop(self, job: TrackedJob) -> None:
-        self._heartbeats.pop(job, None)
+        self._schedule.heartbeats.pop(job, None)
         self._outbox.drop(job)
         if not self._outbox:
             # Nothing is sent that would find out whether the board is back: the next entry does.

@@ -52,7 +52,7 @@ class _ImmediateSender(Sender):
     def send_heartbeats(self) -> list[StopCall]:
         """Report all jobs that run, so that they learn of a stop; return the calls of those that wait for one."""
         with self._changed:
-            for job in self._heartbeats:
+            for job in self._schedule.heartbeats:
                 if not job.stop:
                     self._outbox.merge_report(job, {}, utc_now())
         return self._send_all()
