@@ -11,7 +11,7 @@ from rq import Queue
 
 
 class Job(CallboardJob, client=Client()):
-    """An RQ job that the board hears of."""
+    """An RQ job that is reported to the board."""
 
 
 redis = Redis.from_url(os.environ.get("REDIS_URL", "redis://localhost:6379"))
