@@ -3,12 +3,12 @@
 # docs: begin
 import time
 
-import callboard_client.apscheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from callboard_client import Client, current_job
+from callboard_client.integrations.apscheduler import connect
 
 scheduler = BlockingScheduler()
-callboard_client.apscheduler.connect(scheduler, Client())
+connect(scheduler, Client())
 
 
 @scheduler.scheduled_job("interval", seconds=5)

@@ -4,13 +4,13 @@
 import os
 import time
 
-import callboard_client.celery
 from callboard_client import Client, current_job
+from callboard_client.integrations.celery import connect
 from celery import Celery
 
 broker = os.environ.get("BROKER_URL", "redis://localhost:6379")
 app = Celery("reports", broker=broker)
-callboard_client.celery.connect(app, Client())
+connect(app, Client())
 
 
 @app.task

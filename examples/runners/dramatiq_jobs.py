@@ -4,13 +4,13 @@
 import os
 import time
 
-import callboard_client.dramatiq
 import dramatiq
 from callboard_client import Client, current_job
+from callboard_client.integrations.dramatiq import CallboardMiddleware
 from dramatiq.brokers.redis import RedisBroker
 
 broker = RedisBroker(url=os.environ.get("REDIS_URL", "redis://localhost:6379"))
-broker.add_middleware(callboard_client.dramatiq.Callboard(Client()))
+broker.add_middleware(CallboardMiddleware(Client()))
 dramatiq.set_broker(broker)
 
 

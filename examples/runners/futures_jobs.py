@@ -5,7 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from callboard_client import Client, current_job
-from callboard_client.futures import TrackedExecutor
+from callboard_client.integrations.futures import TrackedExecutor
 
 
 def generate_report(month: str) -> dict[str, int]:

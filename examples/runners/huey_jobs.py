@@ -3,12 +3,12 @@
 # docs: begin
 import time
 
-import callboard_client.huey
 from callboard_client import Client, current_job
+from callboard_client.integrations.huey import connect
 from huey import SqliteHuey
 
 huey = SqliteHuey(filename="huey.db")
-callboard_client.huey.connect(huey, Client())
+connect(huey, Client())
 
 
 @huey.task(retries=2)

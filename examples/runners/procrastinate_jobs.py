@@ -3,12 +3,12 @@
 # docs: begin
 import time
 
-import callboard_client.procrastinate
 from callboard_client import Client, current_job
+from callboard_client.integrations.procrastinate import connect
 from procrastinate import App, PsycopgConnector
 
 app = App(connector=PsycopgConnector())
-callboard_client.procrastinate.connect(app, Client())
+connect(app, Client())
 
 
 @app.task(queue="reports")

@@ -4,14 +4,14 @@
 import os
 import time
 
-import callboard_client.rq
 from callboard_client import Client, current_job
+from callboard_client.integrations.rq import CallboardJob
 from redis import Redis
 from rq import Queue
 
 
-class Job(callboard_client.rq.Job, client=Client()):
-    """An RQ job that the board hears of."""
+class Job(CallboardJob, client=Client()):
+    """An RQ job that is reported to the board."""
 
 
 redis = Redis.from_url(os.environ.get("REDIS_URL", "redis://localhost:6379"))

@@ -5,15 +5,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import callboard_client.celery
 from callboard_client import Client, current_job
+from callboard_client.integrations.celery import connect
 from celery import Celery
 from celery.exceptions import Reject
 
 app = Celery("tests", broker=os.environ["BROKER_URL"], backend=os.environ["BROKER_URL"])
 app.conf.update(broker_connection_retry_on_startup=True, worker_cancel_long_running_tasks_on_connection_loss=False)
 client = Client(interval=0.05)
-callboard_client.celery.connect(app, client, heartbeat_timeout=2, grace=0.3, tags=["celery"])
+connect(app, client, heartbeat_timeout=2, grace=0.3, tags=["celery"])
 
 
 def wait_for(path: str) -> None:

@@ -5,12 +5,12 @@ import os
 import time
 from pathlib import Path
 
-import callboard_client.procrastinate
 from callboard_client import Client, current_job
+from callboard_client.integrations.procrastinate import connect
 from procrastinate import App, PsycopgConnector, RetryStrategy
 
 app = App(connector=PsycopgConnector(conninfo=os.environ["QUEUE_URL"]))
-callboard_client.procrastinate.connect(app, Client(interval=0.05), heartbeat_timeout=2, tags=["queue"])
+connect(app, Client(interval=0.05), heartbeat_timeout=2, tags=["queue"])
 
 
 @app.task

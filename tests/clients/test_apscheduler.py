@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import callboard_client.apscheduler
 import pytest
 from apscheduler.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.schedulers.background import BackgroundScheduler
 from callboard_client import Client, current_job
+from callboard_client.integrations.apscheduler import connect
 
 from tests.clients.conftest import Operator, awaited, until
 from tests.clients.test_examples import EXAMPLES
@@ -27,7 +27,7 @@ def scheduler(request: pytest.FixtureRequest, runner: Client) -> Iterator[Backgr
     # A new process takes its time where the machine has other work.
     patient = {"misfire_grace_time": 60}
     scheduler = BackgroundScheduler(executors={"default": kind(2)}, timezone=UTC, job_defaults=patient)
-    callboard_client.apscheduler.connect(scheduler, runner, tags=["nightly"], heartbeat_timeout=2)
+    connect(scheduler, runner, tags=["nightly"], heartbeat_timeout=2)
     scheduler.start()
     yield scheduler
     scheduler.shutdown(wait=False)
@@ -82,12 +82,12 @@ def test_a_run_that_did_not_happen_is_a_failed_job(
     assert f"The run of {long_ago:%Y-%m-%d %H:%M:%S} UTC was missed" in operator.newest["error"]
     scheduler.add_job(report, "interval", seconds=0.1, args=["2026-10", str(tmp_path / "go")], name="slow")
 
-    def left_out() -> list[str]:
+    def omitted() -> list[str]:
         return [job["id"] for job in operator.jobs if (job["type"], job["status"]) == ("slow", "failed")]
 
-    until(left_out)
+    until(omitted)
     (tmp_path / "go").touch()
-    assert "was left out: earlier ones are still at work" in operator.job(left_out()[-1])["error"]
+    assert "was left out: earlier ones are still at work" in operator.job(omitted()[-1])["error"]
 
 
 async def counted() -> dict[str, int]:
@@ -99,7 +99,7 @@ async def counted() -> dict[str, int]:
 def test_a_coroutine_is_awaited(runner: Client, operator: Operator) -> None:
     async def main() -> None:
         scheduler = AsyncIOScheduler(timezone=UTC)
-        callboard_client.apscheduler.connect(scheduler, runner)
+        connect(scheduler, runner)
         scheduler.start()
         scheduler.add_job(counted, "date", run_date=datetime.now(UTC))
         deadline = time.monotonic() + 20

@@ -191,7 +191,8 @@ def test_nobody_speaks_for_a_task_that_is_not_at_work(
 ) -> None:
     (tmp_path / "go").touch()
     arguments = [str(tmp_path / "go")] if task == "flaky" else []
-    source = f"from {TASKS} import client, {task}\n{task}.apply(args={arguments!r})\nprint(client._sender._beating)"
+    source = f"from {TASKS} import client, {task}\n{task}.apply(args={arguments!r})\n"
+    source += "print(client._sender._schedule.heartbeats)"
     done = program(source)
     assert (done.communicate(timeout=60)[0], done.returncode) == ("{}\n", 0)
 

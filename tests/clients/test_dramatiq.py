@@ -12,7 +12,7 @@ from types import ModuleType
 import dramatiq
 import pytest
 from callboard_client import Client
-from callboard_client.dramatiq import Callboard
+from callboard_client.integrations.dramatiq import CallboardMiddleware
 from dramatiq.brokers.stub import StubBroker
 from flask import Flask
 
@@ -22,14 +22,14 @@ from tests.conftest import ROOT, Clock
 
 SOURCE = """
 import dramatiq
+from callboard_client.integrations.dramatiq import CallboardMiddleware
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
-import callboard_client.dramatiq
 
 broker = RedisBroker(url=os.environ["REDIS_URL"])
 broker.add_middleware(Results(backend=RedisBackend(client=broker.client)))
-broker.add_middleware(callboard_client.dramatiq.Callboard(client, grace=0.3, tags=["monthly"], heartbeat_timeout=3))
+broker.add_middleware(CallboardMiddleware(client, grace=0.3, tags=["monthly"], heartbeat_timeout=3))
 dramatiq.set_broker(broker)
 
 @dramatiq.actor(store_results=True)
@@ -83,7 +83,7 @@ def shop(
     """The actors, as their producer knows them."""
     tasks = module(SOURCE, tmp_path, monkeypatch)
     yield tasks
-    tasks.client.close(wait=0)
+    tasks.client.close(timeout=0)
     tasks.broker.client.close()
 
 
@@ -198,7 +198,7 @@ def test_who_does_not_connect_is_not_slowed_and_the_worker_makes_the_job(
 def test_arguments_may_be_left_out(environ: dict[str, str], operator: Operator) -> None:
     broker = StubBroker()
     with Client() as client:
-        broker.add_middleware(Callboard(client, payload=False))
+        broker.add_middleware(CallboardMiddleware(client, payload=False))
 
         @dramatiq.actor(broker=broker)
         def send_password(_: str) -> None: ...

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.clients.conftest import Operator
 from tests.conftest import ROOT
 
@@ -28,3 +30,8 @@ def test_any_command(environ: dict[str, str], operator: Operator) -> None:
     job = operator.newest
     assert (job["type"], job["status"], job["tags"]) == ("nightly-backup", "completed", ["nightly"])
     assert job["message"] == "part 4 of 4"
+
+
+def test_the_test_of_a_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CALLBOARD_URL", raising=False)
+    run(sys.executable, "-m", "pytest", "-q", "--rootdir", str(tmp_path), str(EXAMPLES / "test_report.py"))

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from callboard_client import Client, JobCanceled, current_job
-from callboard_client import http as client_http
-from callboard_client.futures import TrackedExecutor
+from callboard_client import _transport as client_http
+from callboard_client.integrations.futures import TrackedExecutor
 
 from tests.clients.conftest import Operator, until
 from tests.clients.test_examples import EXAMPLES, run
@@ -138,7 +138,7 @@ def test_a_fork_never_meets_a_thread_in_the_middle_of_openssl(
         return real(*args, **kwargs)
 
     monkeypatch.setattr(ssl, "create_default_context", noted)
-    client_http._trusted.cache_clear()
+    client_http._ssl_context.cache_clear()
     threads_in_openssl.clear()
     with Client() as client, TrackedExecutor(POOLS["fork"](), client) as pool:
         assert pool.submit(in_openssl).result(20) == ["MainThread"]
@@ -165,7 +165,7 @@ def test_calls_run_while_the_board_is_away(port: int) -> None:
     with Client(f"http://127.0.0.1:{port}", "cb_a_b") as client:
         with TrackedExecutor(ThreadPoolExecutor(1), client) as pool:
             assert pool.submit(threading.get_ident).result(20)
-        client.close(wait=0)
+        client.close(timeout=0)
 
 
 def test_the_example(environ: dict[str, str], operator: Operator) -> None:

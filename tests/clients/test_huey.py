@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 from callboard_client import Client
-from callboard_client.huey import connect
+from callboard_client.integrations.huey import connect
 from flask import Flask
 from huey import MemoryHuey
 
@@ -21,10 +21,10 @@ from tests.conftest import ROOT, Clock
 
 SOURCE = """
 from huey import SqliteHuey
-import callboard_client.huey
+from callboard_client.integrations.huey import connect
 
 huey = SqliteHuey(filename=str(HERE / "huey.db"))
-callboard_client.huey.connect(huey, client, tags=["monthly"], heartbeat_timeout=30)
+connect(huey, client, tags=["monthly"], heartbeat_timeout=30)
 
 @huey.task()
 def generate_report(month, pages=1):
@@ -61,7 +61,7 @@ def shop(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The tasks, as their producer knows them."""
     tasks = module(SOURCE, tmp_path, monkeypatch)
     yield tasks
-    tasks.client.close(wait=0)
+    tasks.client.close(timeout=0)
     tasks.huey.storage.close()
 
 

@@ -74,9 +74,11 @@ def test_a_verb_that_is_refused_says_why(runner: Client, environ: dict[str, str]
 
 def test_jobs_are_listed_page_by_page(runner: Client) -> None:
     made = [runner.enqueue_job("generate-report", tags=[f"n{number}"]).id for number in range(103)]
-    assert [job.id for job in runner.jobs()] == made[::-1]
-    assert [job.id for job in runner.jobs(limit=101)] == made[:1:-1]
-    assert [job.id for job in runner.jobs(tag="n7", status=["pending", "running"], type="generate-report")] == [made[7]]
+    assert [job.id for job in runner.list_jobs()] == made[::-1]
+    assert [job.id for job in runner.list_jobs(limit=101)] == made[:1:-1]
+    assert [job.id for job in runner.list_jobs(tag="n7", status=["pending", "running"], type="generate-report")] == [
+        made[7]
+    ]
 
 
 # --- a block -----------------------------------------------------------------------------------------------------
@@ -254,14 +256,14 @@ def test_ten_thousand_calls_are_a_few_requests_and_the_last_one_counts(environ: 
 
 def _counting(client: Client) -> list[str]:
     """The requests that a client makes from here on."""
-    assert client._board
-    real, asked = client._board.call, list[str]()
+    assert client._transport
+    real, asked = client._transport.request, list[str]()
 
-    def call(method: str, path: str, *rest: Any, **more: Any) -> Any:
+    def request(method: str, path: str, *rest: Any, **more: Any) -> Any:
         asked.append(f"{method} {path}")
         return real(method, path, *rest, **more)
 
-    client._board.call = call  # type: ignore[method-assign]
+    client._transport.request = request  # type: ignore[method-assign]
     return asked
 
 
@@ -332,7 +334,7 @@ def test_the_same_with_async(environ: dict[str, str], operator: Operator) -> Non
             await client.update_job_status(waiting.id, "running")
             assert (await client.get_job_status(waiting.id)).status == "running"
             await client.cancel_job(waiting.id)
-            assert [found.type async for found in client.jobs()] == ["second", "tracked", "first"]
+            assert [found.type async for found in client.list_jobs()] == ["second", "tracked", "first"]
 
     awaited(work())
     assert [job["status"] for job in operator.jobs] == ["canceled", "completed", "completed"]
@@ -383,7 +385,7 @@ def test_a_refused_token_costs_a_job_no_time_and_is_told_once(
                 job.progress(10)
         assert job.id is None
     assert time.monotonic() - begun < 4
-    assert caplog.text.count("cannot be told") == 1
+    assert caplog.text.count("The board is unavailable") == 1
 
 
 def test_a_board_that_stops_during_a_job_misses_nothing(outage: Outage, operator: Operator, token: str) -> None:
@@ -423,7 +425,7 @@ def test_while_the_board_is_away_only_the_first_job_waits_for_it(outage: Outage,
             with client.job("next") as job:
                 job.progress(10)
         assert time.monotonic() - begun < 1
-        client.close(wait=0)
+        client.close(timeout=0)
 
 
 def test_a_strict_job_raises_what_else_is_only_told_in_the_log(
@@ -435,7 +437,7 @@ def test_a_strict_job_raises_what_else_is_only_told_in_the_log(
     with Client(outage.address, token, strict=True) as client:
         with pytest.raises(BoardUnreachable), client.job("first"):
             pytest.fail("It ran.")
-        client.close(wait=0)
+        client.close(timeout=0)
 
 
 def test_what_a_process_could_not_tell_is_told_by_the_next(
@@ -522,15 +524,15 @@ job.progress(77, message="and then it ended")
 def test_a_disturbed_client_leaves_the_work_alone(
     runner: Client, operator: Operator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert runner._board
-    real = runner._board.call
+    assert runner._transport
+    real = runner._transport.request
 
-    def call(method: str, path: str, *rest: Any, **more: Any) -> Any:
+    def request(method: str, path: str, *rest: Any, **more: Any) -> Any:
         if method == "PATCH" and rest[0].get("progress") == 13:
             raise RecursionError("a fault of our own")
         return real(method, path, *rest, **more)
 
-    monkeypatch.setattr(runner._board, "call", call)
+    monkeypatch.setattr(runner._transport, "request", request)
     with caplog.at_level(logging.WARNING), runner.job("generate-report") as job:
         job.progress(13)
         runner.flush()

@@ -164,7 +164,7 @@ def test_what_answers_in_the_board_s_place_is_no_answer(
             job.result = {"n": 1}
         assert time.monotonic() - begun < 4
         assert asked
-        client.close(wait=0)
+        client.close(timeout=0)
     outage.start()
     with Client(outage.address, token, spool=tmp_path) as client, client.job("next"):
         pass
@@ -182,7 +182,7 @@ def test_a_spool_tells_no_other_workspace(
     with Client(outage.address, token, spool=tmp_path) as client:
         with client.job("of acme"):
             pass
-        client.close(wait=0)
+        client.close(timeout=0)
     outage.start()
     with Client(outage.address, other, spool=tmp_path) as client, client.job("of other"):
         pass
@@ -205,7 +205,7 @@ def test_lines_that_wait_in_a_spool_are_all_told(
             job.log(f"line {number}")
             time.sleep(0.05)
         job.complete()
-        client.close(wait=0)
+        client.close(timeout=0)
     outage.start()
     with Client(outage.address, token, spool=tmp_path) as client, client.job("next"):
         pass
@@ -352,4 +352,4 @@ def test_wrong_settings_keep_no_work_from_being_done(monkeypatch: pytest.MonkeyP
         with Client(url, token, spool=tmp_path / "file") as client:
             with client.job("t") as job:
                 job.progress(1)
-            client.close(wait=0)
+            client.close(timeout=0)

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 from callboard_client import Client
-from callboard_client.rq import Job
+from callboard_client.integrations.rq import CallboardJob
 from flask import Flask
 from redis import Redis
 from rq import Callback, Queue, Retry
@@ -23,9 +23,9 @@ from tests.conftest import ROOT, Clock
 SOURCE = """
 from redis import Redis
 from rq import Queue
-import callboard_client.rq
+from callboard_client.integrations.rq import CallboardJob
 
-class Job(callboard_client.rq.Job, client=client, grace=0.3, tags=["monthly"], heartbeat_timeout=3):
+class Job(CallboardJob, client=client, grace=0.3, tags=["monthly"], heartbeat_timeout=3):
     pass
 
 redis = Redis.from_url(os.environ["REDIS_URL"])
@@ -72,7 +72,7 @@ def shop(
     """The functions and their queue, as their producer knows them."""
     tasks = module(SOURCE, tmp_path, monkeypatch)
     yield tasks
-    tasks.client.close(wait=0)
+    tasks.client.close(timeout=0)
     tasks.redis.close()
 
 
@@ -208,7 +208,7 @@ def test_other_workers_do_the_same(
 def test_arguments_may_be_left_out(redis_socket: str, operator: Operator, environ: dict[str, str]) -> None:
     with Client() as client, Redis(unix_socket_path=redis_socket) as connection:
 
-        class Secret(Job, client=client, payload=False):
+        class Secret(CallboardJob, client=client, payload=False):
             """A job of which nobody reads the arguments."""
 
         Queue("secrets", connection=connection, job_class=Secret).enqueue(print, "secret")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from callboard_client import Client
-from callboard_client.terminal import bar, clean, cut, table
+from callboard_client.cli.terminal import bar, clean, cut, table
 
 from tests.clients.conftest import Operator
 

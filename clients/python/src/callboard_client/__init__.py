@@ -1,4 +1,4 @@
-"""Tell a Callboard of your background jobs, and hear of a cancel.
+"""Report background jobs to a Callboard, and learn of a cancel.
 
 from callboard_client import Client
 
@@ -9,7 +9,7 @@ with client.job("generate-report", payload={"month": "2026-10"}) as job:
     job.result = {"pages": 10}
 """
 
-from callboard_client.aio import AsyncClient
+from callboard_client.async_client import AsyncClient
 from callboard_client.client import Client
 from callboard_client.errors import (
     BoardRefused,

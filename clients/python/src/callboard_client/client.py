@@ -1,4 +1,4 @@
-"""The board as a runner sees it: four verbs, and jobs that report by themselves."""
+"""Report jobs to a board, and ask it about them."""
 
 import functools
 import inspect
@@ -10,42 +10,42 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
+from callboard_client._options import HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, Parent, new_job_body
+from callboard_client._sender import INTERVAL, Sender
+from callboard_client._serialize import clean_error, clean_message, idempotency_key, serialize_object
+from callboard_client._spool import Spool, open_spool
+from callboard_client._transport import HttpTransport, Transport, job_path, parse_job
 from callboard_client.errors import BoardUnreachable, NotConfigured
-from callboard_client.http import Board, path_of, record_of
 from callboard_client.job import Job
-from callboard_client.plain import ERROR_LIMIT, ending, key_of, message_of, plain_object, seconds, text
 from callboard_client.record import JobRecord, JobStatus
-from callboard_client.sender import INTERVAL, Sender
-from callboard_client.spool import Spool
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from callboard_client._options import JobOptions
 
 log = logging.getLogger("callboard_client")
 
-HEARTBEAT_TIMEOUT = 60
-"""Seconds of silence after which the board fails a job as lost, unless the job asks for others."""
-BEAT_EVERY = 10.0
-"""Seconds from one sign of life to the next, at most: as long a job may not have heard of its cancel."""
-RETRIES = (0.25, 0.5, 1.0, 2.0)
-"""Seconds before a verb is tried again."""
+RETRY_PAUSES = (0.25, 0.5, 1.0, 2.0)
+"""Seconds before a request is made again."""
+MAX_RETRY_AFTER = 5.0
+"""Seconds that the board may ask for before it is asked again."""
+PAGE_SIZE = 100
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Parent = Job | JobRecord | str | uuid.UUID
 
 
 class Client:
-    """A board, as ``url`` and ``token`` or ``CALLBOARD_URL`` and ``CALLBOARD_TOKEN`` name it.
+    """Report jobs to the board that ``url`` and ``token``, or ``CALLBOARD_URL`` and ``CALLBOARD_TOKEN``, name.
 
-    Without an address or a token jobs run as they would without a board: ``job``, ``attach`` and ``track`` tell nobody,
-    and the log says so once; the verbs raise ``NotConfigured``.
-
-    ``spool`` (or ``CALLBOARD_SPOOL``) is a folder that keeps what a process could not tell before it ended; the next
-    client with that folder tells it. ``strict`` lets a job raise when the board does not take what it says. ``timeout``
-    is in seconds.
+    Without an address or a token jobs run as they would without a board: ``job``, ``attach`` and ``track`` report
+    nothing, and the log says so once; the verbs raise ``NotConfigured``.
 
     One client serves all threads of a process and its forks. Close it, or use it as a block, to be sure that all was
-    told; at the end of the process it closes by itself.
+    sent; at the end of the process it closes by itself.
     """
 
     def __init__(
@@ -59,6 +59,16 @@ class Client:
         strict: bool = False,
         interval: float = INTERVAL,
     ) -> None:
+        """Make a client. Nothing is sent before the first job.
+
+        ``url``, ``token``: of the board; ``CALLBOARD_URL`` and ``CALLBOARD_TOKEN`` unless given.
+        ``timeout``: seconds for a request.
+        ``runner``: who does the work, as the board shows it; ``host:pid`` unless given.
+        ``spool``: a folder that keeps what a process could not send before it ended; the next client with that folder
+        sends it. ``CALLBOARD_SPOOL`` unless given.
+        ``strict``: whether a job raises when the board cannot be reached or refuses a report.
+        ``interval``: seconds from one round of requests to the next, unless one of them starts or ends a job.
+        """
         # As they were given: what stands in the environment stands in that of another process as well.
         self._settings = (url, token, timeout, runner, spool, strict, interval)
         url = url or os.environ.get("CALLBOARD_URL")
@@ -66,14 +76,14 @@ class Client:
         spool = spool or os.environ.get("CALLBOARD_SPOOL")
         self._strict = strict
         self._runner = runner
-        self._board: Board | None = None
+        self._transport: Transport | None = None
         self._sender: Sender | None = None
         if url and token:
-            self._board = Board(url, token, timeout)
-            self._sender = Sender(self._board, interval=interval, spool=_spool(spool, url, token))
+            self._transport = HttpTransport(url, token, timeout)
+            self._sender = Sender(self._transport, interval=interval, spool=_open_spool(spool, url, token))
         else:
             missing = "CALLBOARD_URL" if not url else "CALLBOARD_TOKEN"
-            log.warning("%s is not set: no board hears of the jobs of this process.", missing)
+            log.warning("%s is not set: the jobs of this process are not reported to a board.", missing)
 
     # --- jobs that report by themselves --------------------------------------------------------------------------
 
@@ -89,60 +99,71 @@ class Client:
         link: str | None = None,
         key: str | None = None,
     ) -> Job:
-        """A new job: a block for ``with`` that does its work, or ``.enqueue()`` to leave it to a worker.
+        """Return a new job: a block for ``with`` that does its work, or ``.enqueue()`` to leave it to a worker.
 
-        ``key`` is the runner's own id for it: a second job with the same key and the same content is the first one.
-        ``max_duration`` and ``heartbeat_timeout`` are seconds; without the latter a dead runner's job runs for ever.
+        ``tags``: words to find it by.
+        ``max_duration``: seconds after which the board fails it as timed out.
+        ``heartbeat_timeout``: seconds without a report after which the board fails it as lost; with ``None`` the job of
+        a runner that died runs for ever.
+        ``parent``: the job that it belongs to.
+        ``link``: the address of a page about it.
+        ``key``: the runner's own id for it: a second job with the same key and the same content is the first one.
         """
-        new = _new(type, payload, tags, max_duration, heartbeat_timeout, parent, link)
-        silent = new.get("heartbeat_timeout")
-        every = min(BEAT_EVERY, silent / 3) if isinstance(silent, int | float) else BEAT_EVERY
-        later = parent if isinstance(parent, Job) and parent.id is None else None
-        return self._at_work(every, new=new, key=key_of(key or uuid.uuid4()), parent=later)
+        body = new_job_body(type, payload, tags, max_duration, heartbeat_timeout, parent, link)
+        timeout = body.get("heartbeat_timeout")
+        interval = min(HEARTBEAT_INTERVAL, timeout / 3) if isinstance(timeout, int | float) else HEARTBEAT_INTERVAL
+        # A parent that has no id yet has one when this job is created.
+        new_parent = parent if isinstance(parent, Job) and parent.id is None else None
+        return self._make_job(interval, body=body, key=idempotency_key(key or uuid.uuid4()), parent=new_parent)
 
-    def attach(self, job_id: str | uuid.UUID, *, beat_every: float = BEAT_EVERY) -> Job:
-        """A job that was created before, here or elsewhere: a block for ``with`` that does its work."""
-        return self._at_work(beat_every, job_id=str(job_id))
+    def attach(self, job_id: str | uuid.UUID, *, heartbeat_interval: float = HEARTBEAT_INTERVAL) -> Job:
+        """Return a job that was created before, here or elsewhere: a block for ``with`` that does its work.
 
-    def _at_work(self, beat_every: float, **which: Any) -> Job:
+        ``heartbeat_interval``: seconds from one heartbeat to the next.
+        """
+        return self._make_job(heartbeat_interval, job_id=str(job_id))
+
+    def _make_job(self, heartbeat_interval: float, **identity: Any) -> Job:
         runner = self._runner or f"{socket.gethostname()}:{os.getpid()}"
-        return Job(self._sender, runner=runner, beat_every=beat_every, strict=self._strict, **which)
+        return Job(self._sender, runner=runner, heartbeat_interval=heartbeat_interval, strict=self._strict, **identity)
 
     @overload
     def track(self, type: Callable[P, R]) -> Callable[P, R]: ...
 
     @overload
-    def track(self, type: str | None = None, **about: Any) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+    def track(
+        self, type: str | None = None, **options: "Unpack[JobOptions]"
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
-    def track(self, type: Any = None, **about: Any) -> Any:
-        """A decorator: each call of the function is a job, of the function's name unless ``type`` says another.
+    def track(self, type: Any = None, **options: Any) -> Any:
+        """Decorate a function: each call is a job, of the function's name unless ``type`` is given.
 
-        ``about`` is what ``job`` takes. The function reports with ``current_job()``. A mapping that it returns is the
-        job's result. Functions with ``async`` are awaited as they are. Raises ``TypeError`` for a generator function:
-        its call ends before its work begins.
+        The other options are those of ``job``. The function reports with ``current_job()``. A mapping that it returns
+        is the job's result. A coroutine function stays one. Raises ``TypeError`` for a generator function: its call
+        ends before its work begins.
         """
 
-        def tracked(function: Callable[P, R]) -> Callable[P, R]:
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
             name = type if isinstance(type, str) else function.__name__
             if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-                raise TypeError("A generator function is no job; use a block with client.job(…) inside of it.")
+                raise TypeError("A generator function cannot be a job; use a block with client.job(…) inside of it.")
             if inspect.iscoroutinefunction(function):
 
                 @functools.wraps(function)
                 async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-                    async with self.job(name, **about) as job:
-                        return _noted(job, await function(*args, **kwargs))
+                    async with self.job(name, **options) as job:
+                        return _keep_result(job, await function(*args, **kwargs))
 
                 return cast(Callable[P, R], run_async)
 
             @functools.wraps(function)
             def run(*args: P.args, **kwargs: P.kwargs) -> R:
-                with self.job(name, **about) as job:
-                    return _noted(job, function(*args, **kwargs))
+                with self.job(name, **options) as job:
+                    return _keep_result(job, function(*args, **kwargs))
 
             return run
 
-        return tracked(type) if callable(type) else tracked
+        return decorate(type) if callable(type) else decorate
 
     # --- the four verbs ------------------------------------------------------------------------------------------
 
@@ -158,12 +179,12 @@ class Client:
         link: str | None = None,
         key: str | None = None,
     ) -> JobRecord:
-        """Create a pending job. Sent again after a failure it is created once; with ``key`` once for ever.
+        """Create a pending job; the options are those of ``job``. Sent again after a failure it is created once.
 
         Raises ``BoardRefused`` and, after some tries, ``BoardUnreachable``.
         """
-        new = _new(type, payload, tags, max_duration, heartbeat_timeout, parent, link)
-        return self._job_of("POST", "/jobs", new, key=key_of(key or uuid.uuid4()))
+        body = new_job_body(type, payload, tags, max_duration, heartbeat_timeout, parent, link)
+        return self._request_job("POST", "/jobs", body, key=idempotency_key(key or uuid.uuid4()))
 
     def update_job_status(
         self,
@@ -177,35 +198,35 @@ class Client:
         link: str | None = None,
         runner: str | None = None,
     ) -> JobRecord:
-        """Report on a job; with nothing said it is a sign of life.
+        """Report on a job; without anything to report it is a heartbeat.
 
         Raises ``JobCanceled`` or ``JobTimedOut`` when the job is to stop, ``JobConflict`` for another report that its
         status does not allow, ``JobNotFound``, ``BoardRefused`` and, after some tries, ``BoardUnreachable``.
         """
-        sent = {
+        body = {
             "status": status,
             "progress": progress,
-            "message": None if message is None else message_of(message),
-            "result": plain_object(result),
-            "error": None if error is None else ending(error, ERROR_LIMIT),
+            "message": None if message is None else clean_message(message),
+            "result": serialize_object(result),
+            "error": None if error is None else clean_error(error),
             "link": link,
             "runner": runner,
         }
-        return self._job_of(
-            "PATCH", path_of(job_id), {name: value for name, value in sent.items() if value is not None}
+        return self._request_job(
+            "PATCH", job_path(job_id), {name: value for name, value in body.items() if value is not None}
         )
 
     def get_job_status(self, job_id: str | uuid.UUID) -> JobRecord:
-        """The job as it stands. Raises ``JobNotFound``, ``BoardRefused`` and, at last, ``BoardUnreachable``."""
-        return self._job_of("GET", path_of(job_id))
+        """Return the job as it stands. Raises ``JobNotFound``, ``BoardRefused`` and, at last, ``BoardUnreachable``."""
+        return self._request_job("GET", job_path(job_id))
 
     def cancel_job(self, job_id: str | uuid.UUID) -> JobRecord:
         """Cancel a job, for which the token needs ``jobs:cancel``. Raises ``JobConflict`` if it has ended already."""
-        return self._job_of("POST", f"{path_of(job_id)}/cancel")
+        return self._request_job("POST", f"{job_path(job_id)}/cancel")
 
     # --- and to look around --------------------------------------------------------------------------------------
 
-    def jobs(
+    def list_jobs(
         self,
         *,
         status: Sequence[JobStatus] = (),
@@ -213,37 +234,37 @@ class Client:
         tag: str | None = None,
         limit: int | None = None,
     ) -> Iterator[JobRecord]:
-        """Jobs, newest first, all or so many; the board is asked page by page. Without ``payload`` and ``result``."""
+        """Yield jobs, newest first, requesting page by page. They come without ``payload`` and ``result``."""
         query: dict[str, Any] = {"status": list(status), "type": type, "tag": tag}
         left = limit
         while left is None or left > 0:
-            query["limit"] = 100 if left is None else min(left, 100)
-            page = self._asked("GET", "/jobs", query={name: value for name, value in query.items() if value})
-            yield from map(record_of, page["data"])
+            query["limit"] = PAGE_SIZE if left is None else min(left, PAGE_SIZE)
+            page = self._request("GET", "/jobs", query={name: value for name, value in query.items() if value})
+            yield from map(parse_job, page["data"])
             left = None if left is None else left - len(page["data"])
             query["cursor"] = page["next_cursor"]
             if not page["next_cursor"]:
                 return
 
-    def counts(self) -> dict[JobStatus, dict[str, Any]]:
-        """How many jobs of each status there are: ``{"count": 3, "capped": false}``; counting stops at 10,000."""
-        found: dict[JobStatus, dict[str, Any]] = self._asked("GET", "/jobs/counts")
-        return found
+    def count_jobs(self) -> dict[JobStatus, dict[str, Any]]:
+        """Return how many jobs of each status there are: ``{"count": 3, "capped": false}``; it counts up to 10,000."""
+        counts: dict[JobStatus, dict[str, Any]] = self._request("GET", "/jobs/counts")
+        return counts
 
-    def log_lines(self, job_id: str | uuid.UUID, after: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """Lines of a job's log with higher numbers than ``after``, and the number to go on from."""
-        page = self._asked("GET", f"{path_of(job_id)}/logs", query={"after": after})
+    def list_log_lines(self, job_id: str | uuid.UUID, after: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Return the lines of a job's log with higher numbers than ``after``, and the number to go on from."""
+        page = self._request("GET", f"{job_path(job_id)}/logs", query={"after": after})
         return page["data"], page["next_after"]
 
-    def events(self, job_id: str | uuid.UUID) -> list[dict[str, Any]]:
-        """The history of a job, oldest first."""
-        found: list[dict[str, Any]] = self._asked("GET", f"{path_of(job_id)}/events")["data"]
-        return found
+    def list_events(self, job_id: str | uuid.UUID) -> list[dict[str, Any]]:
+        """Return the history of a job, oldest first."""
+        events: list[dict[str, Any]] = self._request("GET", f"{job_path(job_id)}/events")["data"]
+        return events
 
-    def _job_of(self, method: str, path: str, body: object = None, *, key: str | None = None) -> JobRecord:
-        return record_of(self._asked(method, path, body, key=key))
+    def _request_job(self, method: str, path: str, body: object = None, *, key: str | None = None) -> JobRecord:
+        return parse_job(self._request(method, path, body, key=key))
 
-    def _asked(
+    def _request(
         self,
         method: str,
         path: str,
@@ -252,30 +273,31 @@ class Client:
         key: str | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> Any:
-        if self._board is None:
-            raise NotConfigured("CALLBOARD_URL and CALLBOARD_TOKEN say which board; one of them is not set.")
-        for wait in RETRIES:
+        if self._transport is None:
+            raise NotConfigured("CALLBOARD_URL and CALLBOARD_TOKEN name the board; one of them is not set.")
+        for pause in RETRY_PAUSES:
             try:
-                return self._board.call(method, path, body, key=key, query=query)
+                return self._transport.request(method, path, body, key=key, query=query)
             except BoardUnreachable as error:
-                time.sleep(max(wait, min(error.retry_after or 0.0, 5.0)) * random.uniform(0.8, 1.2))  # noqa: S311
-        return self._board.call(method, path, body, key=key, query=query)
+                retry_after = min(error.retry_after or 0.0, MAX_RETRY_AFTER)
+                time.sleep(max(pause, retry_after) * random.uniform(0.8, 1.2))  # noqa: S311
+        return self._transport.request(method, path, body, key=key, query=query)
 
     # --- its end -------------------------------------------------------------------------------------------------
 
-    def flush(self, wait: float = 5.0) -> bool:
-        """Tell all that waits, within so many seconds and unless the board is away; whether all was told."""
-        return self._sender is None or self._sender.flush(wait)
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Send all that waits, within so many seconds and unless the board is away; return whether all was sent."""
+        return self._sender is None or self._sender.flush(timeout)
 
-    def close(self, wait: float = 5.0) -> None:
-        """Tell all that waits, as ``flush``, and end. Jobs that are at work tell nothing more."""
+    def close(self, timeout: float = 5.0) -> None:
+        """Send all that waits, as ``flush``, and end. Jobs that still run report nothing more."""
         if self._sender is not None:
-            self._sender.close(wait)
-        if self._board is not None:
-            self._board.close()
+            self._sender.close(timeout)
+        if self._transport is not None:
+            self._transport.close()
 
     def __reduce__(self) -> Any:
-        """In another process it is a client with the same settings, a token among them if one was given here."""
+        """Become a client with the same settings in another process, a token among them if one was given here."""
         return _same_client, self._settings
 
     def __enter__(self) -> "Client":
@@ -298,39 +320,17 @@ def _same_client(
     return Client(url, token, timeout=timeout, runner=runner, spool=spool, strict=strict, interval=interval)
 
 
-def _spool(folder: str | os.PathLike[str] | None, url: str, token: str) -> Spool | None:
+def _open_spool(folder: str | os.PathLike[str] | None, url: str, token: str) -> Spool | None:
     if not folder:
         return None
     try:
-        return Spool(Path(folder), url, token)
+        return open_spool(Path(folder), url, token)
     except OSError as error:
-        log.warning("There is no spool, what the board cannot be told waits in memory alone: %s", error)
+        log.warning("There is no spool; reports that cannot be sent wait in memory alone: %s", error)
         return None
 
 
-def _new(
-    type: str,
-    payload: Mapping[str, Any] | None,
-    tags: Sequence[str],
-    max_duration: int | None,
-    heartbeat_timeout: int | None,
-    parent: Parent | None,
-    link: str | None,
-) -> dict[str, Any]:
-    whose = parent.id if isinstance(parent, Job | JobRecord) else parent
-    body = {
-        "type": text(type)[:200],
-        "payload": plain_object(payload),
-        "tags": [text(tag) for tag in tags] or None,
-        "max_duration": seconds(max_duration),
-        "heartbeat_timeout": seconds(heartbeat_timeout),
-        "parent_id": None if whose is None else text(whose),
-        "link": None if link is None else text(link),
-    }
-    return {name: value for name, value in body.items() if value is not None}
-
-
-def _noted(job: Job, returned: R) -> R:
+def _keep_result(job: Job, returned: R) -> R:
     if isinstance(returned, Mapping) and job.result is None:
         job.result = returned
     return returned

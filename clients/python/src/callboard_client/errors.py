@@ -1,4 +1,4 @@
-"""What the board may answer instead of what was asked for, and what a job is told when it is to stop."""
+"""The errors that this client raises."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,10 @@ class CallboardError(Exception):
 
     def __reduce__(self) -> Any:
         """It may have to travel from the process that did the work to the one that waits for it."""
-        return _arrived, (type(self), self.args, self.__dict__)
+        return _unpickle, (type(self), self.args, self.__dict__)
 
 
-def _arrived(kind: type[CallboardError], args: tuple[object, ...], state: dict[str, Any]) -> CallboardError:
+def _unpickle(kind: type[CallboardError], args: tuple[object, ...], state: dict[str, Any]) -> CallboardError:
     error = kind.__new__(kind, *args)
     error.__dict__.update(state)
     return error
@@ -33,18 +33,18 @@ class BoardUnreachable(CallboardError):
         self.status = status
         """The HTTP status, if there was an answer."""
         self.retry_after = retry_after
-        """Seconds after which the board asked to be asked again; null if it did not say."""
+        """Seconds after which the request may be made again, as the board asked; ``None`` if it did not say."""
 
 
 class BoardRefused(CallboardError):
     """The board understood and said no; the same request would be refused again.
 
-    ``status`` is the HTTP status, ``code`` the board's word for it, ``faults`` what was wrong with each field.
+    ``status`` is the HTTP status, ``code`` the board's name for the error, ``faults`` what is wrong with which field.
     """
 
     def __init__(self, status: int, code: str, message: str, faults: Sequence[Mapping[str, Any]] = ()) -> None:
-        told = "".join(f"\n  {fault.get('pointer') or 'the body'}: {fault.get('detail')}" for fault in faults)
-        super().__init__(message + told)
+        details = "".join(f"\n  {fault.get('pointer') or 'the body'}: {fault.get('detail')}" for fault in faults)
+        super().__init__(message + details)
         self.status = status
         self.code = code
         self.faults = faults
@@ -71,7 +71,7 @@ class JobStopped(JobConflict):
 
 
 class JobCanceled(JobStopped):
-    """An operator canceled the job. Leave the block that does the work: the board is told that it stopped."""
+    """An operator canceled the job. Leave the block that does the work, which reports that it stopped."""
 
 
 class JobTimedOut(JobStopped):

@@ -1,9 +1,11 @@
-"""A job as the board has it."""
+"""Hold a job as the board has it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Literal
+
+from callboard_client._clock import format_time, parse_time
 
 JobStatus = Literal["pending", "running", "completed", "failed", "canceled"]
 STATUSES: tuple[JobStatus, ...] = ("pending", "running", "completed", "failed", "canceled")
@@ -12,7 +14,7 @@ FINAL: frozenset[JobStatus] = frozenset({"completed", "failed", "canceled"})
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
-    """The record of a job. Times are UTC. What an answer leaves out (``payload`` after a report) is null here."""
+    """The record of a job. Times are UTC. What an answer leaves out (``payload`` after a report) is ``None`` here."""
 
     id: str
     type: str
@@ -43,36 +45,29 @@ class JobRecord:
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing will follow this status."""
+        """Whether no other status will follow."""
         return self.status in FINAL
 
-    def as_json(self) -> dict[str, Any]:
-        """The record as the API has it."""
-        return {name: _told(value) for name in _ORDER for value in [getattr(self, name)]}
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as the API has it."""
+        return {name: _to_json(getattr(self, name)) for name in _FIELDS}
 
     @classmethod
-    def from_json(cls, sent: Mapping[str, Any]) -> "JobRecord":
-        """The record of an answer. Fields that this client does not know are left out: the board may be newer."""
-        return cls(**{name: _loaded(name, value) for name, value in sent.items() if name in _NAMES})
+    def from_json(cls, data: Mapping[str, Any]) -> "JobRecord":
+        """Read the record of an answer. Fields that this client does not know are ignored: the board may be newer."""
+        return cls(**{name: _from_json(name, value) for name, value in data.items() if name in _FIELDS})
 
 
-_ORDER = tuple(field.name for field in fields(JobRecord))
-_NAMES = frozenset(_ORDER)
+_FIELDS = tuple(field.name for field in fields(JobRecord))
 
 
-def _told(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return format_time(value)
     return list(value) if isinstance(value, tuple) else value
 
 
-def _loaded(name: str, value: Any) -> Any:
+def _from_json(name: str, value: Any) -> Any:
     if name.endswith("_at") and isinstance(value, str):
         return parse_time(value)
     return tuple(value) if name == "tags" and isinstance(value, list) else value
-
-
-def parse_time(text: str) -> datetime:
-    """A moment as the board writes it, in UTC. Raises ``ValueError``."""
-    # Python 3.10 does not know the Z.
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc)

@@ -1,4 +1,4 @@
-"""``callboard jobs`` and ``callboard watch``: a board in a shell. Tables for people, JSON for programs."""
+"""Show a board in a shell: ``callboard jobs`` and ``callboard watch``. Tables for people, JSON for programs."""
 
 import json
 import sys
@@ -7,46 +7,48 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from callboard_client.cli.terminal import ago, bar, clean, colored, columns, table
 from callboard_client.client import Client
 from callboard_client.errors import BoardUnreachable, CallboardError, JobNotFound
 from callboard_client.record import STATUSES, JobRecord, JobStatus
-from callboard_client.terminal import ago, bar, clean, colored, columns, table
 
-EVERY = 1.0
-"""Seconds from one look at the board to the next."""
-ROOM_FOR_BARS = 110
+POLL_INTERVAL = 1.0
+"""Seconds from one request to the next."""
+BAR_COLUMNS = 110
 """Columns from which on a terminal has room for bars."""
-SHOWN = 30
-"""Live jobs that are watched on a terminal, and ended ones below them."""
+MAX_WATCHED = 30
+"""Live jobs that are shown on a terminal."""
+MAX_ENDED = 5
+"""Ended jobs below them."""
 
 
 def list_jobs(
     client: Client, *, status: Sequence[JobStatus], type: str | None, tag: str | None, limit: int, as_json: bool
 ) -> int:
     """Print jobs, newest first."""
-    found = list(client.jobs(status=status, type=type, tag=tag, limit=limit))
+    jobs = list(client.list_jobs(status=status, type=type, tag=tag, limit=limit))
     if as_json:
-        _print_json([job.as_json() for job in found])
-    elif found:
-        _print(_table(found))
+        _print_json([job.to_json() for job in jobs])
+    elif jobs:
+        _print(_table(jobs))
     else:
-        print("There are no such jobs.", file=sys.stderr)
+        print("No matching jobs.", file=sys.stderr)
     return 0
 
 
 def show(client: Client, job_id: str, *, as_json: bool) -> int:
     """Print one job with its history."""
     job = client.get_job_status(job_id)
-    events = client.events(job_id)
+    events = client.list_events(job_id)
     if as_json:
-        _print_json({**job.as_json(), "events": events})
+        _print_json({**job.to_json(), "events": events})
     else:
-        _print(_page(job, events))
+        _print(_details(job, events))
     return 0
 
 
 def cancel(client: Client, job_ids: Sequence[str], *, as_json: bool) -> int:
-    """Cancel jobs; 1 if one of them could not be canceled."""
+    """Cancel jobs; return 1 if one of them could not be canceled."""
     refused = 0
     for job_id in job_ids:
         try:
@@ -58,20 +60,20 @@ def cancel(client: Client, job_ids: Sequence[str], *, as_json: bool) -> int:
             print(f"{clean(job_id)}: {error}", file=sys.stderr)
             continue
         if as_json:
-            _print_json(job.as_json(), indent=None)
+            _print_json(job.to_json(), indent=None)
         else:
-            print(f"Canceled {job.id}. Its runner hears of it when it next reports.")
+            print(f"Canceled {job.id}. Its runner stops at its next report.")
     return 1 if refused else 0
 
 
 def tail(client: Client, job_id: str, *, follow: bool, as_json: bool) -> int:
-    """Print a job's log, and go on until the job has ended; 1 if it failed or was canceled."""
+    """Print a job's log, and follow it until the job has ended; return 1 if it failed or was canceled."""
     after = 0
     while True:
         # In this order: what was logged before the end is read after the end was seen.
         job = client.get_job_status(job_id)
         while True:
-            lines, last = client.log_lines(job_id, after)
+            lines, last = client.list_log_lines(job_id, after)
             for line in lines:
                 _print_json(line, indent=None) if as_json else _print([f"{line['at'][11:19]}  {clean(line['text'])}"])
             if last == after or not lines:
@@ -79,74 +81,76 @@ def tail(client: Client, job_id: str, *, follow: bool, as_json: bool) -> int:
             after = last
         if job.is_final or not follow:
             break
-        time.sleep(EVERY)
+        time.sleep(POLL_INTERVAL)
     if follow and not as_json:
         print(f"The job is {job.status}.", file=sys.stderr)
     return 1 if follow and job.status in ("failed", "canceled") else 0
 
 
 def watch(client: Client, *, type: str | None, tag: str | None, as_json: bool) -> int:
-    """Show what runs and waits until Ctrl-C: on a terminal as bars, else a line of JSON for each change."""
+    """Show running and pending jobs until Ctrl-C: as bars on a terminal, else a line of JSON for each change."""
     try:
         if as_json:
-            _report_changes(client, type, tag)
+            _print_changes(client, type, tag)
         else:
-            _draw_again(client, type, tag)
+            _redraw(client, type, tag)
     except KeyboardInterrupt:
         return 0
     return 0
 
 
-def _report_changes(client: Client, type: str | None, tag: str | None) -> None:
+def _print_changes(client: Client, type: str | None, tag: str | None) -> None:
     seen: dict[str, JobRecord] = {}
     while True:
         try:
-            live = {job.id: job for job in client.jobs(status=("running", "pending"), type=type, tag=tag, limit=500)}
-            ended = [job for job_id in seen if job_id not in live for job in _still_there(client, job_id)]
+            live = {
+                job.id: job for job in client.list_jobs(status=("running", "pending"), type=type, tag=tag, limit=500)
+            }
+            ended = [job for job_id in seen if job_id not in live for job in _find(client, job_id)]
         except BoardUnreachable as error:
             print(f"callboard: {error} Trying again.", file=sys.stderr)
             continue
         for job in (*live.values(), *ended):
             if seen.get(job.id) != job:
-                _print_json(job.as_json(), indent=None)
+                _print_json(job.to_json(), indent=None)
         seen = live
-        time.sleep(EVERY)
+        time.sleep(POLL_INTERVAL)
 
 
-def _still_there(client: Client, job_id: str) -> Iterator[JobRecord]:
+def _find(client: Client, job_id: str) -> Iterator[JobRecord]:
     with suppress(JobNotFound):
         yield client.get_job_status(job_id)
 
 
-def _draw_again(client: Client, type: str | None, tag: str | None) -> None:
+def _redraw(client: Client, type: str | None, tag: str | None) -> None:
     drawn = 0
     while True:
         try:
-            lines = list(_view(client, type, tag))
+            lines = list(_overview(client, type, tag))
         except BoardUnreachable as error:
             lines = [f"{error} Trying again."]
         if drawn:
             sys.stdout.write(f"\x1b[{drawn}F\x1b[J")
         _print(lines)
         drawn = len(lines)
-        time.sleep(EVERY)
+        time.sleep(POLL_INTERVAL)
 
 
-def _view(client: Client, type: str | None, tag: str | None) -> Iterator[str]:
-    counts = client.counts()
-    told = (f"{counts[each]['count']:,}{'+' * counts[each]['capped']} {each}" for each in STATUSES)
-    yield "  ".join(colored(text, status) for text, status in zip(told, STATUSES, strict=True))
-    live = list(client.jobs(status=("running", "pending"), type=type, tag=tag, limit=SHOWN))
+def _overview(client: Client, type: str | None, tag: str | None) -> Iterator[str]:
+    counts = client.count_jobs()
+    texts = (f"{counts[status]['count']:,}{'+' * counts[status]['capped']} {status}" for status in STATUSES)
+    yield "  ".join(colored(text, status) for text, status in zip(texts, STATUSES, strict=True))
+    live = list(client.list_jobs(status=("running", "pending"), type=type, tag=tag, limit=MAX_WATCHED))
     live.sort(key=lambda job: (job.status != "running", job.id))
     if live:
         yield from ("", *_table(live))
-    ended = list(client.jobs(status=("completed", "failed", "canceled"), type=type, tag=tag, limit=5))
+    ended = list(client.list_jobs(status=("completed", "failed", "canceled"), type=type, tag=tag, limit=MAX_ENDED))
     if ended:
         yield from ("", *_table(ended))
 
 
-def _table(found: Sequence[JobRecord]) -> list[str]:
-    wide = columns() >= ROOM_FOR_BARS
+def _table(jobs: Sequence[JobRecord]) -> list[str]:
+    wide = columns() >= BAR_COLUMNS
     rows = [
         (
             job.id,
@@ -154,31 +158,31 @@ def _table(found: Sequence[JobRecord]) -> list[str]:
             bar(job.progress) if wide else f"{job.progress:>3} %",
             clean(job.type),
             ago(job.started_at or job.created_at),
-            _said(job),
+            _message(job),
         )
-        for job in found
+        for job in jobs
     ]
     head = ("ID", "STATUS", "PROGRESS" if wide else "DONE", "TYPE", "SINCE", "MESSAGE")
     return table(head, rows, long=(3, 5), status_at=1)
 
 
-def _said(job: JobRecord) -> str:
+def _message(job: JobRecord) -> str:
     if job.status == "failed":
         lines = [line for line in (job.error or "").splitlines() if line.strip()]
-        traced = bool(lines) and lines[0].startswith("Traceback")
-        return clean(lines[-1 if traced else 0]) if lines else ""
+        is_traceback = bool(lines) and lines[0].startswith("Traceback")
+        return clean(lines[-1 if is_traceback else 0]) if lines else ""
     return clean(job.message)
 
 
-def _page(job: JobRecord, events: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _details(job: JobRecord, events: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield f"{clean(job.type)}  {colored(job.status, job.status)}  {bar(job.progress)}"
     facts = {"id": job.id, "message": job.message, "runner": job.runner, "link": job.link, "tags": ", ".join(job.tags)}
     facts |= {"parent": job.parent_id, "created by": job.created_by, "reason": job.failure_reason}
     yield from (f"{name:<12}{clean(str(value))}" for name, value in facts.items() if value)
     for event in events:
-        what = " → ".join(filter(None, (event["from"], event["to"]))) or event["kind"].replace("_", " ")
-        said = f": {clean(event['message'])}" if event["message"] else ""
-        yield f"{event['at'][:19].replace('T', ' ')}  {what} by {clean(event['by'])}{said}"
+        change = " → ".join(filter(None, (event["from"], event["to"]))) or event["kind"].replace("_", " ")
+        message = f": {clean(event['message'])}" if event["message"] else ""
+        yield f"{event['at'][:19].replace('T', ' ')}  {change} by {clean(event['by'])}{message}"
     for name, value in (("payload", job.payload), ("result", job.result)):
         if value is not None:
             yield from ("", name, *json.dumps(value, indent=2, ensure_ascii=True).splitlines())

@@ -1,4 +1,4 @@
-"""Text for a terminal: tables, bars and times, and nothing in it that a terminal would obey."""
+"""Write text for a terminal: tables, bars and times, without control characters of others."""
 
 import re
 import shutil
@@ -6,32 +6,32 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-BAR = 12
+BAR_WIDTH = 12
 """Characters of a bar of progress."""
-NARROWEST = 7
-"""Columns that are left of a text that has no room."""
+MIN_COLUMN_WIDTH = 7
+"""Columns of the terminal that are left of a text that has no room."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 _COLORS = {"pending": "33", "running": "36", "completed": "32", "failed": "31", "canceled": "90"}
 
 
 def clean(text: str | None) -> str:
-    """One line of it. What runners say may hold control characters, and these may hold anything."""
+    """Return the text in one line. What runners report may hold control characters, and these may hold anything."""
     return _CONTROL.sub(" ", text or "").strip()
 
 
 def colored(text: str, status: str) -> str:
-    """The text in the color of a status."""
+    """Return the text in the color of a status."""
     return f"\x1b[{_COLORS.get(status.strip(), '0')}m{text}\x1b[0m"
 
 
 def bar(percent: int) -> str:
-    """A bar of progress with its number."""
-    full = round(percent * BAR / 100)
-    return f"{'█' * full}{'░' * (BAR - full)} {percent:>3} %"
+    """Return a bar of progress with its number."""
+    full = round(percent * BAR_WIDTH / 100)
+    return f"{'█' * full}{'░' * (BAR_WIDTH - full)} {percent:>3} %"
 
 
 def ago(moment: datetime | None) -> str:
-    """How long ago it was: ``4 s``, ``12 min``, ``3 h``, ``2 d``; empty for null."""
+    """Return how long ago it was: ``4 s``, ``12 min``, ``3 h``, ``2 d``; empty for ``None``."""
     if moment is None:
         return ""
     seconds = max(0, int((datetime.now(timezone.utc) - moment).total_seconds()))
@@ -42,21 +42,21 @@ def ago(moment: datetime | None) -> str:
 
 
 def columns() -> int:
-    """How wide the terminal is."""
+    """Return how wide the terminal is."""
     return shutil.get_terminal_size().columns
 
 
 def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], *, long: Sequence[int], status_at: int | None = None
 ) -> list[str]:
-    """Lines of a table. Where the terminal is narrower, what is widest of the ``long`` columns is cut."""
+    """Return the lines of a table. Where the terminal is narrower, what is widest of the ``long`` columns is cut."""
     widths = [max(_width(row[number]) for row in (head, *rows)) for number in range(len(head))]
     room = columns() - 2 * (len(head) - 1)
-    while sum(widths) > room and widths[widest := max(long, key=widths.__getitem__)] > NARROWEST:
+    while sum(widths) > room and widths[widest := max(long, key=widths.__getitem__)] > MIN_COLUMN_WIDTH:
         widths[widest] -= 1
     lines = []
     for row in (head, *rows):
-        cells = [_fitted(cell, size) for cell, size in zip(row, widths, strict=True)]
+        cells = [_pad(cell, size) for cell, size in zip(row, widths, strict=True)]
         if status_at is not None and row is not head:
             cells[status_at] = colored(cells[status_at], row[status_at])
         lines.append("  ".join(cells).rstrip())
@@ -64,7 +64,7 @@ def table(
 
 
 def cut(text: str, width: int) -> str:
-    """The text, or its beginning with an ellipsis, so that it takes that many columns at most."""
+    """Return the text, or its beginning with an ellipsis, so that it takes that many columns at most."""
     if _width(text) <= width:
         return text
     while text and _width(text) > width - 1:
@@ -72,12 +72,12 @@ def cut(text: str, width: int) -> str:
     return f"{text}…"
 
 
-def _fitted(text: str, width: int) -> str:
+def _pad(text: str, width: int) -> str:
     shown = cut(text, width)
     return shown + " " * (width - _width(shown))
 
 
 def _width(text: str) -> int:
-    """Columns that the text takes: letters of East Asia take two, marks upon letters none."""
+    """Count the columns that the text takes: letters of East Asia take two, marks upon letters none."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
     return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)

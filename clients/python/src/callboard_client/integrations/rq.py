@@ -1,8 +1,8 @@
 """RQ: every job of a queue is a job on the board.
 
-import callboard_client.rq
+from callboard_client.integrations.rq import CallboardJob
 
-class Job(callboard_client.rq.Job, client=Client()): ...
+class Job(CallboardJob, client=Client()): ...
 
 queue = Queue("reports", connection=redis, job_class=Job)  # and: rq worker --job-class module.Job reports
 """
@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import rq.job
 from redis.client import Pipeline
@@ -23,63 +23,74 @@ from rq.worker import Worker
 
 from callboard_client.client import Client
 from callboard_client.errors import JobStopped
-from callboard_client.tasks import Attempt, Tasks
+from callboard_client.integrations._base import Attempt, TaskJobs
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from callboard_client.integrations._base import TaskOptions
 
 log = logging.getLogger("callboard_client")
 
-WAITING = (JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED)
-UNTIL_KILLED = 5.0
+GRACE = 5.0
+"""Seconds that a function has to stop by itself before its work horse is killed."""
+KILL_TIMEOUT = 5.0
 """Seconds that a work horse waits for its worker, which it asked to kill it."""
+WAITING = (JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED)
 
 
-class Job(rq.job.Job):
-    """A job of RQ that the board hears of. Make a class of your own with ``client=``, and give it to queue and worker.
+class CallboardJob(rq.job.Job):
+    """A job of RQ that is reported to the board. Make a class of your own with ``client=``, for queue and worker.
 
-    ``payload=False`` leaves out the arguments, which may be secret. ``tags``, ``heartbeat_timeout`` and
-    ``max_duration`` (seconds) are those of every job.
+    ``grace``: seconds after which a function that does not stop by itself is killed with its work horse.
+    ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
 
-    Within its function ``current_job()`` is the board's job. A cancel raises ``JobStopped`` from its next report; a
-    function that is still at work ``grace`` seconds later is killed with its work horse. Either way it is *stopped* for
-    RQ, as by ``rq.command.send_stop_job_command``: no callback of a failure, no other attempt.
+    Within its function ``current_job()`` is the board's job. A cancel raises ``JobStopped`` from its next report, or
+    kills the work horse. Either way the job is *stopped* for RQ, as by ``rq.command.send_stop_job_command``: no
+    callback of a failure, no other attempt.
     """
 
-    _tasks: ClassVar[Tasks]
+    _tasks: ClassVar[TaskJobs]
     _grace: ClassVar[float]
-    _told: str | None = None
-    # Both are kept beside what RQ keeps of a job: it forgets how many attempts there were to be, and it may run a job
-    # again that had ended (requeued or repeated), which is another job on the board.
-    _most: int | None = None
+    _reported_id: str | None = None
+    # Both are stored beside what RQ stores of a job: it forgets how many attempts there were to be, and it may run a
+    # job again that had ended (requeued or repeated), which is another job on the board.
+    _max_retries: int | None = None
     _run: int = 0
 
-    def __init_subclass__(cls, *, client: Client | None = None, grace: float = 5.0, **about: Any) -> None:
+    def __init_subclass__(
+        cls, *, client: Client | None = None, grace: float = GRACE, **options: "Unpack[TaskOptions]"
+    ) -> None:
         super().__init_subclass__()
         if client is not None:
-            cls._tasks, cls._grace = Tasks("rq", client, **about), grace
+            cls._tasks, cls._grace = TaskJobs("rq", client, **options), grace
 
     def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
-        if self._most is None:
-            self._most = self.retries_left
-        kept = {"callboard_run": self._run} | ({} if self._most is None else {"callboard_retries": self._most})
-        return super().to_dict(include_meta, include_result) | kept
+        if self._max_retries is None:
+            self._max_retries = self.retries_left
+        own: dict[str, Any] = {"callboard_run": self._run}
+        if self._max_retries is not None:
+            own["callboard_retries"] = self._max_retries
+        return super().to_dict(include_meta, include_result) | own
 
     def restore(self, raw_data: dict[bytes, bytes]) -> None:
         super().restore(raw_data)
         self._run = int(raw_data.get(b"callboard_run", 0))
-        most = raw_data.get(b"callboard_retries")
-        self._most = self.retries_left if most is None else int(most)
+        retries = raw_data.get(b"callboard_retries")
+        self._max_retries = self.retries_left if retries is None else int(retries)
 
     def save(self, pipeline: "Pipeline | None" = None, include_meta: bool = True, include_result: bool = True) -> None:
         super().save(pipeline, include_meta, include_result)
         if self._status in WAITING:
             try:
-                told, self._told = self._told, self._which[1]
-                if told != self._told:
-                    self._tasks.enqueued(*self._which, *self._arguments)
+                if self._reported_id != self._task_id:
+                    self._reported_id = self._task_id
+                    self._tasks.enqueue(self._task_name, self._task_id, *self._arguments)
             except Exception:
-                log.warning("The board was not told of a job.", exc_info=True)
+                log.warning("A job was not reported to the board.", exc_info=True)
 
     def perform(self) -> Any:
-        self._told = self._which[1]
+        self._reported_id = self._task_id
         attempt = self._attempt()
         try:
             attempt.start()
@@ -88,48 +99,48 @@ class Job(rq.job.Job):
                 returned = super().perform()
         except BaseException as error:
             if isinstance(error, JobStopped) and attempt.job.stop_requested:
-                self._ended()
+                self._end_run()
                 self._stop(attempt)
-                time.sleep(UNTIL_KILLED)
+                time.sleep(KILL_TIMEOUT)
             elif self.should_retry:
                 attempt.retry(error)
             else:
-                self._ended()
+                self._end_run()
                 attempt.fail(error)
             raise
         else:
-            self._tell(attempt, returned)
+            self._report_return(attempt, returned)
             return returned
         finally:
             # A work horse ends at once.
             self._tasks.client.flush()
 
-    def _tell(self, attempt: Attempt, returned: object) -> None:
+    def _report_return(self, attempt: Attempt, returned: object) -> None:
         if isinstance(returned, Retry) and (self.number_of_retries or 0) < returned.max:
             attempt.retry("asked for another one")
         else:
-            self._ended()
+            self._end_run()
             if isinstance(returned, Retry):
                 attempt.fail("It asked for more attempts than there are.")
             else:
                 attempt.complete(returned)
 
-    def _ended(self) -> None:
-        """What runs under this name from now on is another job."""
+    def _end_run(self) -> None:
+        """Note that what runs under this id from now on is another job on the board."""
         self._run += 1
         try:
             self.connection.hset(self.key, "callboard_run", str(self._run))
         except RedisError:
-            log.warning("That job %s has ended could not be noted.", self.id, exc_info=True)
+            log.warning("The end of job %s could not be noted in Redis.", self.id, exc_info=True)
 
     def _stop_later(self, attempt: Attempt) -> None:
         run = self._run
 
         def stop() -> None:
             pid = self.connection.hget(f"{Worker.redis_worker_namespace_prefix}{self.worker_name}", "pid")
-            # Without a work horse there is nobody to kill.
+            # Without a work horse there is nothing to kill.
             if self._run == run and pid and int(pid) != os.getpid():
-                self._ended()
+                self._end_run()
                 self._stop(attempt)
 
         timer = threading.Timer(self._grace, stop)
@@ -137,7 +148,7 @@ class Job(rq.job.Job):
         timer.start()
 
     def _stop(self, attempt: Attempt) -> None:
-        attempt.stopped()
+        attempt.report_stopped()
         self._tasks.client.flush()
         try:
             send_stop_job_command(self.connection, self.id, serializer=self.serializer)
@@ -145,16 +156,19 @@ class Job(rq.job.Job):
             log.warning("RQ could not be asked to stop job %s.", self.id, exc_info=True)
 
     def _attempt(self) -> Attempt:
-        job = self._tasks.job(*self._which, *self._arguments)
+        job = self._tasks.job(self._task_name, self._task_id, *self._arguments)
         if self.retries_left is None:
             return Attempt(job, (self.number_of_retries or 0) + 1)
-        most = max(self.retries_left, self._most or 0)
-        return Attempt(job, most - self.retries_left + 1, most + 1)
+        retries = max(self.retries_left, self._max_retries or 0)
+        return Attempt(job, retries - self.retries_left + 1, retries + 1)
 
     @property
-    def _which(self) -> tuple[str, str]:
-        name = str(self.func_name).rpartition(".")[2]
-        return name, f"{self.id}:{utcformat(self.created_at)}:{self._run}"
+    def _task_name(self) -> str:
+        return str(self.func_name).rpartition(".")[2]
+
+    @property
+    def _task_id(self) -> str:
+        return f"{self.id}:{utcformat(self.created_at)}:{self._run}"
 
     @property
     def _arguments(self) -> tuple[Any, Any]:
