@@ -4,8 +4,8 @@ import { ownName, variable, warnOnConsole } from "./environment.js";
 import { NotConfigured } from "./errors.js";
 import { Board } from "./http.js";
 import { Job } from "./job.js";
-import { newJob, report } from "./options.js";
 import type { CallboardOptions, ExistingJob, NewJob, Report, WorkOptions } from "./options.js";
+import { newJob, report } from "./options.js";
 import { keyOf } from "./plain.js";
 import type { JobRecord } from "./record.js";
 import { retried } from "./retry.js";
@@ -140,7 +140,9 @@ export class Callboard {
     }
     if (this.#sender === null && warns && !this.#warned) {
       this.#warned = true;
-      this.#warn(`${url ? "CALLBOARD_TOKEN" : "CALLBOARD_URL"} is not set: no board hears of the jobs of this process.`);
+      this.#warn(
+        `${url ? "CALLBOARD_TOKEN" : "CALLBOARD_URL"} is not set: no board hears of the jobs of this process.`,
+      );
     }
     return this.#sender;
   }

@@ -19,6 +19,7 @@ export function jittered(seconds: number): number {
 export function later(seconds: number, call: () => void): () => void {
   // Longer ones than a timer can hold would be over at once.
   const timer: unknown = setTimeout(call, Math.min(Math.max(seconds, 0) * 1000, 2 ** 31 - 1));
-  if (typeof timer === "object" && timer !== null && "unref" in timer && typeof timer.unref === "function") timer.unref();
+  if (typeof timer === "object" && timer !== null && "unref" in timer && typeof timer.unref === "function")
+    timer.unref();
   return () => clearTimeout(timer as ReturnType<typeof setTimeout>);
 }

@@ -1,7 +1,7 @@
 /** Whether the board is there, and when it is to be asked again. Moments and waits are in seconds. */
 
 import { jittered, monotonic } from "./clock.js";
-import { Unauthorized, type BoardUnreachable } from "./errors.js";
+import { type BoardUnreachable, Unauthorized } from "./errors.js";
 
 /** Seconds of failures after which the board counts as away, and nobody waits for it any more. */
 const AWAY_AFTER = 1.5;

@@ -3,12 +3,12 @@
 import {
   BoardRefused,
   BoardUnreachable,
+  type Fault,
   JobCanceled,
   JobConflict,
   JobNotFound,
   JobTimedOut,
   Unauthorized,
-  type Fault,
 } from "./errors.js";
 import { fromWire, isWireJob } from "./record.js";
 
@@ -95,7 +95,8 @@ export function judged(problem: Problem): BoardRefused {
 
 function refusal(answer: Response, json: unknown): BoardRefused | BoardUnreachable {
   const problem: Problem = typeof json === "object" && json !== null ? json : {};
-  if (!LATER.has(answer.status) && typeof problem.code === "string") return judged({ ...problem, status: answer.status });
+  if (!LATER.has(answer.status) && typeof problem.code === "string")
+    return judged({ ...problem, status: answer.status });
   // What is not the board's own answer comes from something in front of it, and says nothing about the job.
   const told = typeof problem.detail === "string" ? `: ${problem.detail}` : ".";
   const retryAfter = seconds(answer.headers.get("Retry-After"));

@@ -82,7 +82,9 @@ export class Job {
   /** Add a line, or several, to the job's log. Returns at once, never throws. */
   log(lines: string, level: LogLevel = "info"): void {
     const at = new Date().toISOString();
-    const told = String(lines).replace(/\r?\n$/, "").split(/\r?\n/);
+    const told = String(lines)
+      .replace(/\r?\n$/, "")
+      .split(/\r?\n/);
     const written = told.map((line): LogLine => ({ text: text(line), level, at }));
     this.#about.sender?.log(this.#subject, written);
   }
@@ -99,7 +101,8 @@ export class Job {
   async start(): Promise<void> {
     const { create, runner, sender, beatEvery } = this.#about;
     const subject = this.#subject;
-    if (create) await this.#tell({ kind: "create", subject, body: create.body, key: create.key, at: Date.now(), begins: true });
+    if (create)
+      await this.#tell({ kind: "create", subject, body: create.body, key: create.key, at: Date.now(), begins: true });
     const body: WireReport = { status: "running", ...(runner !== undefined && { runner: text(runner.slice(0, 200)) }) };
     await this.#tell({ kind: "report", subject, body, at: Date.now(), begins: !create });
     if (subject.stop) await this.stopped();

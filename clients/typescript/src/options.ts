@@ -1,7 +1,7 @@
 /** What callers may say of a board, of a new job and of a report, and the same in the board's words. */
 
 import type { JobStopped } from "./errors.js";
-import { messageText, percentage, plainObject, errorText, text } from "./plain.js";
+import { errorText, messageText, percentage, plainObject, text } from "./plain.js";
 import type { JobStatus, JsonObject, WireNewJob, WireReport } from "./record.js";
 
 /** Which board, and how it is told. All spans are in seconds. */

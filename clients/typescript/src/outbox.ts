@@ -80,7 +80,9 @@ export class Outbox {
 
   /** Whether anything waits of a job, but for its log. */
   has(subject: Subject): boolean {
-    return this.#reports.has(subject) || this.#entries.some((entry) => entry.subject === subject && entry.kind !== "log");
+    return (
+      this.#reports.has(subject) || this.#entries.some((entry) => entry.subject === subject && entry.kind !== "log")
+    );
   }
 
   /** Add an entry. What comes later of the same job is not mixed with what came before it. */

@@ -109,7 +109,8 @@ function plainInside(value: object, within: readonly object[], left: { values: n
   try {
     if (value instanceof Date && Number.isNaN(value.getTime())) return String(value);
     if ("toJSON" in value && typeof value.toJSON === "function") return plain(value.toJSON(), around, left);
-    if (Array.isArray(value) || value instanceof Set) return [...value].map((each) => plain(each, around, left) ?? null);
+    if (Array.isArray(value) || value instanceof Set)
+      return [...value].map((each) => plain(each, around, left) ?? null);
     if (isError(value)) return oneError(value);
     const entries = value instanceof Map ? [...value] : Object.entries(value);
     const kept = entries.map(([key, inner]) => [text(String(key)), plain(inner, around, left)] as const);

@@ -1,13 +1,13 @@
 /** What speaks to the board for all jobs of a client: in order, not too often, again and again. */
 
 import { later, monotonic } from "./clock.js";
-import { BoardRefused, BoardUnreachable, Unauthorized, type CallboardError } from "./errors.js";
+import { BoardRefused, BoardUnreachable, type CallboardError, Unauthorized } from "./errors.js";
 import { Health } from "./health.js";
 import type { Board } from "./http.js";
 import { note } from "./noting.js";
-import { Outbox, type Entry, type LogLine, type Subject } from "./outbox.js";
+import { type Entry, type LogLine, Outbox, type Subject } from "./outbox.js";
 import type { JobRecord, WireReport } from "./record.js";
-import { told, type Answer } from "./telling.js";
+import { type Answer, told } from "./telling.js";
 
 /** Seconds that a job waits at its start and at its end for the board, as long as the board was there before. */
 const PATIENCE = 5;

@@ -1,7 +1,7 @@
 /** Entries of the outbox as requests, and what the board says to each of them. */
 
-import { BoardUnreachable, type BoardRefused } from "./errors.js";
-import { judged, type Board, type Problem } from "./http.js";
+import { type BoardRefused, BoardUnreachable } from "./errors.js";
+import { type Board, judged, type Problem } from "./http.js";
 import type { Entry } from "./outbox.js";
 import { fromWire, isWireJob, type JobRecord } from "./record.js";
 

@@ -28,7 +28,9 @@ describe("while a board is not what it should be", { concurrency: 8 }, () => {
 
   test("a verb is not tried again when it is refused, or sent elsewhere for ever", async (t) => {
     const problem = { status: 422, code: "invalid", title: "no", detail: "no", errors: [] };
-    const { url, asked } = await stub(t, (to, one) => (one.method === "GET" ? says(to, 302, {}, { Location: "/" }) : says(to, 422, problem)));
+    const { url, asked } = await stub(t, (to, one) =>
+      one.method === "GET" ? says(to, 302, {}, { Location: "/" }) : says(to, 422, problem),
+    );
     const board = new Callboard({ url: `${url}/`, token: TOKEN });
     await assert.rejects(board.cancelJob(JOB.id), BoardRefused);
     assert.equal(asked.length, 1);
@@ -37,11 +39,15 @@ describe("while a board is not what it should be", { concurrency: 8 }, () => {
   });
 
   test("the board says when it wants to be asked again", async (t) => {
-    const { url, asked } = await stub(t, (to, _, number) => says(to, number < 1 ? 503 : 200, JOB, { "Retry-After": "2" }));
+    const { url, asked } = await stub(t, (to, _, number) =>
+      says(to, number < 1 ? 503 : 200, JOB, { "Retry-After": "2" }),
+    );
     const board = new Callboard({ url, token: TOKEN });
     await board.getJobStatus(JOB.id);
     assert((asked[1]?.at ?? 0) - (asked[0]?.at ?? 0) >= 1990);
-    const later = await stub(t, (to) => says(to, 429, {}, { "Retry-After": new Date(Date.now() + 60_000).toUTCString() }));
+    const later = await stub(t, (to) =>
+      says(to, 429, {}, { "Retry-After": new Date(Date.now() + 60_000).toUTCString() }),
+    );
     await assert.rejects(new Callboard({ url: later.url, token: TOKEN }).getJobStatus(JOB.id), (error) => {
       // To wait for so long is the caller's to decide.
       assert(error instanceof BoardUnreachable && error.status === 429 && (error.retryAfter ?? 0) > 50);
@@ -102,7 +108,10 @@ describe("while a board is not what it should be", { concurrency: 8 }, () => {
   test("a strict job throws when the board is away, and what the work throws comes first", async (t) => {
     const gone = await stub(t, (to) => says(to, 503));
     const { board } = counting({ url: gone.url, token: TOKEN, strict: true });
-    await assert.rejects(board.withJob("first", () => assert.fail("It ran.")), BoardUnreachable);
+    await assert.rejects(
+      board.withJob("first", () => assert.fail("It ran.")),
+      BoardUnreachable,
+    );
     const later = await stub(t, (to, asked) => says(to, asked.body?.["status"] === "failed" ? 503 : 200));
     const second = counting({ url: later.url, token: TOKEN, strict: true });
     await assert.rejects(
@@ -113,7 +122,9 @@ describe("while a board is not what it should be", { concurrency: 8 }, () => {
 
   test("a report that the board cannot digest is left out, and the next one is told", async (t) => {
     const isBad = (body: object | null) => JSON.stringify(body).includes("bad");
-    const { url, asked } = await stub(t, (to, { body }) => says(to, isBad(body) ? 500 : 200, { ...JOB, code: "internal" }));
+    const { url, asked } = await stub(t, (to, { body }) =>
+      says(to, isBad(body) ? 500 : 200, { ...JOB, code: "internal" }),
+    );
     const { board, warned } = counting({ url, token: TOKEN });
     await board.withJob("odd", async (job) => {
       job.progress(10, "bad");
@@ -129,13 +140,18 @@ describe("while a board is not what it should be", { concurrency: 8 }, () => {
     const { url, asked } = await stub(t, (to, { path, body }) => {
       const answers = ((body?.["data"] as object[] | undefined) ?? []).map(() => ({ status: 200, job: JOB }));
       const id = body?.["type"] === "silent" ? "silent" : "chatty";
-      says(to, 200, path.endsWith("/batch") ? { data: answers } : { ...JOB, id: path === "/api/v1/jobs" ? id : path.split("/")[4] });
+      says(
+        to,
+        200,
+        path.endsWith("/batch") ? { data: answers } : { ...JOB, id: path === "/api/v1/jobs" ? id : path.split("/")[4] },
+      );
     });
     const { board } = counting({ url, token: TOKEN });
     let ended = false;
     const silent = board.withJob("silent", { heartbeatTimeout: 1 }, async () => {
       const mark = asked.length;
-      const speaks = (one: (typeof asked)[number]) => one.path.endsWith("/silent") || JSON.stringify(one.body).includes('"silent"');
+      const speaks = (one: (typeof asked)[number]) =>
+        one.path.endsWith("/silent") || JSON.stringify(one.body).includes('"silent"');
       await until(() => asked.slice(mark).filter(speaks).length >= 3);
     });
     const end = () => (ended = true);

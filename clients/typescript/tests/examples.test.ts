@@ -22,7 +22,8 @@ async function newest() {
 /** The id of the next job that begins. */
 async function nextJob(): Promise<() => Promise<string>> {
   const before = (await jobsOf("generate-report"))[0]?.id;
-  const isNew = (job: { id: string; status: string } | undefined) => job && job.id !== before && job.status === "running";
+  const isNew = (job: { id: string; status: string } | undefined) =>
+    job && job.id !== before && job.status === "running";
   return () =>
     until(async () => {
       const [job] = await jobsOf("generate-report");
@@ -52,17 +53,23 @@ test("a Trigger.dev task", async () => {
 test("a Trigger.dev task whose job was canceled is not tried again", async () => {
   const task = (resourceCatalog as unknown as StandardResourceCatalog).getTask("generate-report");
   assert(task);
-  const executor = new TaskExecutor({ ...task, retry: { maxAttempts: 3 } }, {
-    tracer: new TriggerTracer({ name: "test", version: "1" }),
-    tracingSDK: {} as never,
-    consoleInterceptor: { intercept: (_: unknown, call: () => unknown) => call() } as never,
-  });
+  const executor = new TaskExecutor(
+    { ...task, retry: { maxAttempts: 3 } },
+    {
+      tracer: new TriggerTracer({ name: "test", version: "1" }),
+      tracingSDK: {} as never,
+      consoleInterceptor: { intercept: (_: unknown, call: () => unknown) => call() } as never,
+    },
+  );
   const next = await nextJob();
-  const done = runInMockTaskContext(async ({ ctx }) => {
-    const run = { id: ctx.run.id, payload: '{"month":"2026-10"}', payloadType: "application/json" };
-    const execution = { run, attempt: { number: 1 }, environment: { type: "PRODUCTION" } };
-    return executor.execute(execution as never, ctx as never, new AbortController().signal);
-  }, { ctx: { run: { id: `run_${crypto.randomUUID()}` } } });
+  const done = runInMockTaskContext(
+    async ({ ctx }) => {
+      const run = { id: ctx.run.id, payload: '{"month":"2026-10"}', payloadType: "application/json" };
+      const execution = { run, attempt: { number: 1 }, environment: { type: "PRODUCTION" } };
+      return executor.execute(execution as never, ctx as never, new AbortController().signal);
+    },
+    { ctx: { run: { id: `run_${crypto.randomUUID()}` } } },
+  );
   await board.cancelJob(await next());
   const { result } = await done;
   assert(!result.ok);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { BoardRefused, JobCanceled, type Job } from "@callboard/client";
+import { BoardRefused, type Job, JobCanceled } from "@callboard/client";
 import { counting, history, jobsOf, logOf, until } from "./board.js";
 
 test("the work is a job from its start to its end", async () => {
@@ -122,7 +122,10 @@ test("a job that was canceled before its turn does not run", async () => {
   const { board } = counting();
   const { id } = await board.enqueueJob("import");
   await board.cancelJob(id);
-  await assert.rejects(board.withJob({ id }, () => assert.fail("It ran.")), JobCanceled);
+  await assert.rejects(
+    board.withJob({ id }, () => assert.fail("It ran.")),
+    JobCanceled,
+  );
   assert((await board.getJobStatus(id)).cancelConfirmedAt);
 });
 
@@ -157,7 +160,10 @@ test("jobs at once share requests", async () => {
     }),
   );
   await Promise.all(parts);
-  assert.deepEqual((await jobsOf(type)).map((job) => job.status), Array(20).fill("completed"));
+  assert.deepEqual(
+    (await jobsOf(type)).map((job) => job.status),
+    Array(20).fill("completed"),
+  );
   // 20 creations, and of 2,000 reports, 20 starts and 20 ends a few batches.
   assert(asked.length < 20 + 45 + (Date.now() - begun) / 500, `${asked.length} requests`);
 });
@@ -185,7 +191,10 @@ test("a payload that the board refuses does not cost the job, nor a link what wa
     await until(async () => (await board.getJobStatus(id)).message === "page 4");
   });
   const told = await board.getJobStatus(id);
-  assert.deepEqual([told.status, told.payload, told.link, told.runner], ["completed", null, null, `${"r".repeat(199)}\ufffd`]);
+  assert.deepEqual(
+    [told.status, told.payload, told.link, told.runner],
+    ["completed", null, null, `${"r".repeat(199)}\ufffd`],
+  );
   assert.match(warned.join(), /\/payload[^]*\/link/);
 });
 
@@ -270,7 +279,10 @@ test("whatever a job holds is told", async () => {
 
 test("a strict job throws what else is only told to the console", async () => {
   const strict = counting({ strict: true });
-  await assert.rejects(strict.board.withJob("", () => assert.fail("It ran.")), BoardRefused);
+  await assert.rejects(
+    strict.board.withJob("", () => assert.fail("It ran.")),
+    BoardRefused,
+  );
   const lenient = counting();
   assert.equal(await lenient.board.withJob("", () => "done"), "done");
   assert.match(lenient.warned.join(), /\/type/);

@@ -11,7 +11,9 @@ const DIST = new URL("../../dist/", import.meta.url);
 
 /** The module as one script, for Node loads modules into another context only behind a flag. */
 async function asScript(): Promise<string> {
-  const left = (await readdir(DIST)).filter((name) => name.endsWith(".js") && !["index.js", "openapi.js"].includes(name));
+  const left = (await readdir(DIST)).filter(
+    (name) => name.endsWith(".js") && !["index.js", "openapi.js"].includes(name),
+  );
   const sources = new Map<string, string>();
   for (const name of left) sources.set(name, await readFile(new URL(name, DIST), "utf8"));
   const ordered: string[] = [];
@@ -20,7 +22,9 @@ async function asScript(): Promise<string> {
     if (source === undefined) return;
     sources.delete(name);
     for (const [, needed] of source.matchAll(/from "\.\/(.+?)"/g)) visit(needed ?? "");
-    const exported = [...source.matchAll(/^export (?:async )?(?:const|class|function) (\w+)/gm)].map(([, word]) => word);
+    const exported = [...source.matchAll(/^export (?:async )?(?:const|class|function) (\w+)/gm)].map(
+      ([, word]) => word,
+    );
     const body = source.replace(/^import .*?;$/gms, "").replace(/^export (?!\{)/gm, "");
     ordered.push(`const { ${exported.join(", ")} } = (() => {\n${body}\nreturn { ${exported.join(", ")} };\n})();`);
   };
@@ -44,7 +48,10 @@ test("it runs where there is nothing but web standards", async () => {
     return { done: true };
   });
   const told = await board.getJobStatus(id);
-  assert.deepEqual([told.status, { ...told.result }, told.message, told.runner], ["completed", { done: true }, "on the edge", null]);
+  assert.deepEqual(
+    [told.status, { ...told.result }, told.message, told.runner],
+    ["completed", { done: true }, "on the edge", null],
+  );
   // A job that only listens keeps no process alive; this one is to go on.
   const alive = setInterval(() => undefined, 1000);
   const work = board.withJob("edge", { heartbeatTimeout: 1 }, async (job) => {
@@ -60,6 +67,8 @@ test("it needs no package, and no module of Node", async () => {
     const source = await readFile(new URL(name, DIST), "utf8");
     for (const [, from] of source.matchAll(/\bfrom "(.+?)"|\brequire\(|\bimport\(/g)) assert.match(from ?? "", /^\.\//);
   }
-  const { dependencies } = JSON.parse(await readFile(new URL("../package.json", DIST), "utf8")) as { dependencies?: object };
+  const { dependencies } = JSON.parse(await readFile(new URL("../package.json", DIST), "utf8")) as {
+    dependencies?: object;
+  };
   assert.equal(dependencies, undefined);
 });

@@ -14,7 +14,11 @@ export interface Asked {
 }
 
 /** A job as a board would tell it. */
-export const JOB = { id: "0193a000-0000-7000-8000-000000000001", status: "running", created_at: "2026-11-24T12:00:00Z" };
+export const JOB = {
+  id: "0193a000-0000-7000-8000-000000000001",
+  status: "running",
+  created_at: "2026-11-24T12:00:00Z",
+};
 
 /** Its address and what it was asked; `answer` is called with each request and its number, from 0. */
 export async function stub(t: TestContext, answer: (to: ServerResponse, asked: Asked, number: number) => void) {
