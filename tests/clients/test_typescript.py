@@ -74,6 +74,11 @@ def built(packages: None) -> None:
         stamp.write_text(run)
 
 
+def test_its_code_is_linted_and_formatted(packages: None) -> None:
+    done = node("npm", "run", "lint", "--", "--colors=off")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_nodes_own_tests(built: None, environ: dict[str, str]) -> None:
     files = sorted(str(path) for path in (FOLDER / "build" / "tests").glob("*.test.js"))
     assert len(files) >= 5

@@ -146,7 +146,7 @@ export class Sender {
       return;
     }
     this.#outbox.done(entries);
-    entries.forEach((entry, number) => note(entry, answers[number] ?? null, this.#outbox, this.warn));
+    for (const [number, entry] of entries.entries()) note(entry, answers[number] ?? null, this.#outbox, this.warn);
   }
 
   #failed(entries: readonly Entry[], error: BoardUnreachable | Unauthorized): void {

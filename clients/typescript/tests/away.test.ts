@@ -88,7 +88,7 @@ describe("while a board is not what it should be", { concurrency: 8 }, () => {
     const { board } = counting({ url, token: TOKEN, timeout: 0.5, fetch: own });
     await board.withJob("first", () => undefined);
     assert(await board.flush(20));
-    assert.equal(asked.at(-1)?.body?.["status"], "completed");
+    assert.equal(asked.at(-1)?.body?.status, "completed");
   });
 
   test("a refused token costs a job no time, and is told once", async () => {
@@ -112,7 +112,7 @@ describe("while a board is not what it should be", { concurrency: 8 }, () => {
       board.withJob("first", () => assert.fail("It ran.")),
       BoardUnreachable,
     );
-    const later = await stub(t, (to, asked) => says(to, asked.body?.["status"] === "failed" ? 503 : 200));
+    const later = await stub(t, (to, asked) => says(to, asked.body?.status === "failed" ? 503 : 200));
     const second = counting({ url: later.url, token: TOKEN, strict: true });
     await assert.rejects(
       second.board.withJob("second", () => Promise.reject(new RangeError("its own"))),
@@ -132,14 +132,14 @@ describe("while a board is not what it should be", { concurrency: 8 }, () => {
     });
     assert(await board.flush(20));
     assert.equal(asked.filter((one) => isBad(one.body)).length, 5);
-    assert.equal(asked.at(-1)?.body?.["status"], "completed");
+    assert.equal(asked.at(-1)?.body?.status, "completed");
     assert.match(warned.join(), /left out/);
   });
 
   test("a silent job among chatty ones gives its signs of life", async (t) => {
     const { url, asked } = await stub(t, (to, { path, body }) => {
-      const answers = ((body?.["data"] as object[] | undefined) ?? []).map(() => ({ status: 200, job: JOB }));
-      const id = body?.["type"] === "silent" ? "silent" : "chatty";
+      const answers = ((body?.data as object[] | undefined) ?? []).map(() => ({ status: 200, job: JOB }));
+      const id = body?.type === "silent" ? "silent" : "chatty";
       says(
         to,
         200,
@@ -168,7 +168,7 @@ describe("while a board is not what it should be", { concurrency: 8 }, () => {
 
 test("without an address the work runs, and that is said once", async () => {
   const { CALLBOARD_URL } = process.env;
-  delete process.env["CALLBOARD_URL"];
+  delete process.env.CALLBOARD_URL;
   const { board, warned, asked } = counting({ token: TOKEN });
   try {
     for (let number = 0; number < 2; number += 1) {
@@ -182,7 +182,7 @@ test("without an address the work runs, and that is said once", async () => {
     assert.deepEqual([warned.length, asked.length, await board.flush()], [1, 0, true]);
     assert.match(warned.join(), /CALLBOARD_URL is not set/);
   } finally {
-    process.env["CALLBOARD_URL"] = CALLBOARD_URL;
+    process.env.CALLBOARD_URL = CALLBOARD_URL;
   }
 });
 

@@ -43,7 +43,7 @@ test("an error is told with its stack, and its causes", async () => {
   const job = await board.enqueueJob("report");
   const error = new TypeError("no month", { cause: new RangeError("13") });
   const failed = await board.updateJobStatus(job.id, { status: "failed", error });
-  assert.match(failed.error ?? "", /^TypeError: no month\n +at .*verbs\.test[^]*Caused by: RangeError: 13\n +at /);
+  assert.match(failed.error ?? "", /^TypeError: no month\n +at .*verbs\.test[\s\S]*Caused by: RangeError: 13\n +at /);
   assert.deepEqual(await history(job.id), ["pending", "failed"]);
 });
 
@@ -72,11 +72,11 @@ test("the same key is the same job", async () => {
 
 test("without an address verbs say so", async () => {
   const { CALLBOARD_URL } = process.env;
-  delete process.env["CALLBOARD_URL"];
+  delete process.env.CALLBOARD_URL;
   try {
     await assert.rejects(new Callboard({ token: "cb_x_y" }).enqueueJob("report"), NotConfigured);
   } finally {
-    process.env["CALLBOARD_URL"] = CALLBOARD_URL;
+    process.env.CALLBOARD_URL = CALLBOARD_URL;
   }
   await assert.rejects(new Callboard({ url: "no address", token: "cb_x_y" }).getJobStatus("x"), BoardUnreachable);
 });
