@@ -2,15 +2,15 @@
 
 import { ownName, variable, warnOnConsole } from "./environment.js";
 import { NotConfigured } from "./errors.js";
-import { Board } from "./http.js";
 import { Job } from "./job.js";
 import type { CallboardOptions, ExistingJob, NewJob, Report, WorkOptions } from "./options.js";
 import { newJob, report } from "./options.js";
-import { keyOf } from "./plain.js";
 import type { JobRecord } from "./record.js";
+import { record } from "./requests.js";
 import { retried } from "./retry.js";
 import { Sender } from "./sender.js";
-import { record } from "./telling.js";
+import { keyOf } from "./serialize.js";
+import { Transport } from "./transport.js";
 import { work } from "./work.js";
 
 /** Seconds of silence after which the board fails a job as lost, unless the job asks for others. */
@@ -124,7 +124,7 @@ export class Callboard {
   async #ask(method: string, path: string, body?: object, key?: string): Promise<JobRecord> {
     const sender = this.#connected(false);
     if (!sender) throw new NotConfigured("CALLBOARD_URL and CALLBOARD_TOKEN say which board; one of them is not set.");
-    return retried(async () => record(await sender.board.call(method, path, body, key)));
+    return retried(async () => record(await sender.transport.call(method, path, body, key)));
   }
 
   // --- the board -----------------------------------------------------------------------------------------------------
@@ -135,8 +135,8 @@ export class Callboard {
     const token = this.#options.token || variable("CALLBOARD_TOKEN");
     if (this.#sender === null && url && token) {
       const { timeout = TIMEOUT, interval = INTERVAL } = this.#options;
-      const board = new Board(url.trim(), token.trim(), timeout, this.#options.fetch);
-      this.#sender = new Sender(board, interval, (message) => this.#warn(message));
+      const transport = new Transport(url.trim(), token.trim(), timeout, this.#options.fetch);
+      this.#sender = new Sender(transport, interval, (message) => this.#warn(message));
     }
     if (this.#sender === null && warns && !this.#warned) {
       this.#warned = true;

@@ -2,9 +2,9 @@
 
 import { BoardUnreachable, CallboardError, JobStopped, JobTimedOut } from "./errors.js";
 import type { Entry, LogLine, Subject } from "./outbox.js";
-import { errorText, messageText, percentage, plainObject, text } from "./plain.js";
 import type { JobRecord, JsonObject, LogLevel, WireNewJob, WireReport } from "./record.js";
 import type { Sender } from "./sender.js";
+import { errorText, messageText, percentage, plainObject, text } from "./serialize.js";
 
 /** What a job is, to the class below. */
 export interface About {

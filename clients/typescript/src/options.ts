@@ -1,8 +1,8 @@
 /** What callers may say of a board, of a new job and of a report, and the same in the board's words. */
 
 import type { JobStopped } from "./errors.js";
-import { errorText, messageText, percentage, plainObject, text } from "./plain.js";
 import type { JobStatus, JsonObject, WireNewJob, WireReport } from "./record.js";
+import { errorText, messageText, percentage, plainObject, text } from "./serialize.js";
 
 /** Which board, and how it is told. All spans are in seconds. */
 export interface CallboardOptions {

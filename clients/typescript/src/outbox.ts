@@ -1,8 +1,8 @@
 /** What the board has not been told yet: in order, without what is outdated, within bounds. */
 
 import type { CallboardError, JobStopped } from "./errors.js";
-import { text } from "./plain.js";
 import type { JobRecord, LogLevel, WireNewJob, WireReport } from "./record.js";
+import { text } from "./serialize.js";
 
 /** Entries that wait. When so many do, new jobs and log lines are left out; what was begun is told to its end. */
 export const LIMIT = 10_000;

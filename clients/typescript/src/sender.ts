@@ -1,13 +1,13 @@
 /** What speaks to the board for all jobs of a client: in order, not too often, again and again. */
 
+import { note } from "./answers.js";
 import { later, monotonic } from "./clock.js";
 import { BoardRefused, BoardUnreachable, type CallboardError, Unauthorized } from "./errors.js";
 import { Health } from "./health.js";
-import type { Board } from "./http.js";
-import { note } from "./noting.js";
 import { type Entry, type LogLine, Outbox, type Subject } from "./outbox.js";
 import type { JobRecord, WireReport } from "./record.js";
-import { type Answer, told } from "./telling.js";
+import { type Answer, told } from "./requests.js";
+import type { Transport } from "./transport.js";
 
 /** Seconds that a job waits at its start and at its end for the board, as long as the board was there before. */
 const PATIENCE = 5;
@@ -25,7 +25,7 @@ export class Sender {
 
   /** `interval` is in seconds, between two requests unless one of them starts or ends a job. */
   constructor(
-    readonly board: Board,
+    readonly transport: Transport,
     readonly interval: number,
     readonly warn: (message: string) => void,
   ) {}
@@ -133,7 +133,7 @@ export class Sender {
     let answers: Answer[];
     this.#health.asked();
     try {
-      answers = await told(this.board, entries);
+      answers = await told(this.transport, entries);
     } catch (error) {
       if (error instanceof BoardUnreachable || error instanceof Unauthorized) return this.#failed(entries, error);
       if (!(error instanceof BoardRefused)) this.warn(`A report failed in this client: ${String(error)}`);

@@ -2,7 +2,7 @@
 
 import { CallboardError, JobStopped } from "./errors.js";
 import type { Job } from "./job.js";
-import { isPlain } from "./plain.js";
+import { isPlain } from "./serialize.js";
 
 /**
  * Start the job, do its work, and say how that ended. Gives what the work gives, and throws what it throws; if the board

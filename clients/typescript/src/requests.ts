@@ -1,9 +1,9 @@
 /** Entries of the outbox as requests, and what the board says to each of them. */
 
 import { type BoardRefused, BoardUnreachable } from "./errors.js";
-import { type Board, judged, type Problem } from "./http.js";
 import type { Entry } from "./outbox.js";
 import { fromWire, isWireJob, type JobRecord } from "./record.js";
+import { createRefusal, type Problem, type Transport } from "./transport.js";
 
 /** Milliseconds after which a report tells when it happened; before that the board's own clock is the better one. */
 const LATE = 2000;
@@ -11,18 +11,18 @@ const LATE = 2000;
 /** The job as the board has it now, why it refused the entry, or null where it has nothing to say. */
 export type Answer = JobRecord | BoardRefused | null;
 
-/** Tell the board these entries, which make one request. Throws as `Board.call` does, if none of them was judged. */
-export async function told(board: Board, entries: readonly Entry[]): Promise<Answer[]> {
+/** Tell the board these entries, which make one request. Throws as `Transport.call` does, if none of them was createRefusal. */
+export async function told(transport: Transport, entries: readonly Entry[]): Promise<Answer[]> {
   const [first] = entries;
   if (!first) return [];
-  if (entries.length > 1) return batch(board, entries);
+  if (entries.length > 1) return batch(transport, entries);
   switch (first.kind) {
     case "create":
-      return [record(await board.call("POST", "/jobs", dated(first), first.key))];
+      return [record(await transport.call("POST", "/jobs", dated(first), first.key))];
     case "report":
-      return [record(await board.call("PATCH", pathOf(first), dated(first)))];
+      return [record(await transport.call("PATCH", pathOf(first), dated(first)))];
     case "log":
-      await board.call("POST", `${pathOf(first)}/logs`, { lines: linesOf(first) }, first.key);
+      await transport.call("POST", `${pathOf(first)}/logs`, { lines: linesOf(first) }, first.key);
       return [null];
   }
 }
@@ -33,12 +33,12 @@ export function record(answer: unknown): JobRecord {
   return fromWire(answer);
 }
 
-async function batch(board: Board, entries: readonly Entry[]): Promise<Answer[]> {
+async function batch(transport: Transport, entries: readonly Entry[]): Promise<Answer[]> {
   const reports = entries.map((entry) => ({ id: entry.subject.id, ...dated(entry) }));
-  const answer = await board.call("POST", "/jobs/batch", { data: reports });
+  const answer = await transport.call("POST", "/jobs/batch", { data: reports });
   const { data } = answer as { data?: { job?: unknown; problem?: Problem }[] };
   if (!Array.isArray(data) || data.length !== entries.length) return [record(null)];
-  return data.map((each) => (each.job ? record(each.job) : judged(each.problem ?? {})));
+  return data.map((each) => (each.job ? record(each.job) : createRefusal(each.problem ?? {})));
 }
 
 /** The body with the moment it tells of, if that is long gone. Only what moves a job has one. */

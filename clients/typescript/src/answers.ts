@@ -2,7 +2,7 @@
 
 import { BoardRefused, CallboardError, JobConflict, JobNotFound, JobStopped } from "./errors.js";
 import type { Entry, Outbox } from "./outbox.js";
-import type { Answer } from "./telling.js";
+import type { Answer } from "./requests.js";
 
 /** Note an answer: the job's id, that it is to stop, or that the rest of a refused report is to be told again. */
 export function note(entry: Entry, answer: Answer, outbox: Outbox, warn: (message: string) => void): void {
