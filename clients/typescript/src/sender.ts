@@ -1,7 +1,7 @@
 /** What speaks to the board for all jobs of a client: in order, not too often, again and again. */
 
 import { note } from "./answers.js";
-import { later, monotonic } from "./clock.js";
+import { callLater, monotonic } from "./clock.js";
 import { BoardRefused, BoardUnreachable, type CallboardError, Unauthorized } from "./errors.js";
 import { Health } from "./health.js";
 import { type Entry, type LogLine, Outbox, type Subject } from "./outbox.js";
@@ -98,12 +98,12 @@ export class Sender {
   #schedule(): void {
     this.#endTimer();
     const wait = this.#health.busy ? null : this.#secondsToWait();
-    if (wait !== null) this.#endTimer = later(wait, () => void this.#turn());
+    if (wait !== null) this.#endTimer = callLater(wait, () => void this.#turn());
   }
 
   #secondsToWait(): number | null {
     if (this.#outbox.length > 0) {
-      return this.#health.next(this.#outbox.urgent || this.#flushing > 0 ? 0 : this.interval) - monotonic();
+      return this.#health.nextRequestAt(this.#outbox.urgent || this.#flushing > 0 ? 0 : this.interval) - monotonic();
     }
     const due = [...this.#beating.values()].map((beat) => beat.due);
     return due.length > 0 ? Math.min(...due) - monotonic() : null;
@@ -131,7 +131,7 @@ export class Sender {
 
   async #send(entries: readonly Entry[]): Promise<void> {
     let answers: Answer[];
-    this.#health.asked();
+    this.#health.recordStart();
     try {
       answers = await told(this.transport, entries);
     } catch (error) {
@@ -139,7 +139,7 @@ export class Sender {
       if (!(error instanceof BoardRefused)) this.warn(`A report failed in this client: ${String(error)}`);
       answers = [error instanceof BoardRefused ? error : null];
     }
-    this.#health.answered();
+    this.#health.recordSuccess();
     if (answers.length < entries.length) {
       // Of a batch that was refused as a whole, each is told alone.
       for (const entry of entries) entry.tries = 1;
@@ -150,7 +150,7 @@ export class Sender {
   }
 
   #failed(entries: readonly Entry[], error: BoardUnreachable | Unauthorized): void {
-    if (this.#health.failed(error, this.#flushing > 0)) {
+    if (this.#health.recordFailure(error, this.#flushing > 0)) {
       this.warn(`The board cannot be told, jobs go on and reports wait: ${error.message}`);
     }
     for (const entry of entries) {
