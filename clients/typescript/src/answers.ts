@@ -4,45 +4,45 @@ import { BoardRefused, CallboardError, JobConflict, JobNotFound, JobStopped } fr
 import type { Entry, Outbox } from "./outbox.js";
 import type { Answer } from "./requests.js";
 
-/** Note an answer: the job's id, that it is to stop, or that the rest of a refused report is to be told again. */
-export function note(entry: Entry, answer: Answer, outbox: Outbox, warn: (message: string) => void): void {
-  const { subject } = entry;
-  const kept = answer instanceof BoardRefused && entry.kind !== "log" ? rest(entry.body, answer) : null;
-  if (kept && answer instanceof BoardRefused) {
-    warn(`The board refused part of what ${named(entry)} said, which is left out: ${answer.message}`);
-    outbox.again(Object.assign(entry, { body: kept, tries: 1 }));
+/** Settle an entry by its answer: the job gets its id, or is to stop, or the rest of a refused report is sent again. */
+export function applyAnswer(entry: Entry, answer: Answer, outbox: Outbox, warn: (message: string) => void): void {
+  const { job } = entry;
+  const accepted = answer instanceof BoardRefused && entry.kind !== "log" ? omitRefused(entry.body, answer) : null;
+  if (accepted && answer instanceof BoardRefused) {
+    warn(`The board refused part of what ${describeJob(entry)} said, which is left out: ${answer.message}`);
+    outbox.putBack(Object.assign(entry, { body: accepted, failures: 1 }));
     return;
   }
   entry.outcome = answer;
-  entry.answered = true;
+  entry.settled = true;
   if (answer === null) return;
   if (!(answer instanceof CallboardError)) {
-    subject.id ??= answer.id;
+    job.id ??= answer.id;
   } else if (answer instanceof JobStopped) {
-    if (subject.stop !== null) return;
-    subject.stop = answer;
-    subject.onStop(answer);
+    if (job.stopReason !== null) return;
+    job.stopReason = answer;
+    job.onStop(answer);
   } else {
-    warn(`The board did not take a report of ${named(entry)}: ${answer.message}`);
+    warn(`The board did not take a report of ${describeJob(entry)}: ${answer.message}`);
     // Of a job that is not there, or has ended already, the board would take nothing else.
     if (entry.kind === "create" || answer instanceof JobNotFound || answer instanceof JobConflict) {
-      subject.untold = true;
-      outbox.drop(subject);
+      job.dropped = true;
+      outbox.drop(job);
     }
   }
 }
 
-function named({ subject }: Entry): string {
-  return subject.id === null ? "a new job" : `job ${subject.id}`;
+function describeJob({ job }: Entry): string {
+  return job.id === null ? "a new job" : `job ${job.id}`;
 }
 
-/** The body without the fields that the board does not take; null where nothing would be left to say, or gained. */
-function rest(body: object, { status, faults }: BoardRefused): object | null {
+/** Return the body without the fields that the board refused; null if nothing would be left, or nothing be gained. */
+function omitRefused(body: object, { status, faults }: BoardRefused): object | null {
   if (status !== 413 && status !== 422) return null;
-  const told = faults.map((fault) => String(fault.pointer).split("/")[1]);
-  const wrong = new Set<string | undefined>(status === 413 ? ["payload", "result", "error"] : told);
-  if (wrong.has("status") || wrong.has("type")) return null;
+  const names = faults.map((fault) => String(fault.pointer).split("/")[1]);
+  const refused = new Set<string | undefined>(status === 413 ? ["payload", "result", "error"] : names);
+  if (refused.has("status") || refused.has("type")) return null;
   const fields = Object.entries(body);
-  const kept = fields.filter(([name]) => !wrong.has(name));
-  return kept.length > 0 && kept.length < fields.length ? Object.fromEntries(kept) : null;
+  const accepted = fields.filter(([name]) => !refused.has(name));
+  return accepted.length > 0 && accepted.length < fields.length ? Object.fromEntries(accepted) : null;
 }

@@ -6,7 +6,7 @@ import { Job } from "./job.js";
 import type { CallboardOptions, ExistingJob, NewJob, Report, WorkOptions } from "./options.js";
 import { newJob, report } from "./options.js";
 import type { JobRecord } from "./record.js";
-import { record } from "./requests.js";
+import { parseJob } from "./requests.js";
 import { retry } from "./retry.js";
 import { Sender } from "./sender.js";
 import { keyOf } from "./serialize.js";
@@ -124,7 +124,7 @@ export class Callboard {
   async #ask(method: string, path: string, body?: object, key?: string): Promise<JobRecord> {
     const sender = this.#connected(false);
     if (!sender) throw new NotConfigured("CALLBOARD_URL and CALLBOARD_TOKEN say which board; one of them is not set.");
-    return retry(async () => record(await sender.transport.call(method, path, body, key)));
+    return retry(async () => parseJob(await sender.transport.call(method, path, body, key)));
   }
 
   // --- the board -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 /** A job while it runs: what its work says of it, and what it hears. */
 
 import { BoardUnreachable, CallboardError, JobStopped, JobTimedOut } from "./errors.js";
-import type { Entry, LogLine, Subject } from "./outbox.js";
+import type { Entry, LogLine, TrackedJob } from "./outbox.js";
 import type { JobRecord, JsonObject, LogLevel, WireNewJob, WireReport } from "./record.js";
 import type { Sender } from "./sender.js";
 import { errorText, messageText, percentage, plainObject, text } from "./serialize.js";
@@ -28,7 +28,7 @@ export class Job {
   /** What the job produced, told when it completes; an object that the work returns counts unless this is set. */
   result: JsonObject | null = null;
   readonly #about: About;
-  readonly #subject: Subject;
+  readonly #job: TrackedJob;
   readonly #abort = new AbortController();
   #ended = false;
 
@@ -36,12 +36,12 @@ export class Job {
   constructor(about: About) {
     this.#about = about;
     const onStop = (stop: JobStopped) => this.#abort.abort(stop);
-    this.#subject = { id: about.id ?? null, untold: about.sender === null, stop: null, onStop };
+    this.#job = { id: about.id ?? null, dropped: about.sender === null, stopReason: null, onStop };
   }
 
   /** The job's id; null as long as the board could not be asked for one. */
   get id(): string | null {
-    return this.#subject.id;
+    return this.#job.id;
   }
 
   /** Aborts when the board said that the job is to stop, with `JobCanceled` or `JobTimedOut`: for `fetch` and others. */
@@ -51,12 +51,12 @@ export class Job {
 
   /** What the board said when the job was to stop; null as long as it is not. */
   get stop(): JobStopped | null {
-    return this.#subject.stop;
+    return this.#job.stopReason;
   }
 
   /** Throw `JobCanceled` or `JobTimedOut` if the board said that the job is to stop; else do nothing. */
   check(): void {
-    if (this.#subject.stop) throw this.#subject.stop;
+    if (this.#job.stopReason) throw this.#job.stopReason;
   }
 
   /**
@@ -86,13 +86,13 @@ export class Job {
       .replace(/\r?\n$/, "")
       .split(/\r?\n/);
     const written = told.map((line): LogLine => ({ text: text(line), level, at }));
-    this.#about.sender?.log(this.#subject, written);
+    this.#about.sender?.log(this.#job, written);
   }
 
   #report(fields: WireReport): void {
     this.check();
     // What is said after the end, by work that nobody awaited, comes too late.
-    if (!this.#ended) this.#about.sender?.report(this.#subject, fields);
+    if (!this.#ended) this.#about.sender?.report(this.#job, fields);
   }
 
   // --- its beginning and its end, which `withJob` tells --------------------------------------------------------------
@@ -100,14 +100,14 @@ export class Job {
   /** Create the job if it is new, say that it runs, and give signs of life from now on. Throws if it is to stop. */
   async start(): Promise<void> {
     const { create, runner, sender, beatEvery } = this.#about;
-    const subject = this.#subject;
+    const job = this.#job;
     if (create)
-      await this.#tell({ kind: "create", subject, body: create.body, key: create.key, at: Date.now(), begins: true });
+      await this.#submit({ kind: "create", job, body: create.body, key: create.key, at: Date.now(), isFirst: true });
     const body: WireReport = { status: "running", ...(runner !== undefined && { runner: text(runner.slice(0, 200)) }) };
-    await this.#tell({ kind: "report", subject, body, at: Date.now(), begins: !create });
-    if (subject.stop) await this.stopped();
+    await this.#submit({ kind: "report", job, body, at: Date.now(), isFirst: !create });
+    if (job.stopReason) await this.stopped();
     this.check();
-    sender?.beat(subject, beatEvery);
+    sender?.startHeartbeat(job, beatEvery);
   }
 
   /** Say that it completed. Of a canceled job the board notes that it finished anyway. */
@@ -127,16 +127,16 @@ export class Job {
   }
 
   async #end(body: WireReport): Promise<void> {
-    const subject = this.#subject;
+    const job = this.#job;
     this.#ended = true;
-    this.#about.sender?.rest(subject);
+    this.#about.sender?.stopHeartbeat(job);
     // A job past its time was failed for good by the board.
-    if (!(subject.stop instanceof JobTimedOut)) await this.#tell({ kind: "report", subject, body, at: Date.now() });
+    if (!(job.stopReason instanceof JobTimedOut)) await this.#submit({ kind: "report", job, body, at: Date.now() });
   }
 
-  async #tell(entry: Entry): Promise<void> {
+  async #submit(entry: Entry): Promise<void> {
     if (!this.#about.sender) return;
-    const outcome: JobRecord | CallboardError | null = await this.#about.sender.tell({ ...entry, urgent: true });
+    const outcome: JobRecord | CallboardError | null = await this.#about.sender.submit({ ...entry, urgent: true });
     // Of a stop the work hears where it can leave.
     if (!this.#about.strict || outcome instanceof JobStopped) return;
     if (outcome instanceof CallboardError) throw outcome;

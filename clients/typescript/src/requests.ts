@@ -1,60 +1,64 @@
-/** Entries of the outbox as requests, and what the board says to each of them. */
+/** Entries of the outbox as requests to the board. */
 
 import { type BoardRefused, BoardUnreachable } from "./errors.js";
 import type { Entry } from "./outbox.js";
 import { fromWire, isWireJob, type JobRecord } from "./record.js";
 import { createRefusal, type Problem, type Transport } from "./transport.js";
 
-/** Milliseconds after which a report tells when it happened; before that the board's own clock is the better one. */
-const LATE = 2000;
+/** Milliseconds after which a report says when it happened; before that the board's own clock is the better one. */
+const LATE_AFTER = 2000;
 
-/** The job as the board has it now, why it refused the entry, or null where it has nothing to say. */
+/** The job as the board has it now, why the board refused the entry, or null where there is nothing to answer. */
 export type Answer = JobRecord | BoardRefused | null;
 
-/** Tell the board these entries, which make one request. Throws as `Transport.call` does, if none of them was createRefusal. */
-export async function told(transport: Transport, entries: readonly Entry[]): Promise<Answer[]> {
+/**
+ * Send entries that make one request, and return the answer to each of them.
+ * Throws as `Transport.call` does if the board took none of them.
+ */
+export async function sendEntries(transport: Transport, entries: readonly Entry[]): Promise<Answer[]> {
   const [first] = entries;
   if (!first) return [];
-  if (entries.length > 1) return batch(transport, entries);
+  if (entries.length > 1) return sendBatch(transport, entries);
   switch (first.kind) {
     case "create":
-      return [record(await transport.call("POST", "/jobs", dated(first), first.key))];
+      return [parseJob(await transport.call("POST", "/jobs", createBody(first), first.key))];
     case "report":
-      return [record(await transport.call("PATCH", pathOf(first), dated(first)))];
+      return [parseJob(await transport.call("PATCH", createPath(first), createBody(first)))];
     case "log":
-      await transport.call("POST", `${pathOf(first)}/logs`, { lines: linesOf(first) }, first.key);
+      await transport.call("POST", `${createPath(first)}/logs`, { lines: createLines(first) }, first.key);
       return [null];
   }
 }
 
-/** The job of an answer. Throws `BoardUnreachable` if it is none: then a board is not what answered. */
-export function record(answer: unknown): JobRecord {
+/** Parse the job of an answer. Throws `BoardUnreachable` if it is none: then what answered is not a board. */
+export function parseJob(answer: unknown): JobRecord {
   if (!isWireJob(answer)) throw new BoardUnreachable("What answers at the board's address is not a board.");
   return fromWire(answer);
 }
 
-async function batch(transport: Transport, entries: readonly Entry[]): Promise<Answer[]> {
-  const reports = entries.map((entry) => ({ id: entry.subject.id, ...dated(entry) }));
+async function sendBatch(transport: Transport, entries: readonly Entry[]): Promise<Answer[]> {
+  const reports = entries.map((entry) => ({ id: entry.job.id, ...createBody(entry) }));
   const answer = await transport.call("POST", "/jobs/batch", { data: reports });
   const { data } = answer as { data?: { job?: unknown; problem?: Problem }[] };
-  if (!Array.isArray(data) || data.length !== entries.length) return [record(null)];
-  return data.map((each) => (each.job ? record(each.job) : createRefusal(each.problem ?? {})));
+  if (!Array.isArray(data) || data.length !== entries.length) return [parseJob(null)];
+  return data.map((item) => (item.job ? parseJob(item.job) : createRefusal(item.problem ?? {})));
 }
 
-/** The body with the moment it tells of, if that is long gone. Only what moves a job has one. */
-function dated(entry: Entry): object {
-  const tellsAMove = entry.kind === "create" || (entry.kind === "report" && entry.body.status !== undefined);
-  const late = tellsAMove && Date.now() - entry.at > LATE;
-  return late ? { ...entry.body, occurred_at: new Date(entry.at).toISOString() } : entry.body;
+/** Create the body of an entry. One that changes the job's status, and is late, says when it happened. */
+function createBody(entry: Entry): object {
+  const changesStatus = entry.kind === "create" || (entry.kind === "report" && entry.body.status !== undefined);
+  const isLate = changesStatus && Date.now() - entry.at > LATE_AFTER;
+  return isLate ? { ...entry.body, occurred_at: new Date(entry.at).toISOString() } : entry.body;
 }
 
-function linesOf(entry: Entry & { kind: "log" }): object[] {
+/** Create the lines of a log entry. If some were left out, a line that says so stands in place of the first. */
+function createLines(entry: Entry & { kind: "log" }): object[] {
   const [first, ...rest] = entry.body.lines;
-  if (!first || !entry.leftOut) return entry.body.lines;
-  return [{ text: `… ${entry.leftOut + 1} lines left out …`, level: "warning", at: first.at }, ...rest];
+  if (!first || !entry.omittedLines) return entry.body.lines;
+  return [{ text: `… ${entry.omittedLines + 1} lines left out …`, level: "warning", at: first.at }, ...rest];
 }
 
-/** An id may come from anywhere; it stays one part of the path. */
-function pathOf(entry: Entry): string {
-  return `/jobs/${encodeURIComponent(String(entry.subject.id))}`;
+function createPath(entry: Entry): string {
+  // Because an id may come from anywhere, and is to stay one part of the path.
+  return `/jobs/${encodeURIComponent(String(entry.job.id))}`;
 }
