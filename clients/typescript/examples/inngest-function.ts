@@ -16,7 +16,7 @@ export const generateReport = inngest.createFunction(
       payload: event.data,
       key: `${runId}:${attempt}`,
       // What an operator canceled is not to be tried again.
-      stopsWith: (stop: Error) => new NonRetriableError(stop.message),
+      createStopError: (reason: Error) => new NonRetriableError(reason.message),
     };
     return step.run("write-report", () =>
       board.withJob("generate-report", about, async (job) => {

@@ -18,7 +18,7 @@ export const generateReport = task({
       // Each attempt is a job of its own.
       key: `${ctx.run.id}:${ctx.attempt.number}`,
       // What an operator canceled is not to be tried again.
-      stopsWith: (stop: Error) => new AbortTaskRunError(stop.message),
+      createStopError: (reason: Error) => new AbortTaskRunError(reason.message),
     };
     return board.withJob("generate-report", about, async (job) => {
       for (let page = 1; page <= 10; page++) {

@@ -48,7 +48,7 @@ export interface WorkOptions {
    * What it throws when the board said that the job is to stop, in place of `JobCanceled` or `JobTimedOut`: an engine that
    * tries again whatever fails may have an error of its own for what is to be left.
    */
-  readonly stopsWith?: ((stop: JobStopped) => unknown) | undefined;
+  readonly createStopError?: ((reason: JobStopped) => unknown) | undefined;
 }
 
 /** A job that exists, to be worked at. */

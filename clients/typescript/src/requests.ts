@@ -23,9 +23,9 @@ export async function sendEntries(transport: Transport, entries: readonly Entry[
     case "create":
       return [parseJob(await transport.call("POST", "/jobs", createBody(first), first.key))];
     case "report":
-      return [parseJob(await transport.call("PATCH", createPath(first), createBody(first)))];
+      return [parseJob(await transport.call("PATCH", createPath(first.job.id), createBody(first)))];
     case "log":
-      await transport.call("POST", `${createPath(first)}/logs`, { lines: createLines(first) }, first.key);
+      await transport.call("POST", `${createPath(first.job.id)}/logs`, { lines: createLines(first) }, first.key);
       return [null];
   }
 }
@@ -34,6 +34,12 @@ export async function sendEntries(transport: Transport, entries: readonly Entry[
 export function parseJob(answer: unknown): JobRecord {
   if (!isWireJob(answer)) throw new BoardUnreachable("What answers at the board's address is not a board.");
   return fromWire(answer);
+}
+
+/** Create the path of a job. */
+export function createPath(id: string | null): string {
+  // Because an id may come from anywhere, and is to stay one part of the path.
+  return `/jobs/${encodeURIComponent(String(id))}`;
 }
 
 async function sendBatch(transport: Transport, entries: readonly Entry[]): Promise<Answer[]> {
@@ -56,9 +62,4 @@ function createLines(entry: Entry & { kind: "log" }): object[] {
   const [first, ...rest] = entry.body.lines;
   if (!first || !entry.omittedLines) return entry.body.lines;
   return [{ text: `… ${entry.omittedLines + 1} lines left out …`, level: "warning", at: first.at }, ...rest];
-}
-
-function createPath(entry: Entry): string {
-  // Because an id may come from anywhere, and is to stay one part of the path.
-  return `/jobs/${encodeURIComponent(String(entry.job.id))}`;
 }

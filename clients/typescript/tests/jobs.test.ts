@@ -69,7 +69,7 @@ test("a cancel stops the work at its next report, and the board is told that it 
   });
   await assert.rejects(work, JobCanceled);
   assert(rows < 10_000 && job?.id);
-  assert.equal(job.signal.reason, job.stop);
+  assert.equal(job.signal.reason, job.stopReason);
   const told = await board.getJobStatus(job.id);
   assert.equal(told.status, "canceled");
   assert(told.cancelSeenAt && told.cancelConfirmedAt);
@@ -98,7 +98,7 @@ test("work that goes on after a cancel finished anyway, and the board says so", 
     id = job.id ?? "";
     await board.cancelJob(id);
     await until(() => job.signal.aborted);
-    assert.throws(() => job.check(), JobCanceled);
+    assert.throws(() => job.throwIfStopped(), JobCanceled);
     return { done: true };
   });
   assert.deepEqual(returned, { done: true });
