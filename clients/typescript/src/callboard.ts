@@ -9,7 +9,7 @@ import type { JobRecord } from "./record.js";
 import { createPath, parseJob } from "./requests.js";
 import { retry } from "./retry.js";
 import { Sender } from "./sender.js";
-import { keyOf } from "./serialize.js";
+import { toIdempotencyKey } from "./serialize.js";
 import { Transport } from "./transport.js";
 import { runWork, type Work } from "./work.js";
 
@@ -31,8 +31,6 @@ const TIMEOUT = 10;
  *
  * @example
  * ```
- * import { Callboard } from "@callboard/client";
- *
  * const board = new Callboard();
  * await board.withJob("generate-report", { payload: { month: "2026-10" } }, async (job) => {
  *   for (let page = 1; page <= 10; page++) {
@@ -92,7 +90,7 @@ export class Callboard {
 
   async #prepareJob(type: string, options: NewJob): Promise<Job> {
     const { heartbeatTimeout = HEARTBEAT_TIMEOUT } = options;
-    const key = await keyOf(options.key || crypto.randomUUID());
+    const key = await toIdempotencyKey(options.key || crypto.randomUUID());
     const body = newJob(type, { ...options, heartbeatTimeout });
     return new Job({ ...this.#createSettings(heartbeatTimeout), create: { body, key } });
   }
@@ -135,13 +133,18 @@ export class Callboard {
    * ```
    */
   async enqueueJob(type: string, options: NewJob = {}): Promise<JobRecord> {
-    return this.#request("POST", "/jobs", newJob(type, options), await keyOf(options.key || crypto.randomUUID()));
+    return this.#request(
+      "POST",
+      "/jobs",
+      newJob(type, options),
+      await toIdempotencyKey(options.key || crypto.randomUUID()),
+    );
   }
 
   /**
    * Report on a job; an empty report is a sign of life. Throws `JobCanceled` or `JobTimedOut` if the job is to stop,
-   * `JobConflict` for another report that its status does not allow, `JobNotFound`, `BoardRefused` and, after some tries,
-   * `BoardUnreachable`.
+   * `JobConflict` for another report that its status does not allow, `JobNotFound`, `BoardRefused` and, after some
+   * tries, `BoardUnreachable`.
    *
    * @example
    * ```

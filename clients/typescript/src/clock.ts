@@ -15,7 +15,7 @@ export function jitter(seconds: number): number {
   return seconds * (0.8 + Math.random() * 0.4);
 }
 
-/** Call a function after so many seconds, without keeping a process alive for it. Returns a function that cancels the call. */
+/** Call a function after so many seconds, without keeping a process alive for it. Returns what cancels the call. */
 export function callLater(seconds: number, call: () => void): () => void {
   // Because a timer cannot hold more, and would fire at once.
   const timer: unknown = setTimeout(call, Math.min(Math.max(seconds, 0) * 1000, 2 ** 31 - 1));

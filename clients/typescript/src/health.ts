@@ -59,7 +59,7 @@ export class Health {
     this.#recordEnd();
   }
 
-  /** Note that the request failed; `hurried` says that a flush waits. Returns whether it is the first failure in a row. */
+  /** Note that the request failed; `hurried` says that a flush waits. Returns whether it is the first in a row. */
   recordFailure(error: BoardUnreachable | Unauthorized, hurried: boolean): boolean {
     const isFirst = this.#failingSince === null;
     this.#failingSince ??= this.#startedAt ?? monotonic();

@@ -4,7 +4,7 @@ import { BoardUnreachable, CallboardError, JobStopped, JobTimedOut } from "./err
 import type { Entry, LogLine, TrackedJob } from "./outbox.js";
 import type { JsonObject, LogLevel, WireNewJob, WireReport } from "./record.js";
 import type { Sender } from "./sender.js";
-import { errorText, messageText, percentage, plainObject, text } from "./serialize.js";
+import { cleanText, serializeError, serializeMessage, serializeObject, serializePercent } from "./serialize.js";
 
 /** What the client gives a job. */
 export interface JobSettings {
@@ -95,10 +95,10 @@ export class Job {
    * ```
    */
   progress(percent?: number | null, message?: string | null): void {
-    const progress = percent === undefined || percent === null ? undefined : percentage(percent);
+    const progress = percent === undefined || percent === null ? undefined : serializePercent(percent);
     this.#report({
       ...(progress !== undefined && { progress }),
-      ...(message !== undefined && message !== null && { message: messageText(message) }),
+      ...(message !== undefined && message !== null && { message: serializeMessage(message) }),
     });
   }
 
@@ -113,7 +113,7 @@ export class Job {
    */
   update(fields: { result?: JsonObject; link?: string }): void {
     this.#report({
-      ...(fields.result !== undefined && { result: plainObject(fields.result) }),
+      ...(fields.result !== undefined && { result: serializeObject(fields.result) }),
       ...(fields.link !== undefined && { link: fields.link }),
     });
   }
@@ -131,7 +131,7 @@ export class Job {
     const texts = String(lines)
       .replace(/\r?\n$/, "")
       .split(/\r?\n/);
-    const logLines = texts.map((line): LogLine => ({ text: text(line), level, at }));
+    const logLines = texts.map((line): LogLine => ({ text: cleanText(line), level, at }));
     this.#settings.sender?.log(this.#job, logLines);
   }
 
@@ -141,16 +141,19 @@ export class Job {
     if (!this.#ended) this.#settings.sender?.report(this.#job, fields);
   }
 
-  // --- its beginning and its end, which `withJob` reports --------------------------------------------------------------
+  // --- its beginning and its end, which `withJob` reports -----------------------------------------------------------
 
-  /** Create the job if it is new, report that it runs, and start its heartbeat. Throws `JobStopped` if it is to stop. */
+  /** Create the job if it is new, report that it runs, and start its heartbeat. Throws the reason if it is to stop. */
   async start(): Promise<void> {
     const { create, runner, sender, heartbeatInterval } = this.#settings;
     const job = this.#job;
     if (create) {
       await this.#submit({ kind: "create", job, body: create.body, key: create.key, at: Date.now(), isFirst: true });
     }
-    const body: WireReport = { status: "running", ...(runner !== undefined && { runner: text(runner.slice(0, 200)) }) };
+    const body: WireReport = {
+      status: "running",
+      ...(runner !== undefined && { runner: cleanText(runner.slice(0, 200)) }),
+    };
     await this.#submit({ kind: "report", job, body, at: Date.now(), isFirst: !create });
     if (job.stopReason) await this.reportStopped();
     this.throwIfStopped();
@@ -159,13 +162,13 @@ export class Job {
 
   /** Report that it completed. Of a canceled job the board notes that it finished anyway. */
   async complete(): Promise<void> {
-    const result = plainObject(this.result);
+    const result = serializeObject(this.result);
     await this.#end({ status: "completed", ...(result && { result }) });
   }
 
   /** Report that it failed, with the stack of what was thrown. */
   async fail(thrown: unknown): Promise<void> {
-    await this.#end({ status: "failed", error: errorText(thrown) });
+    await this.#end({ status: "failed", error: serializeError(thrown) });
   }
 
   /** Report that the work has stopped, as the board wanted. */

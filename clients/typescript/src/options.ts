@@ -2,7 +2,7 @@
 
 import type { JobStopped } from "./errors.js";
 import type { JobStatus, JsonObject, WireNewJob, WireReport } from "./record.js";
-import { errorText, messageText, percentage, plainObject, text } from "./serialize.js";
+import { cleanText, serializeError, serializeMessage, serializeObject, serializePercent } from "./serialize.js";
 
 /** Which board, and how it is told. All spans are in seconds. */
 export interface CallboardOptions {
@@ -74,11 +74,11 @@ export interface Report {
 
 /** A new job in the board's words. */
 export function newJob(type: string, said: NewJob): WireNewJob {
-  const payload = plainObject(said.payload);
+  const payload = serializeObject(said.payload);
   return defined({
-    type: text(String(type).slice(0, 200)),
+    type: cleanText(String(type).slice(0, 200)),
     payload: payload ?? undefined,
-    tags: said.tags?.length ? said.tags.map((tag) => text(String(tag))) : undefined,
+    tags: said.tags?.length ? said.tags.map((tag) => cleanText(String(tag))) : undefined,
     max_duration: said.maxDuration,
     heartbeat_timeout: said.heartbeatTimeout ?? undefined,
     parent_id: said.parentId,
@@ -91,10 +91,10 @@ export function report(said: Report): WireReport {
   const { error } = said;
   return defined({
     status: said.status,
-    progress: said.progress === undefined ? undefined : percentage(said.progress),
-    message: said.message === undefined ? undefined : messageText(said.message),
-    result: plainObject(said.result) ?? undefined,
-    error: typeof error === "string" ? text(error) : error === undefined ? undefined : errorText(error),
+    progress: said.progress === undefined ? undefined : serializePercent(said.progress),
+    message: said.message === undefined ? undefined : serializeMessage(said.message),
+    result: serializeObject(said.result) ?? undefined,
+    error: typeof error === "string" ? cleanText(error) : error === undefined ? undefined : serializeError(error),
     link: said.link,
     runner: said.runner,
   }) as WireReport;

@@ -2,9 +2,9 @@
 
 import type { CallboardError, JobStopped } from "./errors.js";
 import type { JobRecord, LogLevel, WireNewJob, WireReport } from "./record.js";
-import { text } from "./serialize.js";
+import { cleanText } from "./serialize.js";
 
-/** Entries that wait at most; then new jobs and log lines are left out, and jobs that have begun go on being reported. */
+/** Entries after which new jobs and log lines are left out; jobs that have begun are still reported to their end. */
 const MAX_ENTRIES = 10_000;
 /** Lines of one job's log that wait at most, as many as the board takes in one request; the oldest are left out. */
 const MAX_LINES = 500;
@@ -122,7 +122,7 @@ export class Outbox {
     const kept = waiting.body.lines;
     let size = waiting.size ?? 0;
     for (const line of lines) {
-      const cut = text(line.text.slice(0, MAX_LINE_LENGTH));
+      const cut = cleanText(line.text.slice(0, MAX_LINE_LENGTH));
       kept.push({ ...line, text: cut });
       size += 100 + cut.length;
     }
@@ -135,7 +135,7 @@ export class Outbox {
     return isNew;
   }
 
-  /** Mark the next entries that make one request as in flight and return them. They stay here until they are removed. */
+  /** Mark the next entries that make one request as in flight, and return them. They stay until they are removed. */
   take(): Entry[] {
     const entries: Entry[] = [];
     let size = 0;

@@ -68,7 +68,7 @@ export class Sender {
     this.#heartbeats.delete(job);
   }
 
-  /** Wait until everything is sent, for so many seconds at most, also while the board is away. Returns whether it is. */
+  /** Wait until everything is sent, so many seconds at most, also while the board is away. Returns whether it is. */
   async flush(seconds: number): Promise<boolean> {
     this.#flushes += 1;
     this.#health.hurry();

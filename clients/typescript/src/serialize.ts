@@ -1,93 +1,95 @@
-/** Whatever a job holds, as JSON that the board takes: a report must never fail for what is in it. */
+/** Whatever a job holds, as JSON that the board takes: a report must never fail because of what is in it. */
 
 import type { JsonObject } from "./record.js";
 
 /** Levels of lists and objects that are kept; the board takes a hundred, the report itself among them. */
-const DEEPEST = 90;
-/** Values that are kept of one payload or result: the same object in many places is told in each of them. */
-const MOST = 100_000;
+const MAX_DEPTH = 90;
+/** Values that are kept of one payload or result: the same object in many places is written out in each of them. */
+const MAX_VALUES = 100_000;
 /** Characters of a message that are sent. */
-const MESSAGE_LIMIT = 500;
+const MAX_MESSAGE_LENGTH = 500;
 /** Characters of an error that are sent, from its beginning: there a stack says what it was. */
-const ERROR_LIMIT = 60_000;
-/** Errors of a chain of causes that are told. */
-const CAUSES = 5;
+const MAX_ERROR_LENGTH = 60_000;
+/** Errors of a chain of causes that are sent. */
+const MAX_CAUSES = 5;
 
-/** The text without what no JSON document and no database may hold: lone surrogates and NUL. */
-export function text(value: string): string {
+/** Replace what no JSON document and no database may hold: lone surrogates and NUL. */
+export function cleanText(value: string): string {
   return value.replace(/[\0\p{Surrogate}]/gu, "\ufffd");
 }
 
-/** The name as an `Idempotency-Key`: as it is, or what stands for it where a header cannot hold it. */
-export async function keyOf(name: string): Promise<string> {
+/** Return a name as an `Idempotency-Key`: as it is, or its hash where a header cannot hold it. */
+export async function toIdempotencyKey(name: string): Promise<string> {
   if (/^[ -~]{1,200}$/.test(name)) return name;
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** One line for the operator, cut to what the board keeps. */
-export function messageText(value: string): string {
-  return text(String(value).slice(0, MESSAGE_LIMIT));
+/** Cut a message to what the board keeps. */
+export function serializeMessage(value: string): string {
+  return cleanText(String(value).slice(0, MAX_MESSAGE_LENGTH));
 }
 
-/** Percent as the board takes them: whole, from 0 to 100. Of what is no number, undefined. */
-export function percentage(value: number): number | undefined {
+/** Round percent down to a whole number from 0 to 100, as the board takes them; undefined for what is no number. */
+export function serializePercent(value: number): number | undefined {
   return Number.isNaN(value) ? undefined : Math.trunc(Math.max(0, Math.min(100, value)));
 }
 
-/** An object as it is, as far as JSON has words for it; null for null; anything else as `{ value: … }`. */
-export function plainObject(value: unknown): JsonObject | null {
-  const sent = plain(value, [], { values: MOST });
-  if (sent === undefined || sent === null) return null;
-  return typeof sent === "object" && !Array.isArray(sent) ? (sent as JsonObject) : { value: sent };
+/** Serialize an object as far as JSON has words for it; null for null, and anything else as `{ value: … }`. */
+export function serializeObject(value: unknown): JsonObject | null {
+  const json = serializeValue(value, [], { values: MAX_VALUES });
+  if (json === undefined || json === null) return null;
+  return typeof json === "object" && !Array.isArray(json) ? (json as JsonObject) : { value: json };
 }
 
-/** Whether a value is an object of names and values, and not an instance of a class. */
-export function isPlain(value: unknown): value is JsonObject {
+/** Return whether a value is an object of names and values, and not an instance of a class. */
+export function isPlainObject(value: unknown): value is JsonObject {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   // Also the objects of another realm have a prototype without one.
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** What an operator reads of a failure: the stack of what was thrown, and of what caused it. */
-export function errorText(thrown: unknown): string {
-  const told: string[] = [];
-  for (let cause = thrown; cause !== undefined && cause !== null && told.length < CAUSES; ) {
-    told.push(oneError(cause));
+/** Serialize what was thrown, with its stack and those of its causes, for an operator to read. */
+export function serializeError(thrown: unknown): string {
+  const parts: string[] = [];
+  for (let cause = thrown; cause !== undefined && cause !== null && parts.length < MAX_CAUSES; ) {
+    parts.push(serializeWithoutCause(cause));
     cause = isError(cause) ? cause.cause : undefined;
   }
-  const all = text(told.join("\n\nCaused by: ") || `Thrown: ${String(thrown)}`);
-  if (all.length <= ERROR_LIMIT) return all;
-  return text(`${all.slice(0, ERROR_LIMIT)}\n… ${all.length - ERROR_LIMIT} characters left out …`);
+  const text = cleanText(parts.join("\n\nCaused by: ") || `Thrown: ${String(thrown)}`);
+  if (text.length <= MAX_ERROR_LENGTH) return text;
+  return cleanText(`${text.slice(0, MAX_ERROR_LENGTH)}\n… ${text.length - MAX_ERROR_LENGTH} characters left out …`);
 }
 
-function oneError(thrown: unknown): string {
+function serializeWithoutCause(thrown: unknown): string {
   try {
-    if (!isError(thrown)) return `Thrown: ${isPlain(thrown) ? JSON.stringify(plainObject(thrown)) : String(thrown)}`;
-    const named = `${thrown.name}: ${thrown.message}`;
+    if (!isError(thrown)) {
+      return `Thrown: ${isPlainObject(thrown) ? JSON.stringify(serializeObject(thrown)) : String(thrown)}`;
+    }
+    const title = `${thrown.name}: ${thrown.message}`;
     const stack = thrown.stack ?? "";
     // A stack holds the name and the message as they were when the error was made.
-    return stack.includes(thrown.message) && stack ? stack : `${named}\n${stack}`.trimEnd();
+    return stack.includes(thrown.message) && stack ? stack : `${title}\n${stack}`.trimEnd();
   } catch {
     return "Thrown: something that cannot be read.";
   }
 }
 
-/** Whether it is an error, of this realm or another. */
+/** Return whether a value is an error, of this realm or another. */
 function isError(value: unknown): value is Error {
   return typeof value === "object" && value !== null && "stack" in value && "message" in value && "name" in value;
 }
 
 /**
- * `within` are the objects around the value, so that a circle ends; `left` counts values, so that whatever refers to one
- * object from many places ends too. Undefined is what JSON leaves out.
+ * Serialize a value; undefined for what JSON leaves out. `ancestors` are the objects around the value, so that a circle
+ * ends; `budget` counts values, so that whatever refers to one object from many places ends too.
  */
-function plain(value: unknown, within: readonly object[], left: { values: number }): unknown {
-  left.values -= 1;
+function serializeValue(value: unknown, ancestors: readonly object[], budget: { values: number }): unknown {
+  budget.values -= 1;
   switch (typeof value) {
     case "string":
-      return text(value);
+      return cleanText(value);
     case "number":
       return Number.isFinite(value) ? value : String(value);
     case "bigint":
@@ -95,26 +97,28 @@ function plain(value: unknown, within: readonly object[], left: { values: number
     case "boolean":
       return value;
     case "object":
-      return value === null ? null : plainInside(value, within, left);
+      return value === null ? null : serializeContents(value, ancestors, budget);
     default:
       return undefined;
   }
 }
 
-function plainInside(value: object, within: readonly object[], left: { values: number }): unknown {
+function serializeContents(value: object, ancestors: readonly object[], budget: { values: number }): unknown {
   const name = `<${value.constructor?.name ?? "Object"}>`;
+  if (budget.values <= 0 || ancestors.length >= MAX_DEPTH || ancestors.includes(value)) return name;
   // Bytes are nothing to read, and may be many.
-  if (left.values <= 0 || within.length >= DEEPEST || within.includes(value) || ArrayBuffer.isView(value)) return name;
-  const around = [...within, value];
+  if (ArrayBuffer.isView(value)) return name;
+  const inner = [...ancestors, value];
   try {
     if (value instanceof Date && Number.isNaN(value.getTime())) return String(value);
-    if ("toJSON" in value && typeof value.toJSON === "function") return plain(value.toJSON(), around, left);
-    if (Array.isArray(value) || value instanceof Set)
-      return [...value].map((each) => plain(each, around, left) ?? null);
-    if (isError(value)) return oneError(value);
+    if ("toJSON" in value && typeof value.toJSON === "function") return serializeValue(value.toJSON(), inner, budget);
+    if (Array.isArray(value) || value instanceof Set) {
+      return [...value].map((item) => serializeValue(item, inner, budget) ?? null);
+    }
+    if (isError(value)) return serializeWithoutCause(value);
     const entries = value instanceof Map ? [...value] : Object.entries(value);
-    const kept = entries.map(([key, inner]) => [text(String(key)), plain(inner, around, left)] as const);
-    return Object.fromEntries(kept.filter(([, inner]) => inner !== undefined));
+    const fields = entries.map(([key, item]) => [cleanText(String(key)), serializeValue(item, inner, budget)] as const);
+    return Object.fromEntries(fields.filter(([, item]) => item !== undefined));
   } catch {
     return name;
   }

@@ -111,7 +111,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Parse a `Retry-After` header, a number of seconds or a date, into seconds; null if there is none that can be read. */
+/** Parse a `Retry-After` header, a number of seconds or a date, into seconds; null if there is none to read. */
 function parseRetryAfter(header: string | null): number | null {
   if (header === null) return null;
   const seconds = /^\s*\d+(\.\d+)?\s*$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;

@@ -2,14 +2,14 @@
 
 import { CallboardError, JobStopped } from "./errors.js";
 import type { Job } from "./job.js";
-import { isPlain } from "./serialize.js";
+import { isPlainObject } from "./serialize.js";
 
 /** A function that does a job. */
 export type Work<T> = (job: Job) => T | Promise<T>;
 
 /**
- * Start a job, do its work, and report how that ended. Returns what the work returns, and throws what it throws, or what
- * `createStopError` makes of the reason if the job is to stop.
+ * Start a job, do its work, and report how that ended. Returns what the work returns, and throws what it throws; if the
+ * job is to stop, what `createStopError` makes of the reason.
  */
 export async function runWork<T>(
   job: Job,
@@ -34,13 +34,14 @@ export async function runWork<T>(
     }
     throw reason ? createStopError(reason) : thrown;
   }
-  if (job.result === null && isPlain(returned)) job.result = returned;
+  if (job.result === null && isPlainObject(returned)) job.result = returned;
   await job.complete();
   return returned;
 }
 
-/** Return why the job was to stop if that ended the work: thrown by the job or by a verb, or by what its signal aborted. */
+/** Return why the job was to stop, if that ended the work; null if it did not. */
 function findStopReason(job: Job, thrown: unknown): JobStopped | null {
+  // Thrown by the job or by a verb; or, below, by what the job's signal aborted.
   if (thrown instanceof JobStopped && (thrown === job.stopReason || thrown.job.id === job.id)) return thrown;
   const { cause, name } = (thrown ?? {}) as { name?: unknown; cause?: unknown };
   return job.stopReason !== null && (cause === job.stopReason || name === "AbortError") ? job.stopReason : null;
