@@ -4,7 +4,7 @@ import { getDefaultRunner, getVariable, warnOnConsole } from "./environment.js";
 import { NotConfigured } from "./errors.js";
 import { Job, type JobSettings } from "./job.js";
 import type { CallboardOptions, ExistingJob, NewJob, Report, WorkOptions } from "./options.js";
-import { newJob, report } from "./options.js";
+import { serializeNewJob, serializeReport } from "./options.js";
 import type { JobRecord } from "./record.js";
 import { createPath, parseJob } from "./requests.js";
 import { retry } from "./retry.js";
@@ -91,7 +91,7 @@ export class Callboard {
   async #prepareJob(type: string, options: NewJob): Promise<Job> {
     const { heartbeatTimeout = HEARTBEAT_TIMEOUT } = options;
     const key = await toIdempotencyKey(options.key || crypto.randomUUID());
-    const body = newJob(type, { ...options, heartbeatTimeout });
+    const body = serializeNewJob(type, { ...options, heartbeatTimeout });
     return new Job({ ...this.#createSettings(heartbeatTimeout), create: { body, key } });
   }
 
@@ -136,7 +136,7 @@ export class Callboard {
     return this.#request(
       "POST",
       "/jobs",
-      newJob(type, options),
+      serializeNewJob(type, options),
       await toIdempotencyKey(options.key || crypto.randomUUID()),
     );
   }
@@ -151,8 +151,8 @@ export class Callboard {
    * await board.updateJobStatus(id, { status: "running", progress: 40 });
    * ```
    */
-  updateJobStatus(id: string, fields: Report = {}): Promise<JobRecord> {
-    return this.#request("PATCH", createPath(id), report(fields));
+  updateJobStatus(id: string, report: Report = {}): Promise<JobRecord> {
+    return this.#request("PATCH", createPath(id), serializeReport(report));
   }
 
   /**

@@ -2,7 +2,7 @@
 
 import { type BoardRefused, BoardUnreachable } from "./errors.js";
 import type { Entry } from "./outbox.js";
-import { fromWire, isWireJob, type JobRecord } from "./record.js";
+import { isWireJob, type JobRecord, toJobRecord } from "./record.js";
 import { createRefusal, type Problem, type Transport } from "./transport.js";
 
 /** Milliseconds after which a report says when it happened; before that the board's own clock is the better one. */
@@ -33,7 +33,7 @@ export async function sendEntries(transport: Transport, entries: readonly Entry[
 /** Parse the job of an answer. Throws `BoardUnreachable` if it is none: then what answered is not a board. */
 export function parseJob(answer: unknown): JobRecord {
   if (!isWireJob(answer)) throw new BoardUnreachable("What answers at the board's address is not a board.");
-  return fromWire(answer);
+  return toJobRecord(answer);
 }
 
 /** Create the path of a job. */

@@ -10,7 +10,7 @@ import {
   JobTimedOut,
   Unauthorized,
 } from "./errors.js";
-import { fromWire, isWireJob } from "./record.js";
+import { isWireJob, toJobRecord } from "./record.js";
 
 /** HTTP statuses after which the same request may succeed later. */
 const RETRYABLE_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504]);
@@ -86,7 +86,7 @@ export function createRefusal(problem: Problem): BoardRefused {
   if (status === 409 && isWireJob(job)) {
     const kinds = { job_canceled: JobCanceled, job_timed_out: JobTimedOut } as const;
     const Kind = code in kinds ? kinds[code as keyof typeof kinds] : JobConflict;
-    return new Kind(code, message, fromWire(job));
+    return new Kind(code, message, toJobRecord(job));
   }
   if (status === 401 || status === 403) return new Unauthorized(status, code, message);
   if (status === 404) return new JobNotFound(status, code, message);
