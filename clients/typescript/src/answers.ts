@@ -9,7 +9,7 @@ export function applyAnswer(entry: Entry, answer: Answer, outbox: Outbox, warn: 
   const { job } = entry;
   const accepted = answer instanceof BoardRefused && entry.kind !== "log" ? omitRefused(entry.body, answer) : null;
   if (accepted && answer instanceof BoardRefused) {
-    warn(`The board refused part of what ${describeJob(entry)} said, which is left out: ${answer.message}`);
+    warn(`The board refused part of a report of ${describeJob(entry)}, which is left out: ${answer.message}`);
     outbox.putBack(Object.assign(entry, { body: accepted, failures: 1 }));
     return;
   }

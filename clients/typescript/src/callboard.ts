@@ -114,7 +114,7 @@ export class Callboard {
    *
    * @example
    * ```
-   * if (!(await board.flush(10))) console.warn("The board was not told everything.");
+   * if (!(await board.flush(10))) console.warn("Some reports were not sent.");
    * ```
    */
   async flush(seconds = 30): Promise<boolean> {
@@ -201,7 +201,7 @@ export class Callboard {
     if (this.#sender === null && warns && !this.#warned) {
       this.#warned = true;
       const missing = url ? "CALLBOARD_TOKEN" : "CALLBOARD_URL";
-      this.#warn(`${missing} is not set: no board hears of the jobs of this process.`);
+      this.#warn(`${missing} is not set: the jobs of this process are reported to no board.`);
     }
     return this.#sender;
   }

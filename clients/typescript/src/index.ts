@@ -1,4 +1,4 @@
-/** Tell a Callboard of your background jobs. */
+/** Report your background jobs to a Callboard. */
 
 export { Callboard } from "./callboard.js";
 export {

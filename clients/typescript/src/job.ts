@@ -190,6 +190,6 @@ export class Job {
     // The work itself throws a stop, from where it can be left.
     if (!this.#settings.strict || outcome instanceof JobStopped) return;
     if (outcome instanceof CallboardError) throw outcome;
-    if (outcome === null) throw new BoardUnreachable("The board is away; what the job says of itself is told later.");
+    if (outcome === null) throw new BoardUnreachable("The board is away; what the job reports is sent later.");
   }
 }

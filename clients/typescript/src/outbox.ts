@@ -56,7 +56,7 @@ export type Entry = Content & {
   inFlight?: boolean;
   /** Whether nothing is expected of it any more. */
   settled?: boolean;
-  /** What the board answered; null if nothing that tells of the job. */
+  /** What the board answered; null if that says nothing of the job. */
   outcome?: JobRecord | CallboardError | null;
   /** How many lines were left out before those of the body. */
   omittedLines?: number;

@@ -36,7 +36,7 @@ export class Sender {
     if (job.dropped) return null;
     if (entry.isFirst && !this.#outbox.hasRoom) {
       job.dropped = true;
-      this.warn("A job is not told to the board: too much waits.");
+      this.warn("A job is not reported to the board: too much waits.");
       return null;
     }
     this.#outbox.add(entry);
@@ -157,7 +157,7 @@ export class Sender {
   /** Keep entries for the next try; the first is left out if the board had too many internal errors because of it. */
   #recordFailure(entries: readonly Entry[], error: BoardUnreachable | Unauthorized): void {
     if (this.#health.recordFailure(error, this.#flushes > 0)) {
-      this.warn(`The board cannot be told, jobs go on and reports wait: ${error.message}`);
+      this.warn(`Reports cannot be sent and wait, while jobs go on: ${error.message}`);
     }
     for (const entry of entries) {
       // What was sent of a log stays as it is, because its key names these lines.

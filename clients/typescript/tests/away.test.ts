@@ -67,7 +67,7 @@ describe("while a board is not what it should be", { concurrency: 8 }, () => {
     const begun = performance.now();
     for (let number = 0; number < 50; number += 1) await board.withJob("next", (job) => job.progress(10));
     assert(performance.now() - begun < 1000);
-    assert.equal(warned.filter((line) => line.includes("cannot be told")).length, 1);
+    assert.equal(warned.filter((line) => line.includes("cannot be sent")).length, 1);
   });
 
   test("a board that accepts and never answers costs the first job five seconds, and the next none", async (t) => {
