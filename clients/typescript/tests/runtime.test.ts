@@ -5,12 +5,12 @@ import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 import vm from "node:vm";
 import type * as client from "@callboard/client";
-import { named } from "./board.js";
+import { getVariable } from "./board.js";
 
 const DIST = new URL("../../dist/", import.meta.url);
 
-/** The module as one script, for Node loads modules into another context only behind a flag. */
-async function asScript(): Promise<string> {
+/** Build one script of the module, because Node loads modules into another context only behind a flag. */
+async function buildScript(): Promise<string> {
   const left = (await readdir(DIST)).filter(
     (name) => name.endsWith(".js") && !["index.js", "openapi.js"].includes(name),
   );
@@ -35,21 +35,21 @@ async function asScript(): Promise<string> {
 const STANDARD = { fetch, AbortController, URL, setTimeout, clearTimeout, crypto };
 
 test("it runs where there is nothing but web standards", async () => {
-  const script = await asScript();
+  const script = await buildScript();
   const context = vm.createContext({ ...STANDARD });
   const { Callboard, JobCanceled, NotConfigured } = vm.runInContext(script, context) as typeof client;
   await assert.rejects(new Callboard().enqueueJob("x"), NotConfigured);
   assert.equal(await new Callboard().withJob("x", () => 1), 1);
-  const board = new Callboard({ url: named("CALLBOARD_URL"), token: named("CALLBOARD_TOKEN") });
+  const board = new Callboard({ url: getVariable("CALLBOARD_URL"), token: getVariable("CALLBOARD_TOKEN") });
   let id = "";
   await board.withJob("edge", (job) => {
     id = job.id ?? "";
     job.progress(40, "on the edge");
     return { done: true };
   });
-  const told = await board.getJobStatus(id);
+  const record = await board.getJobStatus(id);
   assert.deepEqual(
-    [told.status, { ...told.result }, told.message, told.runner],
+    [record.status, { ...record.result }, record.message, record.runner],
     ["completed", { done: true }, "on the edge", null],
   );
   // A job that only listens keeps no process alive; this one is to go on.
