@@ -27,68 +27,74 @@ LOCK = FOLDER / "package-lock.json"
 pytestmark = pytest.mark.timeout(900)
 
 
-def node(*command: str, seconds: float = 300, **more: Any) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=seconds, check=False, **more)
+def run_in_client(*command: str, seconds: float = 300, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Run a command in the folder of the client, for so many seconds at most."""
+    return subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=seconds, check=False, **options)
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Nobody else installs or builds."""
+def install_lock() -> Iterator[None]:
+    """Keep every other process of this test run from installing or building meanwhile."""
     with (FOLDER / "package.json").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def skip(why: str) -> NoReturn:
-    pytest.skip(f"THE TYPESCRIPT CLIENT WAS NOT TESTED, neither its jobs nor its examples: {why}")
+def skip(reason: str) -> NoReturn:
+    pytest.skip(f"THE TYPESCRIPT CLIENT WAS NOT TESTED, neither its jobs nor its examples: {reason}")
 
 
 @pytest.fixture(scope="session")
 def packages() -> None:
-    """What the lock file names is installed, by one of the processes that test."""
-    for needed in ("node", "npm"):
-        if not shutil.which(needed):
-            skip(f"there is no {needed} here. Install Node.js 20 or newer.")
-    version = node("node", "--version").stdout.strip()
+    """Install what the lock file names, in one of the processes that test."""
+    for program in ("node", "npm"):
+        if not shutil.which(program):
+            skip(f"there is no {program} here. Install Node.js 20 or newer.")
+    version = run_in_client("node", "--version").stdout.strip()
     if int(version.removeprefix("v").partition(".")[0]) < 20:
         skip(f"Node.js here is {version}. Install 20 or newer.")
-    with alone():
+    with install_lock():
         if not INSTALLED.exists() or INSTALLED.stat().st_mtime < LOCK.stat().st_mtime:
-            done = node("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", seconds=600)
-            if done.returncode:
-                skip(f"npm ci failed. {done.stderr.strip()[-500:]}")
+            result = run_in_client("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", seconds=600)
+            if result.returncode:
+                skip(f"npm ci failed. {result.stderr.strip()[-500:]}")
 
 
 @pytest.fixture(scope="session")
 def built(packages: None) -> None:
-    """The client, its examples and its tests, checked against the real SDKs and built."""
+    """Check the client, its examples and its tests against the real SDKs, and build them."""
     run, stamp = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex), FOLDER / "build" / "run"
-    with alone():
+    with install_lock():
         if stamp.exists() and stamp.read_text() == run:
             return
         for folder in ("dist", "build"):
             shutil.rmtree(FOLDER / folder, ignore_errors=True)
         for project in ("tsconfig.build.json", "tsconfig.json"):
-            done = node("node_modules/.bin/tsc", "--project", project)
-            assert done.returncode == 0, done.stdout
+            result = run_in_client("node_modules/.bin/tsc", "--project", project)
+            assert result.returncode == 0, result.stdout
         stamp.write_text(run)
 
 
-def test_nodes_own_tests(built: None, environ: dict[str, str]) -> None:
+def test_its_code_is_linted_and_formatted(packages: None) -> None:
+    result = run_in_client("npm", "run", "lint", "--", "--colors=off")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_clients_own_tests_pass(built: None, environ: dict[str, str]) -> None:
     files = sorted(str(path) for path in (FOLDER / "build" / "tests").glob("*.test.js"))
     assert len(files) >= 5
     options = ("--test-concurrency=3", "--test-timeout=60000", "--test-reporter=spec")
-    done = node("node", "--test", *options, *files, env=os.environ | environ)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = run_in_client("node", "--test", *options, *files, env=os.environ | environ)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.fixture
 def runner(built: None, outage: Outage, token: str) -> Iterator["subprocess.Popen[str]"]:
-    """A program that does jobs on a board that goes away."""
-    told = {"CALLBOARD_URL": outage.address, "CALLBOARD_TOKEN": token}
+    """Start a program that does jobs on a board that goes away."""
+    variables = {"CALLBOARD_URL": outage.address, "CALLBOARD_TOKEN": token}
     command = ["node", str(FOLDER / "build" / "tests" / "outage.js")]
     with subprocess.Popen(
-        command, env=os.environ | told, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        command, env=os.environ | variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     ) as child:
         yield child
         child.kill()
@@ -97,26 +103,26 @@ def runner(built: None, outage: Outage, token: str) -> Iterator["subprocess.Pope
 def test_a_board_that_stops_during_a_job_misses_nothing(
     runner: "subprocess.Popen[str]", outage: Outage, operator: Operator
 ) -> None:
-    def hears() -> dict[str, Any]:
+    def read_message() -> dict[str, Any]:
         assert runner.stdout
-        heard: dict[str, Any] = json.loads(runner.stdout.readline())
-        return heard
+        message: dict[str, Any] = json.loads(runner.stdout.readline())
+        return message
 
-    def says() -> None:
+    def let_go_on() -> None:
         assert runner.stdin
         runner.stdin.write("\n")
 
-    before = hears()["id"]
+    before = read_message()["id"]
     until(lambda: operator.job(before)["progress"] == 10)
     outage.stop()
-    says()
-    assert hears() == {"during": {"n": 2, "id": None}}
-    ended = hears()["ended"] / 1000
+    let_go_on()
+    assert read_message() == {"during": {"n": 2, "id": None}}
+    ended = read_message()["ended"] / 1000
     assert operator.job(before)["status"] == "running"
-    until(lambda: time.time() - ended > 2.5)  # What is told late tells when it was.
+    until(lambda: time.time() - ended > 2.5)  # A report that is late says when it happened.
     outage.start()
-    says()
-    assert hears() == {"told": True}
+    let_go_on()
+    assert read_message() == {"flushed": True}
     second, first = operator.jobs
     assert (first["type"], first["id"], first["message"]) == ("before", before, "at 89")
     assert operator.job(before)["result"] == {"n": 1}
@@ -131,11 +137,11 @@ def test_a_board_that_stops_during_a_job_misses_nothing(
 
 
 def test_its_types_are_those_of_the_board(packages: None, client: FlaskClient, tmp_path: Path) -> None:
-    made = tmp_path / "openapi.ts"
-    done = node("node", "scripts/openapi.js", str(made), input=client.get("/api/v1/openapi.json").text)
-    assert done.returncode == 0, done.stderr
+    generated = tmp_path / "openapi.ts"
+    result = run_in_client("node", "scripts/openapi.js", str(generated), input=client.get("/api/v1/openapi.json").text)
+    assert result.returncode == 0, result.stderr
     checked_in = (FOLDER / "src" / "openapi.ts").read_text()
-    assert made.read_text() == checked_in, "Make it anew: node scripts/openapi.js < openapi.json"
+    assert generated.read_text() == checked_in, "Make it anew: node scripts/openapi.js < openapi.json"
 
 
 def test_the_lock_file_names_no_host() -> None:
@@ -147,6 +153,6 @@ def test_the_lock_file_names_no_host() -> None:
 
 
 def test_it_needs_no_package() -> None:
-    told = json.loads((FOLDER / "package.json").read_text())
-    assert "dependencies" not in told
-    assert all(version[0].isdigit() for version in told["devDependencies"].values())
+    manifest = json.loads((FOLDER / "package.json").read_text())
+    assert "dependencies" not in manifest
+    assert all(version[0].isdigit() for version in manifest["devDependencies"].values())

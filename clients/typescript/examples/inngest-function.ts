@@ -12,14 +12,14 @@ export const generateReport = inngest.createFunction(
   async ({ event, step, runId, attempt }) => {
     // Inngest calls this function again for each step: a job belongs
     // inside of one. Each attempt at it is a job of its own.
-    const about = {
+    const options = {
       payload: event.data,
       key: `${runId}:${attempt}`,
       // What an operator canceled is not to be tried again.
-      stopsWith: (stop: Error) => new NonRetriableError(stop.message),
+      createStopError: (reason: Error) => new NonRetriableError(reason.message),
     };
     return step.run("write-report", () =>
-      board.withJob("generate-report", about, async (job) => {
+      board.withJob("generate-report", options, async (job) => {
         for (let page = 1; page <= 10; page++) {
           await writePage(event.data.month, page, job.signal);
           job.progress(page * 10, `page ${page} of 10`);

@@ -11,9 +11,9 @@ export const maxDuration = 300;
 
 export async function POST(request: NextRequest): Promise<Response> {
   const payload: { month: string } = await request.json();
-  const about = { payload, maxDuration };
+  const options = { payload, maxDuration };
   try {
-    const work = board.withJob("generate-report", about, async (job) => {
+    const work = board.withJob("generate-report", options, async (job) => {
       for (let page = 1; page <= 10; page++) {
         await writePage(payload.month, page, job.signal);
         job.progress(page * 10, `page ${page} of 10`);

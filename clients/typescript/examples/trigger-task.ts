@@ -11,16 +11,16 @@ export const generateReport = task({
   id: "generate-report",
   maxDuration,
   run: async (payload: { month: string }, { ctx }) => {
-    const about = {
+    const options = {
       payload,
       tags: [ctx.task.id],
       maxDuration,
       // Each attempt is a job of its own.
       key: `${ctx.run.id}:${ctx.attempt.number}`,
       // What an operator canceled is not to be tried again.
-      stopsWith: (stop: Error) => new AbortTaskRunError(stop.message),
+      createStopError: (reason: Error) => new AbortTaskRunError(reason.message),
     };
-    return board.withJob("generate-report", about, async (job) => {
+    return board.withJob("generate-report", options, async (job) => {
       for (let page = 1; page <= 10; page++) {
         await writePage(payload.month, page, job.signal);
         job.progress(page * 10, `page ${page} of 10`);

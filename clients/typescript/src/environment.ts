@@ -5,7 +5,7 @@ interface Process {
   readonly pid?: number;
 }
 
-function ofProcess<T>(read: (process: Process) => T | undefined): T | undefined {
+function readProcess<T>(read: (process: Process) => T | undefined): T | undefined {
   try {
     const { process } = globalThis as { process?: Process };
     return process && read(process);
@@ -15,19 +15,19 @@ function ofProcess<T>(read: (process: Process) => T | undefined): T | undefined 
   }
 }
 
-/** A variable of the environment; undefined where there is none, or it is empty. */
-export function variable(name: string): string | undefined {
-  return ofProcess((process) => process.env?.[name]?.trim()) || undefined;
+/** Return a variable of the environment; undefined where there is none, or it is empty. */
+export function getVariable(name: string): string | undefined {
+  return readProcess((process) => process.env?.[name]?.trim()) || undefined;
 }
 
-/** What a job's runner is called unless somebody says otherwise: host and process, as far as they are known. */
-export function ownName(): string | undefined {
-  const pid = ofProcess((process) => process.pid);
-  const host = variable("HOSTNAME") ?? "node";
+/** Return the name of a job's runner unless somebody chose one: host and process, as far as they are known. */
+export function getDefaultRunner(): string | undefined {
+  const pid = readProcess((process) => process.pid);
+  const host = getVariable("HOSTNAME") ?? "node";
   return pid === undefined ? undefined : `${host}:${pid}`.slice(0, 200);
 }
 
-/** Tell whoever runs this, as far as there is a console. */
+/** Write a warning to the console, as far as there is one. */
 export function warnOnConsole(message: string): void {
   globalThis.console?.warn(`callboard: ${message}`);
 }

@@ -1,4 +1,4 @@
-/** What the board may answer instead of what was asked for, and what a job is told when it is to stop. */
+/** The errors of this client: what the board may answer to a request, and why a job is to stop. */
 
 import type { JobRecord } from "./record.js";
 
@@ -8,7 +8,7 @@ export interface Fault {
   readonly detail: string;
 }
 
-/** The board did not do what it was asked. Every other error of this client is one of these. */
+/** The board did not do what a request asked for. Every other error of this client is one of these. */
 export class CallboardError extends Error {
   override name = "CallboardError";
 }
@@ -23,21 +23,21 @@ export class BoardUnreachable extends CallboardError {
   override name = "BoardUnreachable";
   /** The HTTP status; null if there was no answer. */
   readonly status: number | null;
-  /** Seconds after which the board asked to be asked again; null if it did not say. */
+  /** Seconds after which the board wants the next request; null if it did not say. */
   readonly retryAfter: number | null;
 
-  constructor(message: string, about: { status?: number; retryAfter?: number | null; cause?: unknown } = {}) {
-    super(message, { cause: about.cause });
-    this.status = about.status ?? null;
-    this.retryAfter = about.retryAfter ?? null;
+  constructor(message: string, details: { status?: number; retryAfter?: number | null; cause?: unknown } = {}) {
+    super(message, { cause: details.cause });
+    this.status = details.status ?? null;
+    this.retryAfter = details.retryAfter ?? null;
   }
 }
 
-/** The board understood and said no; the same request would be refused again. */
+/** The board understood the request and refused it; it would refuse the same request again. */
 export class BoardRefused extends CallboardError {
   override name = "BoardRefused";
 
-  /** `status` is the HTTP status, `code` the board's word for it, `faults` what was wrong with each field. */
+  /** `status` is the HTTP status, `code` the board's name for the reason, `faults` what was wrong with each field. */
   constructor(
     readonly status: number,
     readonly code: string,
@@ -58,7 +58,7 @@ export class JobNotFound extends BoardRefused {
   override name = "JobNotFound";
 }
 
-/** The job is in a status that does not allow this; `job` is the record as it stands. */
+/** The job is in a status that does not allow this; `job` is the job as it stands. */
 export class JobConflict extends BoardRefused {
   override name = "JobConflict";
 
@@ -76,7 +76,7 @@ export class JobStopped extends JobConflict {
   override name = "JobStopped";
 }
 
-/** An operator canceled the job. Let it leave the work: the board is told that it stopped. */
+/** An operator canceled the job. Let it leave the work, so that the board shows that it stopped. */
 export class JobCanceled extends JobStopped {
   override name = "JobCanceled";
 }

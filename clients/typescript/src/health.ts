@@ -1,85 +1,90 @@
-/** Whether the board is there, and when it is to be asked again. Moments and waits are in seconds. */
+/** Whether the board can be reached, and when the next request may be made. Moments and waits are in seconds. */
 
-import { jittered, monotonic } from "./clock.js";
-import { Unauthorized, type BoardUnreachable } from "./errors.js";
+import { jitter, monotonic } from "./clock.js";
+import { type BoardUnreachable, Unauthorized } from "./errors.js";
 
 /** Seconds of failures after which the board counts as away, and nobody waits for it any more. */
 const AWAY_AFTER = 1.5;
 /** Seconds without an answer after which nobody waits for it any more, though it may come. */
 const HANGS_AFTER = 4;
-/** Seconds from one failure to the next try. */
+/** Seconds from each failure in a row to the next try. */
 const BACKOFF = [0.2, 0.5, 1, 2, 5, 10, 30];
-/** The longest of these while somebody waits until everything is told. */
-const BACKOFF_HURRIED = 1;
+/** Seconds to the next try at most, while somebody waits for a flush. */
+const MAX_FLUSH_BACKOFF = 1;
 /** Seconds to the next try after the token was refused. */
-const REFUSED_AGAIN = 60;
-/** Seconds that the board may ask for before it is asked again. */
-const LONGEST_ASKED = 300;
+const UNAUTHORIZED_BACKOFF = 60;
+/** Seconds that the client waits at most because the board asks for it. */
+const MAX_RETRY_AFTER = 300;
 
+/** What the last requests say of the board. */
 export class Health {
   #failures = 0;
   #failingSince: number | null = null;
-  #refused = false;
-  #askedAt: number | null = null;
-  #answeredAt = -Infinity;
-  #nextTry = -Infinity;
-  /** What the board asked for. */
-  #notBefore = -Infinity;
+  #unauthorized = false;
+  /** When the request under way began; null if there is none. */
+  #startedAt: number | null = null;
+  #endedAt = -Infinity;
+  /** When the next try may be made after a failure. */
+  #retryAt = -Infinity;
+  /** The moment before which the board does not want another request. */
+  #retryNotBefore = -Infinity;
 
   /** Whether the board has been away for so long that nobody waits for it. */
   get away(): boolean {
-    const moment = monotonic();
-    const hangs = this.#askedAt !== null && moment - this.#askedAt >= HANGS_AFTER;
-    return this.#refused || hangs || (this.#failingSince !== null && moment - this.#failingSince >= AWAY_AFTER);
+    const now = monotonic();
+    const hangs = this.#startedAt !== null && now - this.#startedAt >= HANGS_AFTER;
+    return this.#unauthorized || hangs || (this.#failingSince !== null && now - this.#failingSince >= AWAY_AFTER);
   }
 
   /** Whether a request is under way. */
   get busy(): boolean {
-    return this.#askedAt !== null;
+    return this.#startedAt !== null;
   }
 
-  /** When the next request may be made, if it is to be so many seconds after the last. */
-  next(interval: number): number {
-    return Math.max(this.#answeredAt + interval, this.#nextTry);
+  /** Return the moment of the next request, which is `interval` seconds after the last one or later. */
+  nextRequestAt(interval: number): number {
+    return Math.max(this.#endedAt + interval, this.#retryAt);
   }
 
-  asked(): void {
-    this.#askedAt = monotonic();
+  /** Note that a request begins. */
+  recordStart(): void {
+    this.#startedAt = monotonic();
   }
 
-  answered(): void {
+  /** Note that the board answered. */
+  recordSuccess(): void {
     this.#failures = 0;
     this.#failingSince = null;
-    this.#refused = false;
-    this.#end();
+    this.#unauthorized = false;
+    this.#recordEnd();
   }
 
-  /** Note a failure; whether it is the first after the board was there. `hurried` says that somebody waits. */
-  failed(error: BoardUnreachable | Unauthorized, hurried: boolean): boolean {
-    const first = this.#failingSince === null;
-    this.#failingSince ??= this.#askedAt ?? monotonic();
-    this.#refused = error instanceof Unauthorized;
-    this.#end();
-    this.#nextTry = this.#answeredAt + this.#pause(error, hurried);
+  /** Note that the request failed; `hurried` says that a flush waits. Returns whether it is the first in a row. */
+  recordFailure(error: BoardUnreachable | Unauthorized, hurried: boolean): boolean {
+    const isFirst = this.#failingSince === null;
+    this.#failingSince ??= this.#startedAt ?? monotonic();
+    this.#unauthorized = error instanceof Unauthorized;
+    this.#recordEnd();
+    this.#retryAt = this.#endedAt + this.#chooseBackoff(error, hurried);
     this.#failures += 1;
-    return first;
+    return isFirst;
   }
 
-  /** Ask again now, for somebody waits; but not sooner than the board asked for. */
+  /** Allow the next try now, but not sooner than the board asked for. */
   hurry(): void {
-    if (this.#failures > 0) this.#nextTry = Math.min(this.#nextTry, Math.max(this.#notBefore, monotonic()));
+    if (this.#failures > 0) this.#retryAt = Math.min(this.#retryAt, Math.max(this.#retryNotBefore, monotonic()));
   }
 
-  #end(): void {
-    this.#askedAt = null;
-    this.#answeredAt = monotonic();
+  #recordEnd(): void {
+    this.#startedAt = null;
+    this.#endedAt = monotonic();
   }
 
-  #pause(error: BoardUnreachable | Unauthorized, hurried: boolean): number {
-    if (error instanceof Unauthorized) return REFUSED_AGAIN;
-    const usual = jittered(BACKOFF[Math.min(this.#failures, BACKOFF.length - 1)] ?? 0);
-    const asked = Math.min(error.retryAfter ?? 0, LONGEST_ASKED);
-    this.#notBefore = this.#answeredAt + asked;
-    return Math.max(hurried ? Math.min(usual, BACKOFF_HURRIED) : usual, asked);
+  #chooseBackoff(error: BoardUnreachable | Unauthorized, hurried: boolean): number {
+    if (error instanceof Unauthorized) return UNAUTHORIZED_BACKOFF;
+    const backoff = jitter(BACKOFF[Math.min(this.#failures, BACKOFF.length - 1)] ?? 0);
+    const retryAfter = Math.min(error.retryAfter ?? 0, MAX_RETRY_AFTER);
+    this.#retryNotBefore = this.#endedAt + retryAfter;
+    return Math.max(hurried ? Math.min(backoff, MAX_FLUSH_BACKOFF) : backoff, retryAfter);
   }
 }

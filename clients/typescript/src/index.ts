@@ -1,10 +1,11 @@
-/** Tell a Callboard of your background jobs. */
+/** Report your background jobs to a Callboard. */
 
 export { Callboard } from "./callboard.js";
 export {
   BoardRefused,
   BoardUnreachable,
   CallboardError,
+  type Fault,
   JobCanceled,
   JobConflict,
   JobNotFound,
@@ -12,7 +13,6 @@ export {
   JobTimedOut,
   NotConfigured,
   Unauthorized,
-  type Fault,
 } from "./errors.js";
 export type { Job } from "./job.js";
 export type { CallboardOptions, ExistingJob, NewJob, Report, WorkOptions } from "./options.js";

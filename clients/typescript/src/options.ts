@@ -1,106 +1,361 @@
-/** What callers may say of a board, of a new job and of a report, and the same in the board's words. */
+/** The options of the client, of jobs and of reports, and how they are written in the board's words. */
 
 import type { JobStopped } from "./errors.js";
-import { messageText, percentage, plainObject, errorText, text } from "./plain.js";
 import type { JobStatus, JsonObject, WireNewJob, WireReport } from "./record.js";
+import { cleanText, serializeError, serializeMessage, serializeObject, serializePercent } from "./serialize.js";
 
-/** Which board, and how it is told. All spans are in seconds. */
+/** Which board, and how the client speaks with it. All spans are in seconds. */
 export interface CallboardOptions {
-  /** Like `https://board.example.com`; else `CALLBOARD_URL` says it. */
+  /**
+   * The address of the board.
+   *
+   * @default CALLBOARD_URL of the environment
+   *
+   * @example
+   * ```
+   * new Callboard({ url: "https://board.example.com" });
+   * ```
+   */
   url?: string | undefined;
-  /** A token of the workspace; else `CALLBOARD_TOKEN` says it. */
+
+  /**
+   * A token of the workspace, with the scope `jobs:write`; to cancel jobs, `jobs:cancel` as well.
+   *
+   * @default CALLBOARD_TOKEN of the environment
+   *
+   * @example
+   * ```
+   * new Callboard({ token: await secrets.get("callboard") });
+   * ```
+   */
   token?: string | undefined;
-  /** The name of this worker on the board; by default host and process, where they are known. */
+
+  /**
+   * The name of this worker on the board, up to 200 characters.
+   *
+   * @default host and process id, like `worker-1:4711`; no name where there is no process
+   *
+   * @example
+   * ```
+   * new Callboard({ runner: "reports-eu-1" });
+   * ```
+   */
   runner?: string | undefined;
-  /** Whether a job throws when the board does not take what it says. */
+
+  /**
+   * Whether `withJob` throws when the board refuses what starts or ends a job (`BoardRefused`) or is away
+   * (`BoardUnreachable`). Without it the work goes on, and what can wait is sent later.
+   *
+   * @default false
+   *
+   * @example
+   * ```
+   * // In a check of the configuration: a wrong token is an error here.
+   * await new Callboard({ strict: true }).withJob("self-check", () => "ok");
+   * ```
+   */
   strict?: boolean | undefined;
-  /** For one request and its answer; 10 by default. */
+
+  /**
+   * Seconds for one request and its answer.
+   *
+   * @default 10
+   *
+   * @example
+   * ```
+   * new Callboard({ timeout: 3 });
+   * ```
+   */
   timeout?: number | undefined;
-  /** From one request of jobs at work to the next, unless one starts or ends; 0.5 by default. */
+
+  /**
+   * Seconds from one request of jobs at work to the next. What starts or ends a job does not wait for it.
+   *
+   * @default 0.5
+   *
+   * @example
+   * ```
+   * // Of many jobs at once, none needs to be shown more often.
+   * new Callboard({ interval: 2 });
+   * ```
+   */
   interval?: number | undefined;
-  /** Hears what a runner's operator should know, like a board that is away; by default the console. */
+
+  /**
+   * Receives what whoever runs this worker should know: a board that is away, a report that was refused.
+   *
+   * @default console.warn
+   *
+   * @example
+   * ```
+   * new Callboard({ warn: (message) => logger.warn({ component: "callboard" }, message) });
+   * ```
+   */
   warn?: ((message: string) => void) | undefined;
-  /** Asks the board instead of the runtime's own `fetch`. */
+
+  /**
+   * Sends the requests in place of the runtime's own `fetch`.
+   *
+   * @default fetch
+   *
+   * @example
+   * ```
+   * // Some frameworks keep what their fetch has answered.
+   * new Callboard({ fetch: (url, init) => fetch(url, { ...init, cache: "no-store" }) });
+   * ```
+   */
   fetch?: typeof fetch | undefined;
 }
 
-/** A new job, but for its type. */
+/** The options of a new job. */
 export interface NewJob {
-  /** What it is asked to do. What JSON has no word for is told as text. */
+  /**
+   * What the job is asked to do, up to 256 KiB as JSON. What JSON has no word for becomes text.
+   *
+   * @default none
+   *
+   * @example
+   * ```
+   * await board.enqueueJob("generate-report", { payload: { month: "2026-10" } });
+   * ```
+   */
   payload?: JsonObject | undefined;
-  /** Words to find it by: up to 20 of 64 characters. */
+
+  /**
+   * Words to find the job by: up to 20, of up to 64 characters.
+   *
+   * @default []
+   *
+   * @example
+   * ```
+   * await board.enqueueJob("generate-report", { tags: ["monthly", "eu"] });
+   * ```
+   */
   tags?: readonly string[] | undefined;
-  /** Seconds after which the board fails the job when it still runs, for good. */
+
+  /**
+   * Seconds after which the board fails the job if it still runs, for good: it is *timed out*.
+   *
+   * @default what the workspace says for jobs of this type, or no limit
+   *
+   * @example
+   * ```
+   * await board.withJob("generate-report", { maxDuration: 300 }, work);
+   * ```
+   */
   maxDuration?: number | undefined;
-  /** Seconds of silence after which the board counts the job as lost. */
+
+  /**
+   * Seconds of silence after which the board counts the running job as *lost*. `withJob` gives three signs of life in
+   * this time, but at least one every ten seconds. Null leaves it to the workspace.
+   *
+   * @default 60 for `withJob`; for `enqueueJob` what the workspace says for jobs of this type, or no limit
+   *
+   * @example
+   * ```
+   * await board.withJob("transcode", { heartbeatTimeout: 300 }, work); // its loops may block for minutes
+   * ```
+   */
   heartbeatTimeout?: number | null | undefined;
-  /** The job that this one belongs to. */
+
+  /**
+   * The id of the job that this one belongs to.
+   *
+   * @default none
+   *
+   * @example
+   * ```
+   * await board.withJob("page", { parentId: job.id ?? undefined }, work);
+   * ```
+   */
   parentId?: string | undefined;
-  /** The runner's own page of it, http or https. */
+
+  /**
+   * The address, http or https, of the runner's own page about the job.
+   *
+   * @default none
+   *
+   * @example
+   * ```
+   * await board.withJob("deploy", { link: process.env.CI_JOB_URL }, work);
+   * ```
+   */
   link?: string | undefined;
-  /** The runner's own id for it: a second job with the same key and the same content is the first one. */
+
+  /**
+   * The runner's own id for the job: a second job with the same key and the same content is the first one.
+   *
+   * @default a new id for each call
+   *
+   * @example
+   * ```
+   * await board.withJob("generate-report", { key: `${run.id}:${run.attempt}` }, work);
+   * ```
+   */
   key?: string | undefined;
 }
 
 /** How `withJob` ends. */
 export interface WorkOptions {
   /**
-   * What it throws when the board said that the job is to stop, in place of `JobCanceled` or `JobTimedOut`: an engine that
-   * tries again whatever fails may have an error of its own for what is to be left.
+   * Creates what `withJob` throws if the job is to stop. An engine that tries again whatever fails may have an error of
+   * its own for what it is to leave.
+   *
+   * @default (reason) => reason, which is `JobCanceled` or `JobTimedOut`
+   *
+   * @example
+   * ```
+   * const createStopError = (reason: Error) => new NonRetriableError(reason.message);
+   * await board.withJob("generate-report", { createStopError }, work);
+   * ```
    */
-  readonly stopsWith?: ((stop: JobStopped) => unknown) | undefined;
+  readonly createStopError?: ((reason: JobStopped) => unknown) | undefined;
 }
 
-/** A job that exists, to be worked at. */
+/** A job that was created before, for `withJob`. */
 export interface ExistingJob extends WorkOptions {
+  /**
+   * The job's id, as `enqueueJob` returned it.
+   *
+   * @example
+   * ```
+   * await board.withJob({ id }, work);
+   * ```
+   */
   readonly id: string;
-  /** As it was created with, if it has less than half a minute: signs of life come three times as often. */
+
+  /**
+   * The seconds that the job was created with, if these are less than half a minute: `withJob` gives three signs of life
+   * in this time, instead of one every ten seconds.
+   *
+   * @default null
+   *
+   * @example
+   * ```
+   * await board.withJob({ id, heartbeatTimeout: 5 }, work);
+   * ```
+   */
   readonly heartbeatTimeout?: number | null | undefined;
 }
 
-/** What there is to say of a job. Nothing at all is a sign of life. */
+/** What `updateJobStatus` reports of a job; what is left out stays as it is. An empty report is a sign of life. */
 export interface Report {
+  /**
+   * The status to which the job moves.
+   *
+   * @default the status that the job has
+   *
+   * @example
+   * ```
+   * await board.updateJobStatus(id, { status: "running" });
+   * ```
+   */
   status?: JobStatus | undefined;
-  /** Percent, 0 to 100. */
+
+  /**
+   * Percent, 0 to 100; rounded down.
+   *
+   * @default as it is
+   *
+   * @example
+   * ```
+   * await board.updateJobStatus(id, { progress: 40 });
+   * ```
+   */
   progress?: number | undefined;
+
+  /**
+   * One line of what the job does now, cut to 500 characters.
+   *
+   * @default as it is
+   *
+   * @example
+   * ```
+   * await board.updateJobStatus(id, { progress: 40, message: "page 4 of 10" });
+   * ```
+   */
   message?: string | undefined;
-  /** With a job that runs or completes. */
+
+  /**
+   * What the job produced, or has produced so far, up to 256 KiB as JSON; of a job that runs or completes.
+   *
+   * @default as it is
+   *
+   * @example
+   * ```
+   * await board.updateJobStatus(id, { status: "completed", result: { pages: 10 } });
+   * ```
+   */
   result?: JsonObject | undefined;
-  /** Why it failed, with status `failed` alone: a text, or whatever was thrown. */
+
+  /**
+   * Why the job failed, with the status `failed` alone: a text, or whatever was thrown, which is sent with its stack.
+   *
+   * @default none
+   *
+   * @example
+   * ```
+   * try {
+   *   await writeReport();
+   * } catch (error) {
+   *   await board.updateJobStatus(id, { status: "failed", error });
+   * }
+   * ```
+   */
   error?: unknown;
+
+  /**
+   * The address, http or https, of the runner's own page about the job.
+   *
+   * @default as it is
+   *
+   * @example
+   * ```
+   * await board.updateJobStatus(id, { link: "https://example.com/runs/4711" });
+   * ```
+   */
   link?: string | undefined;
+
+  /**
+   * The name of the worker, up to 200 characters.
+   *
+   * @default as it is
+   *
+   * @example
+   * ```
+   * await board.updateJobStatus(id, { status: "running", runner: "reports-eu-1" });
+   * ```
+   */
   runner?: string | undefined;
 }
 
-/** A new job in the board's words. */
-export function newJob(type: string, said: NewJob): WireNewJob {
-  const payload = plainObject(said.payload);
-  return defined({
-    type: text(String(type).slice(0, 200)),
-    payload: payload ?? undefined,
-    tags: said.tags?.length ? said.tags.map((tag) => text(String(tag))) : undefined,
-    max_duration: said.maxDuration,
-    heartbeat_timeout: said.heartbeatTimeout ?? undefined,
-    parent_id: said.parentId,
-    link: said.link,
+/** Write a new job in the board's words. */
+export function serializeNewJob(type: string, options: NewJob): WireNewJob {
+  return omitUndefined({
+    type: cleanText(String(type).slice(0, 200)),
+    payload: serializeObject(options.payload) ?? undefined,
+    tags: options.tags?.length ? options.tags.map((tag) => cleanText(String(tag))) : undefined,
+    max_duration: options.maxDuration,
+    heartbeat_timeout: options.heartbeatTimeout ?? undefined,
+    parent_id: options.parentId,
+    link: options.link,
   }) as WireNewJob;
 }
 
-/** A report in the board's words. */
-export function report(said: Report): WireReport {
-  const { error } = said;
-  return defined({
-    status: said.status,
-    progress: said.progress === undefined ? undefined : percentage(said.progress),
-    message: said.message === undefined ? undefined : messageText(said.message),
-    result: plainObject(said.result) ?? undefined,
-    error: typeof error === "string" ? text(error) : error === undefined ? undefined : errorText(error),
-    link: said.link,
-    runner: said.runner,
+/** Write a report in the board's words. */
+export function serializeReport(report: Report): WireReport {
+  const { error } = report;
+  return omitUndefined({
+    status: report.status,
+    progress: report.progress === undefined ? undefined : serializePercent(report.progress),
+    message: report.message === undefined ? undefined : serializeMessage(report.message),
+    result: serializeObject(report.result) ?? undefined,
+    error: typeof error === "string" ? cleanText(error) : error === undefined ? undefined : serializeError(error),
+    link: report.link,
+    runner: report.runner,
   }) as WireReport;
 }
 
-/** Without what is not said. */
-function defined(fields: Record<string, unknown>): Record<string, unknown> {
+function omitUndefined(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

@@ -2,43 +2,47 @@
 
 import { CallboardError, JobStopped } from "./errors.js";
 import type { Job } from "./job.js";
-import { isPlain } from "./plain.js";
+import { isPlainObject } from "./serialize.js";
+
+/** A function that does a job. */
+export type Work<T> = (job: Job) => T | Promise<T>;
 
 /**
- * Start the job, do its work, and say how that ended. Gives what the work gives, and throws what it throws; if the board
- * said that it is to stop, what `stopsWith` makes of that.
+ * Start a job, do its work, and report how that ended. Returns what the work returns, and throws what it throws; if the
+ * job is to stop, what `createStopError` makes of the reason.
  */
-export async function work<T>(
+export async function runWork<T>(
   job: Job,
-  does: (job: Job) => T | Promise<T>,
-  stopsWith: (stop: JobStopped) => unknown = (stop) => stop,
+  work: Work<T>,
+  createStopError: (reason: JobStopped) => unknown = (reason) => reason,
 ): Promise<T> {
   try {
     await job.start();
   } catch (error) {
-    throw error instanceof JobStopped ? stopsWith(error) : error;
+    throw error instanceof JobStopped ? createStopError(error) : error;
   }
   let returned: T;
   try {
-    returned = await does(job);
+    returned = await work(job);
   } catch (thrown) {
-    const stop = stopIn(job, thrown);
+    const reason = findStopReason(job, thrown);
     try {
-      await (stop ? job.stopped() : job.fail(thrown));
+      await (reason ? job.reportStopped() : job.fail(thrown));
     } catch (error) {
       // What the work itself threw is not to be hidden, also when the client is strict.
       if (!(error instanceof CallboardError)) throw error;
     }
-    throw stop ? stopsWith(stop) : thrown;
+    throw reason ? createStopError(reason) : thrown;
   }
-  if (job.result === null && isPlain(returned)) job.result = returned;
+  if (job.result === null && isPlainObject(returned)) job.result = returned;
   await job.complete();
   return returned;
 }
 
-/** The stop of the job, if that is what ended the work: thrown by the job or by a verb, or by what its signal aborted. */
-function stopIn(job: Job, thrown: unknown): JobStopped | null {
-  if (thrown instanceof JobStopped && (thrown === job.stop || thrown.job.id === job.id)) return thrown;
-  const named = thrown as { name?: unknown; cause?: unknown } | null | undefined;
-  return job.stop !== null && (named?.cause === job.stop || named?.name === "AbortError") ? job.stop : null;
+/** Return why the job was to stop, if that ended the work; null if it did not. */
+function findStopReason(job: Job, thrown: unknown): JobStopped | null {
+  // Thrown by the job or by a verb; or, below, by what the job's signal aborted.
+  if (thrown instanceof JobStopped && (thrown === job.stopReason || thrown.job.id === job.id)) return thrown;
+  const { cause, name } = (thrown ?? {}) as { name?: unknown; cause?: unknown };
+  return job.stopReason !== null && (cause === job.stopReason || name === "AbortError") ? job.stopReason : null;
 }

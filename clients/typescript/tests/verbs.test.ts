@@ -12,10 +12,10 @@ import {
   NotConfigured,
   Unauthorized,
 } from "@callboard/client";
-import { counting, history } from "./board.js";
+import { createClient, getHistory } from "./board.js";
 
-test("the four verbs", async () => {
-  const { board } = counting();
+test("the four verbs create, report on, read and cancel a job", async () => {
+  const { board } = createClient();
   const job = await board.enqueueJob("report", {
     payload: { month: "2026-10" },
     tags: ["monthly"],
@@ -38,17 +38,17 @@ test("the four verbs", async () => {
   assert(seen.cancelSeenAt);
 });
 
-test("an error is told with its stack, and its causes", async () => {
-  const { board } = counting();
+test("an error is sent with its stack and its causes", async () => {
+  const { board } = createClient();
   const job = await board.enqueueJob("report");
   const error = new TypeError("no month", { cause: new RangeError("13") });
   const failed = await board.updateJobStatus(job.id, { status: "failed", error });
-  assert.match(failed.error ?? "", /^TypeError: no month\n +at .*verbs\.test[^]*Caused by: RangeError: 13\n +at /);
-  assert.deepEqual(await history(job.id), ["pending", "failed"]);
+  assert.match(failed.error ?? "", /^TypeError: no month\n +at .*verbs\.test[\s\S]*Caused by: RangeError: 13\n +at /);
+  assert.deepEqual(await getHistory(job.id), ["pending", "failed"]);
 });
 
-test("a verb that is refused says why", async () => {
-  const { board } = counting();
+test("a refused verb throws why it was refused", async () => {
+  const { board } = createClient();
   await assert.rejects(board.enqueueJob("", { maxDuration: 0 }), (error) => {
     assert(error instanceof BoardRefused);
     assert.deepEqual(error.faults.map((fault) => fault.pointer).sort(), ["/max_duration", "/type"]);
@@ -63,20 +63,20 @@ test("a verb that is refused says why", async () => {
 });
 
 test("the same key is the same job", async () => {
-  const { board } = counting();
+  const { board } = createClient();
   const key = crypto.randomUUID();
   const jobs = await Promise.all([1, 2, 3].map(() => board.enqueueJob("order", { payload: { n: 7 }, key })));
   assert.equal(new Set(jobs.map((job) => job.id)).size, 1);
   await assert.rejects(board.enqueueJob("order", { payload: { n: 8 }, key }), /idempotency|another|key/i);
 });
 
-test("without an address verbs say so", async () => {
+test("without an address the verbs throw that none is configured", async () => {
   const { CALLBOARD_URL } = process.env;
-  delete process.env["CALLBOARD_URL"];
+  delete process.env.CALLBOARD_URL;
   try {
     await assert.rejects(new Callboard({ token: "cb_x_y" }).enqueueJob("report"), NotConfigured);
   } finally {
-    process.env["CALLBOARD_URL"] = CALLBOARD_URL;
+    process.env.CALLBOARD_URL = CALLBOARD_URL;
   }
   await assert.rejects(new Callboard({ url: "no address", token: "cb_x_y" }).getJobStatus("x"), BoardUnreachable);
 });
