@@ -142,7 +142,8 @@ def test_a_job_is_found_only_through_its_own_workspace(app: Flask, client: Flask
 
 
 def test_the_dashboard_names_the_workspace_in_every_call_for_a_job() -> None:
-    calls = re.findall(r"jobs\.(?:get_job_status|cancel_job|update\w*)\(([^)]*)", (DASHBOARD / "jobs.py").read_text())
+    source = "".join(path.read_text() for path in DASHBOARD.rglob("*.py"))
+    calls = re.findall(r"jobs\.(?:get_job_status|cancel_jobs?|update\w*)\(([^)]*)", source)
     assert calls
     assert all("within=g.workspace.id" in arguments for arguments in calls)
 

@@ -10,9 +10,9 @@ from webapp.core.chores import retention
 from webapp.core.chores.retention import A_NUMBER, Days
 from webapp.core.errors import Invalid
 from webapp.core.jobs.listing import Count
-from webapp.dashboard.scope import workspace
-from webapp.dashboard.settings import saved, settings_page, show_faults
-from webapp.dashboard.sign_in import me
+from webapp.dashboard.auth import me
+from webapp.dashboard.forms import saved, show_faults
+from webapp.dashboard.settings import manager_pages, settings_page
 
 
 class DaysField(IntegerField):
@@ -37,8 +37,8 @@ class RetentionForm(FlaskForm):  # type: ignore[misc]
         return {status: self[status].data for status in retention.STATUSES if self[status].data is not None}
 
 
-@workspace.get("/settings/retention")
-def retained() -> AnyResponse:
+@manager_pages.get("/retention")
+def show_retention() -> AnyResponse:
     """What is set; or, asked with other days, how many jobs those would delete."""
     if any(status in request.args for status in retention.STATUSES):
         return _page(RetentionForm(formdata=request.args, meta={"csrf": False}), asked=True)
@@ -46,13 +46,13 @@ def retained() -> AnyResponse:
     return _page(RetentionForm(formdata=None, data={status.value: days for status, days in kept.items()}))
 
 
-@workspace.post("/settings/retention")
-def retain() -> AnyResponse:
+@manager_pages.post("/retention")
+def set_retention() -> AnyResponse:
     form = RetentionForm()
     if not _is_right(form):
         return _page(form, asked=True)
     retention.put(g.membership, form.days, by=me())
-    return saved("The retention is saved.", ".retained")
+    return saved("The retention is saved.", ".show_retention")
 
 
 def _is_right(form: RetentionForm) -> bool:

@@ -13,9 +13,9 @@ from webapp.core.errors import Fault, Invalid
 from webapp.core.models import Role
 from webapp.core.workspaces import invitations, workspaces
 from webapp.core.workspaces import members as people
-from webapp.dashboard.scope import workspace
-from webapp.dashboard.settings import saved, settings_page
-from webapp.dashboard.sign_in import me
+from webapp.dashboard.auth import me
+from webapp.dashboard.forms import saved
+from webapp.dashboard.settings import member_pages, settings_page
 
 
 class InvitationForm(FlaskForm):  # type: ignore[misc]
@@ -30,8 +30,8 @@ class InvitationForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-@workspace.get("/settings/members", endpoint="members")
-def member_list() -> AnyResponse:
+@member_pages.get("")
+def list_members() -> AnyResponse:
     return member_page(InvitationForm())
 
 
@@ -49,10 +49,10 @@ def member_page(form: InvitationForm, status: int = 200) -> Response:
     )
 
 
-@workspace.post("/settings/members/<uuid:user_id>/role")
+@member_pages.post("/<uuid:user_id>/role")
 def change_role(user_id: uuid.UUID) -> AnyResponse:
     member = people.change_role(g.membership, user_id, _role(), by=me())
-    return saved(f"{member.user.name} is {people.a(member.role)} now.", ".members")
+    return saved(f"{member.user.name} is {people.a(member.role)} now.", ".list_members")
 
 
 def _role() -> Role:
@@ -62,40 +62,40 @@ def _role() -> Role:
         raise Invalid([Fault(("role",), "Choose admin or member.")]) from None
 
 
-@workspace.get("/settings/members/<uuid:user_id>/remove")
-def confirm_removal(user_id: uuid.UUID) -> AnyResponse:
+@member_pages.get("/<uuid:user_id>/remove")
+def confirm_remove_member(user_id: uuid.UUID) -> AnyResponse:
     other = people.one(user_id, within=g.workspace.id)
     people.check_removal(g.membership, other)
     return settings_page("settings/member_remove.html", other=other)
 
 
-@workspace.post("/settings/members/<uuid:user_id>/remove")
+@member_pages.post("/<uuid:user_id>/remove")
 def remove_member(user_id: uuid.UUID) -> AnyResponse:
     gone = people.remove(g.membership, user_id, by=me())
-    return saved(f"{gone.user.name} is no longer in {g.workspace.name}.", ".members")
+    return saved(f"{gone.user.name} is no longer in {g.workspace.name}.", ".list_members")
 
 
-@workspace.get("/settings/members/<uuid:user_id>/transfer")
-def confirm_transfer(user_id: uuid.UUID) -> AnyResponse:
+@member_pages.get("/<uuid:user_id>/transfer")
+def confirm_transfer_ownership(user_id: uuid.UUID) -> AnyResponse:
     other = people.one(user_id, within=g.workspace.id)
     people.check_transfer(g.membership, other)
     return settings_page("settings/member_transfer.html", other=other)
 
 
-@workspace.post("/settings/members/<uuid:user_id>/transfer")
-def transfer(user_id: uuid.UUID) -> AnyResponse:
+@member_pages.post("/<uuid:user_id>/transfer")
+def transfer_ownership(user_id: uuid.UUID) -> AnyResponse:
     owner = people.transfer(g.membership, user_id, by=me())
-    return saved(f"{owner.user.name} owns {g.workspace.name} now; you are an admin.", ".members")
+    return saved(f"{owner.user.name} owns {g.workspace.name} now; you are an admin.", ".list_members")
 
 
-@workspace.get("/settings/members/leave")
-def confirm_leave() -> AnyResponse:
+@member_pages.get("/leave")
+def confirm_leave_workspace() -> AnyResponse:
     people.check_leave(g.membership)
     return settings_page("settings/member_leave.html")
 
 
-@workspace.post("/settings/members/leave")
-def leave() -> AnyResponse:
+@member_pages.post("/leave")
+def leave_workspace() -> AnyResponse:
     people.leave(g.membership, by=me())
     flash(f"You left {g.workspace.name}.")
-    return redirect(url_for("home.home", all=""), code=303)
+    return redirect(url_for("home.show_home", all=""), code=303)

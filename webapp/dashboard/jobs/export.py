@@ -15,7 +15,7 @@ from webapp.core.job_json import job_json
 from webapp.core.jobs import listing
 from webapp.core.json_text import compact_json
 from webapp.core.models import JOB_FIELDS
-from webapp.dashboard.job_list import Asked
+from webapp.dashboard.jobs.query import Asked
 from webapp.dashboard.scope import workspace
 
 AT_A_TIME = 200
@@ -26,12 +26,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @workspace.get("/jobs.csv")
-def jobs_csv() -> Response:
+def export_csv() -> Response:
     return _sent(_csv(_records()), "text/csv", "csv")
 
 
 @workspace.get("/jobs.ndjson")
-def jobs_ndjson() -> Response:
+def export_ndjson() -> Response:
     lines = ("".join(f"{compact_json(record)}\n" for record in page) for page in _records())
     return _sent(lines, "application/x-ndjson", "ndjson")
 

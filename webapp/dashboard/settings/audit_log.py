@@ -14,8 +14,7 @@ from wtforms.validators import Optional
 from webapp.core import audit
 from webapp.core.audit import AuditFilter
 from webapp.core.models import AuditEntry
-from webapp.dashboard.scope import workspace
-from webapp.dashboard.settings import settings_page
+from webapp.dashboard.settings import manager_pages, settings_page
 
 PAGE = 50
 _WORD = re.compile(r"[\w.:-]{1,60}", re.ASCII)
@@ -40,8 +39,8 @@ class SpanForm(FlaskForm):  # type: ignore[misc]
     until = MomentField("To (UTC)", [Optional()])
 
 
-@workspace.get("/settings/audit")
-def audit_log() -> AnyResponse:
+@manager_pages.get("/audit")
+def show_audit_log() -> AnyResponse:
     form = SpanForm(formdata=request.args, meta={"csrf": False})
     sound = form.validate()
     wanted = AuditFilter(

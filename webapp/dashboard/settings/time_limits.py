@@ -12,14 +12,13 @@ from wtforms.validators import InputRequired
 from wtforms.widgets import TextInput
 
 from webapp.core.errors import Invalid
-from webapp.core.jobs import listing
-from webapp.core.jobs import time_limits as limits
+from webapp.core.jobs import listing, time_limits
 from webapp.core.jobs.inputs import Limits
 from webapp.core.models import TimeLimits
+from webapp.dashboard.auth import me
 from webapp.dashboard.display import exact
-from webapp.dashboard.scope import workspace
-from webapp.dashboard.settings import saved, settings_page, show_faults
-from webapp.dashboard.sign_in import me
+from webapp.dashboard.forms import saved, show_faults
+from webapp.dashboard.settings import manager_pages, settings_page
 
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 _WORDS = re.compile(r"(?:\d{1,9} ?(?:s|min|m|h|d) ?)+", re.ASCII)
@@ -58,7 +57,7 @@ class LimitsForm(FlaskForm):  # type: ignore[misc]
 
     @property
     def wanted(self) -> dict[str, Any]:
-        return {name: self[name].data for name in limits.COLUMNS}
+        return {name: self[name].data for name in time_limits.COLUMNS}
 
 
 class LimitsOfTypeForm(LimitsForm):
@@ -72,36 +71,36 @@ class LimitsOfTypeForm(LimitsForm):
 
     def validate(self, extra_validators: Any = None) -> bool:
         valid = bool(super().validate(extra_validators))
-        if valid and not any(self[name].data for name in limits.COLUMNS):
+        if valid and not any(self[name].data for name in time_limits.COLUMNS):
             self.heartbeat_timeout.errors = ["Give one of the two. To take limits back, remove them above."]
             return False
         return valid
 
 
-@workspace.get("/settings/time-limits")
-def time_limits() -> AnyResponse:
+@manager_pages.get("/time-limits")
+def list_time_limits() -> AnyResponse:
     return _page()
 
 
-@workspace.post("/settings/time-limits")
-def set_limits() -> AnyResponse:
+@manager_pages.post("/time-limits")
+def set_default_time_limits() -> AnyResponse:
     form = LimitsForm()
-    return saved("The limits of every type are saved.", ".time_limits") if _put(form) else _page(form, status=422)
+    return saved("The limits of every type are saved.", ".list_time_limits") if _put(form) else _page(form, status=422)
 
 
-@workspace.post("/settings/time-limits/type")
-def set_limits_of_type() -> AnyResponse:
+@manager_pages.post("/time-limits/type")
+def set_type_time_limits() -> AnyResponse:
     form = LimitsOfTypeForm(prefix="of-type-")
     if not _put(form):
         return _page(of_type=form, status=422)
-    return saved(f"The limits of {form.type.data} are saved.", ".time_limits")
+    return saved(f"The limits of {form.type.data} are saved.", ".list_time_limits")
 
 
-@workspace.post("/settings/time-limits/remove")
-def remove_limits() -> AnyResponse:
+@manager_pages.post("/time-limits/remove")
+def remove_time_limits() -> AnyResponse:
     type = request.form.get("type", "")
-    limits.remove(g.membership, type, by=me())
-    return saved(f"The limits of {type or 'every type'} are removed.", ".time_limits")
+    time_limits.remove(g.membership, type, by=me())
+    return saved(f"The limits of {type or 'every type'} are removed.", ".list_time_limits")
 
 
 def _put(form: LimitsForm) -> bool:
@@ -109,7 +108,7 @@ def _put(form: LimitsForm) -> bool:
     if not form.validate_on_submit():
         return False
     try:
-        limits.put(g.membership, Limits.checked(form.wanted), by=me())
+        time_limits.put(g.membership, Limits.checked(form.wanted), by=me())
     except Invalid as refusal:
         show_faults(form, refusal)
         return False
@@ -117,8 +116,8 @@ def _put(form: LimitsForm) -> bool:
 
 
 def _page(form: LimitsForm | None = None, of_type: LimitsOfTypeForm | None = None, status: int = 200) -> AnyResponse:
-    known = {found.type: found for found in limits.of_workspace(g.workspace.id)}
-    every_type = known.pop(limits.EVERY_TYPE, None)
+    known = {found.type: found for found in time_limits.of_workspace(g.workspace.id)}
+    every_type = known.pop(time_limits.EVERY_TYPE, None)
     return settings_page(
         "settings/time_limits.html",
         status=status,

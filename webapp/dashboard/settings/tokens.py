@@ -16,9 +16,9 @@ from webapp.core import audit, clock
 from webapp.core.errors import Invalid
 from webapp.core.models import Scope
 from webapp.core.workspaces import tokens
-from webapp.dashboard.scope import workspace
-from webapp.dashboard.settings import saved, settings_page, show_faults
-from webapp.dashboard.sign_in import me
+from webapp.dashboard.auth import me
+from webapp.dashboard.forms import saved, show_faults
+from webapp.dashboard.settings import manager_pages, settings_page
 
 SCOPES = {
     Scope.READ: "read jobs, and so hear of a cancel",
@@ -54,12 +54,12 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
         return datetime.combine(day, time.max, UTC) if day else None
 
 
-@workspace.get("/settings/tokens", endpoint="tokens")
-def token_list() -> AnyResponse:
+@manager_pages.get("/tokens")
+def list_tokens() -> AnyResponse:
     return _list(TokenForm(scopes=[scope.value for scope in tokens.RUNNER_SCOPES]))
 
 
-@workspace.post("/settings/tokens")
+@manager_pages.post("/tokens")
 def create_token() -> AnyResponse:
     """The page itself answers: behind a redirect the secret would have to travel in an address or a cookie."""
     form = TokenForm()
@@ -85,12 +85,12 @@ def _list(form: TokenForm, status: int = 200) -> Response:
     return settings_page("settings/tokens.html", status=status, form=form, at=clock.now(), **told)
 
 
-@workspace.get("/settings/tokens/<uuid:token_id>/revoke")
+@manager_pages.get("/tokens/<uuid:token_id>/revoke")
 def confirm_revoke_token(token_id: uuid.UUID) -> AnyResponse:
     return settings_page("settings/token_revoke.html", token=tokens.one(token_id, within=g.workspace.id))
 
 
-@workspace.post("/settings/tokens/<uuid:token_id>/revoke")
+@manager_pages.post("/tokens/<uuid:token_id>/revoke")
 def revoke_token(token_id: uuid.UUID) -> AnyResponse:
     token = tokens.withdraw(g.membership, token_id, by=me())
-    return saved(f"The token {token.name} is refused from now on.", ".tokens")
+    return saved(f"The token {token.name} is refused from now on.", ".list_tokens")

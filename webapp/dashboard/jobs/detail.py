@@ -18,9 +18,9 @@ from webapp.core.jobs.family import Children
 from webapp.core.models import JobEvent, JobRun
 from webapp.core.stats import durations
 from webapp.dashboard import hx
-from webapp.dashboard.job_list import list_left
+from webapp.dashboard.auth import me
+from webapp.dashboard.jobs.query import list_left
 from webapp.dashboard.scope import etag_of, workspace
-from webapp.dashboard.sign_in import me
 
 LOG_LINES = 500
 """The newest lines of a log, which a page shows,"""
@@ -29,21 +29,21 @@ LOG_SIZE = 256 * 1024
 
 
 @workspace.get("/jobs/<uuid:job_id>")
-def job(job_id: uuid.UUID) -> str:
+def show_job(job_id: uuid.UUID) -> str:
     found = jobs.get_job_status(job_id, within=g.workspace.id)
     told = _told(found, family.children(found))
     return render_template("jobs/job.html", back=list_left(), **told, **_logged(found), **_compared(found))
 
 
 @workspace.get("/jobs/<uuid:job_id>/panel")
-def job_panel(job_id: uuid.UUID) -> AnyResponse:
+def show_job_panel(job_id: uuid.UUID) -> AnyResponse:
     found = jobs.get_job_status(job_id, within=g.workspace.id)
     children = family.children(found)
     return hx.fresh(_job_etag(found, children), lambda: render_template("jobs/_panel.html", **_told(found, children)))
 
 
 @workspace.get("/jobs/<uuid:job_id>/log")
-def job_log(job_id: uuid.UUID) -> AnyResponse:
+def show_job_log(job_id: uuid.UUID) -> AnyResponse:
     found = jobs.get_job_status(job_id, within=g.workspace.id)
     return hx.fresh(_log_etag(found), lambda: render_template("jobs/_log.html", job=found, **_logged(found)))
 
@@ -88,6 +88,6 @@ def _with_gaps(events: list[JobEvent]) -> list[tuple[JobEvent, timedelta | None]
 
 
 @workspace.post("/jobs/<uuid:job_id>/cancel")
-def cancel(job_id: uuid.UUID) -> AnyResponse:
+def cancel_job(job_id: uuid.UUID) -> AnyResponse:
     found = jobs.cancel_job(job_id, within=g.workspace.id, by=me())
-    return hx.done(f"Canceled {found.type} …{found.short_id}", url_for(".job", job_id=found.id))
+    return hx.done(f"Canceled {found.type} …{found.short_id}", url_for(".show_job", job_id=found.id))

@@ -16,9 +16,10 @@ from webapp.core.jobs.listing import Count
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
 from webapp.dashboard import hx
-from webapp.dashboard.job_list import NARROWING, PAGE_SIZE, Asked, list_at, list_left, names_for
+from webapp.dashboard.auth import me
+from webapp.dashboard.jobs.listing import PAGE_SIZE, names_for
+from webapp.dashboard.jobs.query import NARROWING, Asked, list_at, list_left
 from webapp.dashboard.scope import workspace
-from webapp.dashboard.sign_in import me
 
 AT_ONCE = 10_000
 """Jobs that one act may cancel; of more that match, the newest."""
@@ -38,7 +39,7 @@ UNMOVED = (CancelOutcome.ALREADY_CANCELED, CancelOutcome.FINISHED)
 
 
 @workspace.get("/jobs/cancel")
-def confirm_matching() -> str:
+def confirm_cancel_jobs() -> str:
     """What a cancel of all that match would hit: how many of what, and the first of them by name."""
     asked = Asked.by(request.args)
     wanted = listing.cancelable(asked.filter)
@@ -48,7 +49,7 @@ def confirm_matching() -> str:
 
 
 @workspace.post("/jobs/cancel")
-def cancel_several() -> AnyResponse | str:
+def cancel_jobs() -> AnyResponse | str:
     if "all" in request.form:
         return _cancel_matching(Asked.by(request.form))
     ticked = request.form.getlist("job", type=uuid.UUID)[:PAGE_SIZE]
@@ -84,7 +85,7 @@ def _confirmation(
         asked=asked,
         names=names_for(asked or Asked(), first[:NAMED]),
         ticked=ticked,
-        back=url_for(".job_list", **asked.but()) if asked else list_left(),
+        back=url_for(".list_jobs", **asked.but()) if asked else list_left(),
     )
 
 
@@ -97,7 +98,7 @@ def _cancel_matching(asked: Asked) -> AnyResponse:
     outcomes = jobs.cancel_jobs(found, within=g.workspace.id, by=me())
     left = shown - len(found)
     told = [_told(outcomes), f"{left:,} had finished or no longer matched" if left > 0 else ""]
-    return hx.done(", ".join(filter(None, told)) or "Nothing matched", url_for(".job_list", **asked.but()))
+    return hx.done(", ".join(filter(None, told)) or "Nothing matched", url_for(".list_jobs", **asked.but()))
 
 
 def _told(outcomes: Mapping[uuid.UUID, CancelOutcome]) -> str:

@@ -17,9 +17,9 @@ from webapp.core import audit, clock
 from webapp.core.errors import Invalid
 from webapp.core.models import WebhookEndpoint, WebhookEvent
 from webapp.core.webhooks import endpoints, outbox
-from webapp.dashboard.scope import workspace
-from webapp.dashboard.settings import saved, settings_page, show_faults
-from webapp.dashboard.sign_in import me
+from webapp.dashboard.auth import me
+from webapp.dashboard.forms import saved, show_faults
+from webapp.dashboard.settings import manager_pages, settings_page
 
 EVENTS = {
     WebhookEvent.COMPLETED: "a job completed",
@@ -46,8 +46,8 @@ class SinceForm(FlaskForm):  # type: ignore[misc]
 # --- all of them -------------------------------------------------------------------------------------------------
 
 
-@workspace.get("/settings/webhooks", endpoint="webhooks")
-def webhook_list() -> AnyResponse:
+@manager_pages.get("/webhooks")
+def list_webhooks() -> AnyResponse:
     return _list(WebhookForm(events=[event.value for event in WebhookEvent]))
 
 
@@ -57,7 +57,7 @@ def _list(form: WebhookForm, status: int = 200) -> AnyResponse:
     return settings_page("settings/webhooks.html", status=status, form=form, **context)
 
 
-@workspace.post("/settings/webhooks")
+@manager_pages.post("/webhooks")
 def create_webhook() -> AnyResponse:
     form = WebhookForm()
     try:
@@ -65,14 +65,14 @@ def create_webhook() -> AnyResponse:
     except Invalid as refusal:
         show_faults(form, refusal)
         return _list(form, 422)
-    return saved("The webhook is there. Give its secret to the receiver.", ".webhook", webhook_id=made.id)
+    return saved("The webhook is there. Give its secret to the receiver.", ".show_webhook", webhook_id=made.id)
 
 
 # --- one ---------------------------------------------------------------------------------------------------------
 
 
-@workspace.get("/settings/webhooks/<uuid:webhook_id>")
-def webhook(webhook_id: uuid.UUID) -> AnyResponse:
+@manager_pages.get("/webhooks/<uuid:webhook_id>")
+def show_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     endpoint = endpoints.one(webhook_id, within=g.workspace.id)
     return _page(endpoint, WebhookForm(url=endpoint.url, events=endpoint.events), SinceForm(since=_since(endpoint)))
 
@@ -93,8 +93,8 @@ def _page(endpoint: WebhookEndpoint, form: WebhookForm, since: SinceForm, status
     return settings_page("settings/webhook.html", status=status, **told)
 
 
-@workspace.post("/settings/webhooks/<uuid:webhook_id>")
-def change_webhook(webhook_id: uuid.UUID) -> AnyResponse:
+@manager_pages.post("/webhooks/<uuid:webhook_id>")
+def update_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     form = WebhookForm()
     try:
         endpoints.change(g.membership, webhook_id, form.url.data or "", form.events.data or (), by=me())
@@ -105,32 +105,32 @@ def change_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     return _done("The webhook is saved.", webhook_id)
 
 
-@workspace.post("/settings/webhooks/<uuid:webhook_id>/enable")
+@manager_pages.post("/webhooks/<uuid:webhook_id>/enable")
 def enable_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     endpoints.enable(g.membership, webhook_id, by=me())
     return _done("The webhook is enabled: it is told of what happens from now on.", webhook_id)
 
 
-@workspace.post("/settings/webhooks/<uuid:webhook_id>/ping")
+@manager_pages.post("/webhooks/<uuid:webhook_id>/ping")
 def ping_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     outbox.ping(g.membership, webhook_id, by=me())
     return _done("A test message is on its way. Reload this page to see what comes back.", webhook_id)
 
 
-@workspace.get("/settings/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/body")
-def webhook_body(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResponse:
+@manager_pages.get("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/body")
+def show_delivery_body(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResponse:
     endpoints.one(webhook_id, within=g.workspace.id)
     return Response(outbox.body_of(webhook_id, delivery_id), mimetype="application/json")
 
 
-@workspace.post("/settings/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/again")
-def redeliver(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResponse:
+@manager_pages.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/again")
+def redeliver_message(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResponse:
     outbox.redeliver(g.membership, webhook_id, delivery_id, by=me())
     return _done("The message is sent again. Reload this page to see what comes back.", webhook_id)
 
 
-@workspace.post("/settings/webhooks/<uuid:webhook_id>/again")
-def redeliver_failed(webhook_id: uuid.UUID) -> AnyResponse:
+@manager_pages.post("/webhooks/<uuid:webhook_id>/again")
+def redeliver_failed_messages(webhook_id: uuid.UUID) -> AnyResponse:
     form, endpoint = SinceForm(), endpoints.one(webhook_id, within=g.workspace.id)
     if form.since.data is None:
         form.since.errors = ["A day and a time, as in 2026-11-24 14:02."]
@@ -142,19 +142,19 @@ def redeliver_failed(webhook_id: uuid.UUID) -> AnyResponse:
 
 
 def _done(text: str, webhook_id: uuid.UUID) -> AnyResponse:
-    return saved(text, ".webhook", webhook_id=webhook_id)
+    return saved(text, ".show_webhook", webhook_id=webhook_id)
 
 
 # --- deleting ----------------------------------------------------------------------------------------------------
 
 
-@workspace.get("/settings/webhooks/<uuid:webhook_id>/delete")
+@manager_pages.get("/webhooks/<uuid:webhook_id>/delete")
 def confirm_delete_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     endpoint = endpoints.one(webhook_id, within=g.workspace.id)
     return settings_page("settings/webhook_delete.html", endpoint=endpoint)
 
 
-@workspace.post("/settings/webhooks/<uuid:webhook_id>/delete")
+@manager_pages.post("/webhooks/<uuid:webhook_id>/delete")
 def delete_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     endpoints.delete(g.membership, webhook_id, by=me())
-    return saved("The webhook and its messages are deleted.", ".webhooks")
+    return saved("The webhook and its messages are deleted.", ".list_webhooks")

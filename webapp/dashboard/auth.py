@@ -11,7 +11,7 @@ from webapp.core.accounts.accounts import TooManyAttempts, WrongPassword
 from webapp.core.audit import Actor
 from webapp.dashboard import hx
 
-pages = Blueprint("sign_in", __name__)
+pages = Blueprint("auth", __name__)
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]
@@ -43,9 +43,9 @@ def required() -> AnyResponse | None:
 def to_login() -> AnyResponse:
     """Lead to the login, and back afterwards to the page that was asked for."""
     if hx.is_fragment():
-        return hx.leave_for(url_for("sign_in.login", next=hx.current_address()))
+        return hx.leave_for(url_for("auth.show_login", next=hx.current_address()))
     asked = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("sign_in.login", next=None if asked == "/" else asked), code=303)
+    return redirect(url_for("auth.show_login", next=None if asked == "/" else asked), code=303)
 
 
 def me() -> Actor:
@@ -56,12 +56,12 @@ def me() -> Actor:
 def _safe(address: str | None) -> str:
     """Where to go after the login: a path of this board, and nothing that a browser takes for another host."""
     if not address or not address.isprintable() or "\\" in address:
-        return url_for("home.home")
-    return address if address.startswith("/") and not address.startswith("//") else url_for("home.home")
+        return url_for("home.show_home")
+    return address if address.startswith("/") and not address.startswith("//") else url_for("home.show_home")
 
 
 @pages.get("/login")
-def login() -> AnyResponse | str:
+def show_login() -> AnyResponse | str:
     load()
     if g.user:
         return redirect(_safe(request.args.get("next")), code=303)
@@ -98,9 +98,9 @@ def _again(form: LoginForm, problem: str, status: int) -> Response:
 
 
 @pages.post("/logout")
-def logout() -> AnyResponse:
+def log_out() -> AnyResponse:
     _leave()
-    return redirect(url_for("sign_in.login"), code=303)
+    return redirect(url_for("auth.show_login"), code=303)
 
 
 def _leave() -> None:
