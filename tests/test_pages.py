@@ -394,15 +394,6 @@ def test_pages_carry_a_strict_policy_and_nothing_inline(ben: FlaskClient, app: F
         assert not re.search(r"<style|\sstyle=|\son\w+=|hx-on|javascript:|<script(?![^>]*\ssrc=)", answer.text)
 
 
-def test_static_addresses_change_with_their_content(client: FlaskClient) -> None:
-    addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', client.get("/login").text)
-    assert len(addresses) == 4
-    for address in addresses:
-        assert re.search(r"\?v=[0-9a-f]{12}$", address)
-        with client.get(address) as answer:
-            assert answer.status_code == 200
-
-
 def test_a_missing_page_is_a_page_that_says_so(client: FlaskClient) -> None:
     answer = client.get("/nowhere")
     assert answer.status_code == 404
