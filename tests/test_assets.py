@@ -11,7 +11,7 @@ from webapp.dashboard.assets import SCRIPTS, STYLESHEETS
 
 STATIC = ROOT / "static"
 CSS = sorted((STATIC / "css").glob("*.css"))
-JS = sorted(STATIC.glob("*.js"))
+JS = sorted((STATIC / "js").glob("*.js"))
 TEMPLATES = sorted(path for path in (ROOT / "templates").rglob("*") if path.is_file())
 COLUMNS = 120
 
@@ -52,8 +52,8 @@ def test_static_addresses_change_with_their_content_and_are_kept_for_a_year(clie
 # --- readable ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", CSS, ids=named)
-def test_no_line_of_a_stylesheet_is_over_120_columns(path: Path) -> None:
+@pytest.mark.parametrize("path", [*CSS, *JS], ids=named)
+def test_no_line_of_a_stylesheet_or_script_is_over_120_columns(path: Path) -> None:
     lines = path.read_text().splitlines()
     assert [number for number, line in enumerate(lines, start=1) if len(line) > COLUMNS] == []
 

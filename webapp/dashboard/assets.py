@@ -50,7 +50,22 @@ _PAGES = (
 STYLESHEETS = tuple(f"css/{name}.css" for name in (*_BASE, *_COMPONENTS, *_PAGES))
 """In this order: ``layers`` says which layer wins, and within a layer the later file does."""
 
-SCRIPTS = ("vendor/htmx-4.0.1.min.js", "app.js")
+_SHARED = ("elements", "formats", "clock", "toasts")
+_BEHAVIOURS = (
+    "polling",
+    "selection",
+    "filters",
+    "confirm",
+    "copy",
+    "menus",
+    "keyboard",
+    "ages",
+    "estimates",
+    "log",
+    "tabs",
+)
+SCRIPTS = ("vendor/htmx-4.0.1.min.js", *(f"js/{name}.js" for name in (*_SHARED, *_BEHAVIOURS)))
+"""In this order: what they share comes first, and ``selection`` puts its ticks back before ``confirm`` looks."""
 
 
 def register(app: Flask) -> None:

@@ -12,7 +12,7 @@ from webapp.core.workspaces import workspaces
 
 
 def duration(span: timedelta) -> str:
-    """``240 ms``, ``3.2 s``, ``4 min 12 s``, ``1 h 02 min``, ``2 d 3 h``; app.js writes running ones alike."""
+    """``240 ms``, ``3.2 s``, ``4 min 12 s``, ``1 h 02 min``, ``2 d 3 h``; formats.js writes running ones alike."""
     seconds = span.total_seconds()
     if seconds < 1:
         return f"{round(seconds * 1000)} ms"
