@@ -34,8 +34,8 @@
   const cancel = () => {
     if (find("#bulk.active")) return find("#bulk").requestSubmit();
     const row = currentRow();
-    if (row) find(".c-do .cancel", row)?.click() ?? find(".job-head .cancel")?.click();
-    else find(".job-head .cancel")?.click();
+    const button = (row && find(".c-do .cancel", row)) ?? find(".job-head .cancel");
+    button?.click();
   };
   const showKeys = () => find("#keys")?.showModal();
 
