@@ -46,6 +46,13 @@
     dialog.showModal();
   });
 
+  // A cancel that failed takes no button away. One that came too late does: 409 says that the job has ended.
+  document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+    const status = ctx.response?.status ?? 0;
+    const isButtonGoing = (status >= 200 && status < 300) || status === 409;
+    if (ctx === handOver?.ctx && !isButtonGoing) handOver = null;
+  });
+
   document.addEventListener("htmx:after:swap", () => {
     if (!handOver?.id || document.activeElement !== document.body) return;
     const id = handOver.id.replace("cancel-", "");
