@@ -6,7 +6,7 @@ from webapp.dashboard import (
     assets,
     auth,
     connect,
-    display,
+    filters,
     fragment_cache,
     headers,
     home,
@@ -49,7 +49,7 @@ __all__ = [
 def register(app: Flask) -> None:
     """Bind the pages and their headers to the app."""
     assets.register(app)
-    display.register(app)
+    filters.register(app)
     headers.register(app)
     fragment_cache.register(app)
     app.register_blueprint(auth.pages)

@@ -16,7 +16,7 @@ from webapp.core.jobs import listing, time_limits
 from webapp.core.jobs.inputs import Limits
 from webapp.core.models import TimeLimits
 from webapp.dashboard.auth import me
-from webapp.dashboard.display import exact
+from webapp.dashboard.filters import format_exactly
 from webapp.dashboard.forms import saved, show_faults
 from webapp.dashboard.settings import manager_pages, settings_page
 
@@ -33,7 +33,7 @@ class DurationField(Field):
     def _value(self) -> str:
         if self.raw_data:
             return str(self.raw_data[0])
-        return exact(self.data) if self.data else ""
+        return format_exactly(self.data) if self.data else ""
 
     def process_formdata(self, valuelist: Sequence[str]) -> None:
         text = " ".join(valuelist[0].lower().split()) if valuelist else ""
