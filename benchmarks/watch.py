@@ -1,7 +1,7 @@
 """Whether watching is nearly free: ``python -m benchmarks.watch``.
 
 Many browsers poll one board while many reports a second arrive, each kind from a driver of its own. A browser says
-which answer it holds and how old another may be, as ``static/app.js`` does, at the pace of a page that changes.
+which answer it holds and how old another may be, as ``static/js/polling.js`` does, at the pace of a page that changes.
 """
 
 import threading

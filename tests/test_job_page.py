@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from tests.conftest import RUNNER, Cast, Clock, sign_in
 from tests.test_job_list import watched
 from webapp.core import jobs
-from webapp.dashboard.display import FOLDED, foldable, readable
+from webapp.dashboard.filters import MAX_FOLDED_LINES, fold_json, format_json
 
 
 @pytest.fixture
@@ -144,12 +144,12 @@ for _ in range(90):
 
 @pytest.mark.parametrize("value", [{}, {"a": 1}, {"a": {"b": [1, {"c": "</div><b>"}]}, "d": "é\n}"}, DEEP])
 def test_what_is_folded_is_the_same_text_and_copies_as_json(value: dict[str, Any]) -> None:
-    drawn = foldable(value)
+    drawn = fold_json(value)
     text = html.unescape(re.sub(r"<[^>]+>", "", drawn))
-    assert text.rstrip("\n") == readable(value)
+    assert text.rstrip("\n") == format_json(value)
     assert json.loads(text) == value
     assert drawn.count("<details") == drawn.count("</details>")
 
 
 def test_what_would_be_too_much_to_draw_is_one_text() -> None:
-    assert "<details" not in foldable({"rows": list(range(FOLDED))})
+    assert "<details" not in fold_json({"rows": list(range(MAX_FOLDED_LINES))})

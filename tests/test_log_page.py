@@ -12,7 +12,7 @@ from tests.conftest import OPERATOR, Cast, job_in, sign_in
 from webapp.core import jobs
 from webapp.core.jobs import logs
 from webapp.core.jobs.inputs import NewLines
-from webapp.dashboard import jobs as pages
+from webapp.dashboard.jobs import detail as pages
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
 

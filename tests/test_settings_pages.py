@@ -17,9 +17,9 @@ from webapp.core.jobs import time_limits
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import AuditEntry, Role
 from webapp.core.workspaces import members
-from webapp.dashboard.settings import OPEN_TO_MEMBERS
 
 SETTINGS = "/w/acme/settings"
+OPEN_TO_MEMBERS = "/w/<slug>/settings/members"
 
 
 @pytest.fixture

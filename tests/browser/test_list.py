@@ -82,6 +82,27 @@ def test_letters_are_letters_while_one_types_or_a_dialog_asks(page: Page, app: F
     assert ticked(page) == []
 
 
+def test_the_letter_c_presses_the_button_of_the_row_and_no_other(page: Page, app: Flask, cast: Cast) -> None:
+    made(app, cast, running=True)
+    page.reload()
+    # The button of a job that is shown as a whole, beside a list.
+    page.evaluate("""() => {
+        const head = document.createElement("div");
+        head.className = "job-head";
+        head.innerHTML = '<button type="button" class="cancel">Cancel job</button>';
+        document.querySelector("main").append(head);
+        window.pressed = [];
+        document.addEventListener("click", ({ target }) => {
+            if (target.matches(".cancel")) pressed.push(target.parentElement.className);
+        });
+    }""")
+    page.keyboard.press("c")
+    assert page.evaluate("pressed") == ["job-head"]
+    page.keyboard.press("j")
+    page.keyboard.press("c")
+    assert page.evaluate("pressed") == ["job-head", "c-do"]
+
+
 def test_a_poll_leaves_focus_scroll_ticks_and_an_open_menu_alone(page: Page, app: Flask, cast: Cast) -> None:
     ids = [made(app, cast) for _ in range(40)]
     page.reload()

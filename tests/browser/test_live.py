@@ -98,6 +98,33 @@ def test_a_cancel_that_comes_too_late_says_so(page: Page, app: Flask, cast: Cast
     expect(page.locator(".toast-problem")).to_contain_text("already completed")
 
 
+def test_a_cancel_that_comes_too_late_leaves_the_focus_by_its_job(page: Page, app: Flask, cast: Cast) -> None:
+    job_id = running_job(app, cast)
+    page.reload()
+    page.click(f"#cancel-{job_id}")
+    with app.app_context():
+        jobs.update_job_status(job_id, status="completed", by=RUNNER)
+    page.click("#confirm-yes")
+    expect(page.locator(f"#job-{job_id} .status-completed")).to_be_visible()
+    assert page.evaluate("document.activeElement.id") == f"link-{job_id}"
+
+
+def test_a_cancel_that_failed_moves_no_focus_later(page: Page, app: Flask, cast: Cast) -> None:
+    job_id = running_job(app, cast)
+    page.reload()
+    away = {"HX-Trigger": '{"toast": {"text": "The board cannot reach its database.", "kind": "problem"}}'}
+    page.route("**/cancel", lambda route: route.fulfill(status=503, headers=away))
+    page.click(f"#cancel-{job_id}")
+    page.click("#confirm-yes")
+    expect(page.locator(".toast-problem")).to_be_visible()
+    page.click("header.top", position={"x": 700, "y": 10})
+    assert page.evaluate("document.activeElement === document.body")
+    newest = running_job(app, cast)
+    later(page)
+    expect(page.locator(f"#job-{newest}")).to_be_visible()
+    assert page.evaluate("document.activeElement === document.body")
+
+
 def test_back_brings_the_filters_as_the_address_has_them(page: Page, app: Flask, cast: Cast) -> None:
     running_job(app, cast)
     page.reload()

@@ -4,43 +4,43 @@ from flask import Flask
 
 from webapp.dashboard import (
     assets,
-    audit_log,
+    auth,
     connect,
-    display,
+    filters,
+    fragment_cache,
     headers,
     home,
     invitations,
-    job_bulk,
-    job_export,
-    job_list,
-    jobs,
-    looks,
-    members,
     overview,
     profile,
-    scope,
-    settings,
-    settings_limits,
-    settings_retention,
-    sign_in,
+)
+from webapp.dashboard.jobs import cancel_many, detail, export, listing
+from webapp.dashboard.scope import workspace
+from webapp.dashboard.settings import (
+    audit_log,
+    general,
+    members,
+    retention,
+    time_limits,
     tokens,
     webhooks,
 )
+from webapp.dashboard.settings import invitations as member_invitations
 
 __all__ = [
     "audit_log",
+    "cancel_many",
     "connect",
-    "invitations",
-    "job_bulk",
-    "job_export",
-    "job_list",
-    "jobs",
+    "detail",
+    "export",
+    "general",
+    "listing",
+    "member_invitations",
     "members",
     "overview",
     "register",
-    "settings",
-    "settings_limits",
-    "settings_retention",
+    "retention",
+    "time_limits",
     "tokens",
     "webhooks",
 ]
@@ -49,11 +49,11 @@ __all__ = [
 def register(app: Flask) -> None:
     """Bind the pages and their headers to the app."""
     assets.register(app)
-    display.register(app)
+    filters.register(app)
     headers.register(app)
-    looks.register(app)
-    app.register_blueprint(sign_in.pages)
+    fragment_cache.register(app)
+    app.register_blueprint(auth.pages)
     app.register_blueprint(home.pages)
     app.register_blueprint(profile.pages)
     app.register_blueprint(invitations.pages)
-    app.register_blueprint(scope.workspace)
+    app.register_blueprint(workspace)

@@ -178,12 +178,12 @@ RUNNERS: Sequence[Runner] = (
 
 
 @workspace.get("/connect")
-def connect() -> str:
+def show_connect() -> str:
     return render_template("connect/page.html", public_url=current_app.config["PUBLIC_URL"], runners=RUNNERS)
 
 
 @workspace.get("/connect/<runner>")
-def connect_with(runner: str) -> str:
+def show_runner(runner: str) -> str:
     known = next((each for each in RUNNERS if each.slug == runner), None) or abort(404)
     return render_template(
         "connect/runner.html", public_url=current_app.config["PUBLIC_URL"], runners=RUNNERS, runner=known

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.core.errors import CoreError, NotFound
 from webapp.core.jobs import JobConflict
-from webapp.dashboard import hx, sign_in
+from webapp.dashboard import auth, hx
 
 _TITLES = {
     400: "That request could not be read",
@@ -35,15 +35,15 @@ _SENTENCES = {
 
 def page(error: Exception, status: int) -> AnyResponse:
     """The answer to a person for whatever went wrong."""
-    if isinstance(error, CSRFError) and request.endpoint != "sign_in.log_in" and "secret" not in session:
-        return sign_in.to_login()
+    if isinstance(error, CSRFError) and request.endpoint != "auth.log_in" and "secret" not in session:
+        return auth.to_login()
     sentence = _sentence(error, status)
     if hx.is_fragment():
         # A failing poll says nothing: the page itself tells that it is trying again.
         return Response(status=status) if request.method == "GET" else hx.toast(sentence, status=status, kind="problem")
     if isinstance(error, JobConflict) and "slug" in g:
         flash(sentence, "problem")
-        return redirect(url_for("workspace.job", job_id=error.job.id), code=303)
+        return redirect(url_for("workspace.show_job", job_id=error.job.id), code=303)
     title = str(error).rstrip(".") if isinstance(error, NotFound) else _TITLES.get(status, "Something went wrong")
     told = render_template("error.html", title=title, sentence=sentence, signed_in=_is_signed_in(status))
     return Response(told, status)
@@ -56,7 +56,7 @@ def _is_signed_in(status: int) -> bool:
     if "user" not in g:
         # A page that is missing is told as missing, even while the database is away.
         with suppress(SQLAlchemyError):
-            sign_in.load()
+            auth.load()
     return g.user is not None
 
 

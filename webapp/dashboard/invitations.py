@@ -1,10 +1,8 @@
-"""Invitations: made and revoked on the page of members; shown and accepted behind their link, outside any workspace."""
+"""An invitation behind its link, outside any workspace: shown, and accepted."""
 
-import uuid
 from contextlib import suppress
-from typing import Any
 
-from flask import Blueprint, Response, current_app, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, g, redirect, render_template, request, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import PasswordField, StringField
@@ -14,54 +12,14 @@ from webapp.core import audit
 from webapp.core.accounts import accounts
 from webapp.core.accounts.passwords import TooManyAttempts
 from webapp.core.errors import Invalid
-from webapp.core.mail import MailNotSent, MailServer
 from webapp.core.models import Invitation
 from webapp.core.workspaces import invitations
 from webapp.core.workspaces.invitations import NoInvitation
-from webapp.dashboard import sign_in
-from webapp.dashboard.members import InvitationForm, member_page
-from webapp.dashboard.scope import workspace
-from webapp.dashboard.settings import saved, settings_page, show_faults
-from webapp.dashboard.sign_in import me
+from webapp.dashboard import auth
+from webapp.dashboard.auth import me
+from webapp.dashboard.forms import show_faults
 
 pages = Blueprint("invitations", __name__, url_prefix="/invitations")
-
-
-@workspace.post("/settings/members/invitations")
-def invite() -> AnyResponse:
-    """The page itself answers: behind a redirect the link would have to travel in an address or a cookie."""
-    form = InvitationForm()
-    try:
-        made, secret = invitations.create(g.membership, form.email.data or "", form.role.data or "", by=me())
-    except Invalid as refusal:
-        show_faults(form, refusal)
-        return member_page(form, 422)
-    link = current_app.config["PUBLIC_URL"] + url_for("invitations.show", secret=secret)
-    answer = settings_page("settings/invitation_made.html", invitation=made, link=link, **_mailed(made, link))
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
-
-
-def _mailed(invitation: Invitation, link: str) -> dict[str, Any]:
-    """Send the link if mail is set up; whether it was sent (null: there is no mail), and if not, why."""
-    server: MailServer | None = current_app.config["MAIL_SERVER"]
-    if server is None:
-        return {"mailed": None}
-    subject = f"{g.user.name} invites you to {g.workspace.name} on Callboard"
-    try:
-        server.send(invitation.email, subject, render_template("mail/invitation.txt", invitation=invitation, link=link))
-    except MailNotSent as failure:
-        return {"mailed": False, "why": str(failure)}
-    return {"mailed": True}
-
-
-@workspace.post("/settings/members/invitations/<uuid:invitation_id>/revoke")
-def revoke_invitation(invitation_id: uuid.UUID) -> AnyResponse:
-    gone = invitations.revoke(g.membership, invitation_id, by=me())
-    return saved(f"The invitation for {gone.email} is revoked.", ".members")
-
-
-# --- behind the link ---------------------------------------------------------------------------------------------
 
 
 class NewAccountForm(FlaskForm):  # type: ignore[misc]
@@ -79,14 +37,14 @@ def keep_the_link(answer: AnyResponse) -> AnyResponse:
 
 
 @pages.get("/<secret>")
-def show(secret: str) -> AnyResponse:
-    sign_in.load()
+def show_invitation(secret: str) -> AnyResponse:
+    auth.load()
     return _page(secret, NewAccountForm())
 
 
 @pages.post("/<secret>")
-def accept(secret: str) -> AnyResponse:
-    sign_in.load()
+def accept_invitation(secret: str) -> AnyResponse:
+    auth.load()
     try:
         invitation = invitations.get_by_secret(secret)
         if g.user is None:
@@ -99,7 +57,7 @@ def accept(secret: str) -> AnyResponse:
 
 def _accept_as_new(secret: str, invitation: Invitation) -> AnyResponse:
     if accounts.has_account(invitation.email):
-        return redirect(url_for("sign_in.login", next=url_for(".show", secret=secret)), code=303)
+        return redirect(url_for("auth.show_login", next=url_for(".show_invitation", secret=secret)), code=303)
     form = NewAccountForm()
     if not form.validate():
         return _page(secret, form, 422)
@@ -110,13 +68,13 @@ def _accept_as_new(secret: str, invitation: Invitation) -> AnyResponse:
         show_faults(form, refusal)
         return _page(secret, form, 422)
     with suppress(TooManyAttempts):  # Then they sign in later, at the login.
-        sign_in.begin(invitation.email, password)
+        auth.begin(invitation.email, password)
     return _welcome(invitation)
 
 
 def _welcome(invitation: Invitation) -> AnyResponse:
     flash(f"Welcome to {invitation.workspace.name}.")
-    return redirect(url_for("workspace.job_list", slug=invitation.workspace.slug), code=303)
+    return redirect(url_for("workspace.list_jobs", slug=invitation.workspace.slug), code=303)
 
 
 def _page(secret: str, form: NewAccountForm, status: int = 200) -> Response:

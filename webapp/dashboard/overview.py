@@ -16,21 +16,21 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.core.jobs import listing
 from webapp.core.stats import durations, overview
 from webapp.core.stats.overview import Duration, Overview, Range
-from webapp.dashboard import hx, looks
-from webapp.dashboard.looks import Look
+from webapp.dashboard import fragment_cache, hx
+from webapp.dashboard.fragment_cache import Look
 from webapp.dashboard.scope import etag_of, workspace
 
 
-@workspace.get("/overview", endpoint="overview")
-def overview_page() -> str:
+@workspace.get("/overview")
+def show_overview() -> str:
     found = overview.get_overview(g.workspace.id, _range())
     return render_template("overview/page.html", ranges=Range, etag=_overview_etag(found), **_told(found))
 
 
 @workspace.get("/overview/panel")
-def overview_panel() -> AnyResponse:
+def show_overview_panel() -> AnyResponse:
     span = _range()
-    look = looks.recent(("overview", span), lambda: _look(span))
+    look = fragment_cache.recent(("overview", span), lambda: _look(span))
     return hx.fresh(look.etag, look.html)
 
 

@@ -12,9 +12,9 @@ from wtforms.validators import EqualTo
 from webapp.core.accounts import accounts, sessions
 from webapp.core.accounts.passwords import TooManyAttempts
 from webapp.core.errors import Invalid
-from webapp.dashboard import sign_in
-from webapp.dashboard.settings import saved, show_faults
-from webapp.dashboard.sign_in import me
+from webapp.dashboard import auth
+from webapp.dashboard.auth import me
+from webapp.dashboard.forms import saved, show_faults
 
 pages = Blueprint("profile", __name__, url_prefix="/profile")
 
@@ -47,11 +47,11 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
 
 @pages.before_request
 def required() -> AnyResponse | None:
-    return sign_in.required()
+    return auth.required()
 
 
 @pages.get("")
-def show() -> AnyResponse:
+def show_profile() -> AnyResponse:
     return _page(PasswordForm())
 
 
@@ -75,7 +75,7 @@ def change_password() -> AnyResponse:
         answer = _page(form, 429)
         answer.headers["Retry-After"] = str(refusal.retry_after)
         return answer
-    return saved("The new password is saved; you are signed out everywhere else.", ".show")
+    return saved("The new password is saved; you are signed out everywhere else.", ".show_profile")
 
 
 @pages.post("/sessions/<uuid:session_id>/end")
@@ -83,7 +83,7 @@ def end_session(session_id: uuid.UUID) -> AnyResponse:
     sessions.end_session(g.user, session_id, by=me())
     if session_id == g.session.id:
         return _out("You are signed out.")
-    return saved("That browser is signed out.", ".show")
+    return saved("That browser is signed out.", ".show_profile")
 
 
 @pages.post("/sessions/end")
@@ -95,4 +95,4 @@ def end_every_session() -> AnyResponse:
 def _out(text: str) -> AnyResponse:
     session.clear()
     flash(text)
-    return redirect(url_for("sign_in.login"), code=303)
+    return redirect(url_for("auth.show_login"), code=303)

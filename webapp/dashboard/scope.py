@@ -13,7 +13,7 @@ import webapp
 from webapp.core.accounts import accounts
 from webapp.core.errors import NotFound
 from webapp.core.workspaces import workspaces
-from webapp.dashboard import hx, sign_in
+from webapp.dashboard import auth, hx
 
 workspace = Blueprint("workspace", __name__, url_prefix="/w/<slug>")
 
@@ -31,7 +31,7 @@ def put_slug_back(endpoint: str, values: dict[str, Any]) -> None:
 
 @workspace.before_request
 def admit() -> AnyResponse | None:
-    if away := sign_in.required():
+    if away := auth.required():
         return away
     if not workspaces.SLUG.fullmatch(g.slug):
         raise NotFound("There is no such page.")
@@ -43,8 +43,8 @@ def admit() -> AnyResponse | None:
 
 
 @workspace.get("")
-def front() -> AnyResponse:
-    return redirect(url_for(".job_list"), code=303)
+def open_workspace() -> AnyResponse:
+    return redirect(url_for(".list_jobs"), code=303)
 
 
 def etag_of(*parts: object) -> str:

@@ -1,0 +1,109 @@
+"""How values read on pages: numbers, durations, moments, JSON. What changes with the clock, the browser draws."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Flask, g
+from markupsafe import Markup, escape
+
+from webapp.core import clock
+from webapp.core.jobs.listing import Count
+from webapp.core.workspaces import workspaces
+
+MAX_FOLDED_LINES = 2_000
+"""Lines up to which JSON folds level by level; a page with more of them would take seconds to draw."""
+
+
+def format_thousands(number: int) -> str:
+    """Write a number with its thousands apart: ``12,345``."""
+    return f"{number:,}"
+
+
+def format_count(count: Count) -> str:
+    """Write a number of jobs that may be more than were counted: ``10,000+``."""
+    return f"{count.count:,}{'+' if count.capped else ''}"
+
+
+def choose_plural(number: int, one: str, many: str | None = None) -> str:
+    """Return the word for one of something, or for another number of it; ``many`` is ``one`` with an s by default."""
+    return one if number == 1 else many or f"{one}s"
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write ``240 ms``, ``3.2 s``, ``4 min 12 s``, ``1 h 02 min``, ``2 d 3 h``, as formats.js writes running ones."""
+    seconds = duration.total_seconds()
+    if seconds < 1:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def format_seconds(seconds: int) -> str:
+    """Write a number of seconds as a duration."""
+    return format_duration(timedelta(seconds=seconds))
+
+
+def format_exactly(seconds: int) -> str:
+    """Write a duration to the second, and no longer than needed: ``90 d``, ``1 h 30 min``, ``45 s``."""
+    units = {"d": 86400, "h": 3600, "min": 60, "s": 1}
+    parts = []
+    for unit, size in units.items():
+        number, seconds = divmod(seconds, size)
+        if number:
+            parts.append(f"{number} {unit}")
+    return " ".join(parts) or "0 s"
+
+
+def format_iso(moment: datetime) -> str:
+    """Write a moment for machines: ``2026-11-24T14:02:11.123Z``."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def format_json(value: dict[str, Any]) -> str:
+    """Lay JSON out for reading, letters as they are."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def fold_json(value: dict[str, Any]) -> Markup:
+    """Lay JSON out as ``format_json`` does, so that each level of some length can be folded away."""
+    text = format_json(value)
+    if text.count("\n") > MAX_FOLDED_LINES:
+        return escape(text)
+    lines = []
+    for line in text.split("\n"):
+        end = line[-1:]
+        if end in ("{", "["):
+            lines.append(Markup("<details open><summary>{}<i>\n</i></summary>").format(line))
+        elif line.lstrip(" ").rstrip(",") in ("}", "]"):
+            lines.append(Markup("<div>{}\n</div></details>").format(line))
+        else:
+            lines.append(Markup("<div>{}\n</div>").format(line))
+    return Markup("").join(lines)
+
+
+def register(app: Flask) -> None:
+    """Give templates their filters, the workspaces to switch between, and the board's time."""
+    app.jinja_env.filters |= {
+        "thousands": format_thousands,
+        "capped": format_count,
+        "plural": choose_plural,
+        "duration": format_duration,
+        "seconds": format_seconds,
+        "exact": format_exactly,
+        "iso": format_iso,
+        "foldable": fold_json,
+    }
+
+    @app.context_processor
+    def provide_board_values() -> dict[str, Any]:
+        # Functions, so that fragments do not pay for what they do not show.
+        return {"my_workspaces": lambda: workspaces.list_memberships(g.user.id), "now": clock.now}

@@ -1,0 +1,50 @@
+"""The first page of a workspace's settings: its name, and its deletion."""
+
+from flask import flash, g, redirect, url_for
+from flask_wtf import FlaskForm
+from werkzeug.wrappers import Response as AnyResponse
+from wtforms import StringField
+
+from webapp.core.errors import Invalid
+from webapp.core.workspaces import deletion, workspaces
+from webapp.dashboard.auth import me
+from webapp.dashboard.forms import saved, show_faults
+from webapp.dashboard.settings import manager_pages, settings_page
+
+
+class GeneralForm(FlaskForm):  # type: ignore[misc]
+    name = StringField("Name")
+
+
+@manager_pages.get("/general")
+def show_general() -> AnyResponse:
+    return settings_page("settings/general.html", form=GeneralForm(name=g.workspace.name))
+
+
+@manager_pages.post("/general")
+def rename_workspace() -> AnyResponse:
+    form = GeneralForm()
+    try:
+        workspaces.rename(g.membership, form.name.data or "", by=me())
+    except Invalid as refusal:
+        show_faults(form, refusal)
+        return settings_page("settings/general.html", status=422, form=form)
+    return saved("The name is saved.", ".show_general")
+
+
+@manager_pages.get("/general/delete")
+def confirm_delete_workspace() -> AnyResponse:
+    deletion.require_may_delete(g.membership)
+    return settings_page("settings/workspace_delete.html", form=GeneralForm(formdata=None))
+
+
+@manager_pages.post("/general/delete")
+def delete_workspace() -> AnyResponse:
+    form = GeneralForm()
+    try:
+        deletion.delete(g.membership, form.name.data or "", by=me())
+    except Invalid as refusal:
+        show_faults(form, refusal)
+        return settings_page("settings/workspace_delete.html", status=422, form=form)
+    flash(f"The workspace {g.workspace.name} is deleted.")
+    return redirect(url_for("home.show_home", all=""), code=303)

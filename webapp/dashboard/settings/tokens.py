@@ -1,0 +1,96 @@
+"""The API tokens of a workspace, among its settings: made here, shown once, revoked."""
+
+import uuid
+from datetime import UTC, datetime, time
+from typing import Any
+
+from flask import Response, current_app, g
+from flask_wtf import FlaskForm
+from werkzeug.wrappers import Response as AnyResponse
+from wtforms import DateField, SelectMultipleField, StringField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.validators import Optional
+from wtforms.widgets import CheckboxInput
+
+from webapp.core import audit, clock
+from webapp.core.errors import Invalid
+from webapp.core.models import Scope
+from webapp.core.workspaces import tokens
+from webapp.dashboard.auth import me
+from webapp.dashboard.forms import saved, show_faults
+from webapp.dashboard.settings import manager_pages, settings_page
+
+SCOPES = {
+    Scope.READ: "read jobs, and so hear of a cancel",
+    Scope.WRITE: "create jobs and report how they go",
+    Scope.CANCEL: "cancel any job of this workspace",
+}
+
+
+class DayField(DateField):
+    """A day; whatever is no day is told in words."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError("A day, as in 2026-11-24, or nothing.") from None
+
+
+class TokenForm(FlaskForm):  # type: ignore[misc]
+    name = StringField("Name")
+    scopes = SelectMultipleField(
+        "It may",
+        choices=[SelectChoice(scope.value, words) for scope, words in SCOPES.items()],
+        option_widget=CheckboxInput(),
+        validate_choice=False,
+    )
+    expires_at = DayField("Good until", [Optional()])
+
+    @property
+    def end(self) -> datetime | None:
+        """The last moment of the day that was chosen."""
+        day = self.expires_at.data
+        return datetime.combine(day, time.max, UTC) if day else None
+
+
+@manager_pages.get("/tokens")
+def list_tokens() -> AnyResponse:
+    return _list(TokenForm(scopes=[scope.value for scope in tokens.RUNNER_SCOPES]))
+
+
+@manager_pages.post("/tokens")
+def create_token() -> AnyResponse:
+    """The page itself answers: behind a redirect the secret would have to travel in an address or a cookie."""
+    form = TokenForm()
+    if not form.validate():
+        return _list(form, 422)
+    try:
+        made, text = tokens.create(
+            g.membership, form.name.data or "", scopes=form.scopes.data or (), expires_at=form.end, by=me()
+        )
+    except Invalid as refusal:
+        show_faults(form, refusal)
+        return _list(form, 422)
+    told = {"token": made, "text": text, "public_url": current_app.config["PUBLIC_URL"]}
+    answer = settings_page("settings/token_made.html", **told)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _list(form: TokenForm, status: int = 200) -> Response:
+    # The revoked ones stand last: nothing can be done with them.
+    known = sorted(tokens.list_tokens(g.workspace.id), key=lambda token: token.revoked_at is not None)
+    told: dict[str, Any] = {"tokens": known, "names": audit.get_names(token.created_by for token in known)}
+    return settings_page("settings/tokens.html", status=status, form=form, at=clock.now(), **told)
+
+
+@manager_pages.get("/tokens/<uuid:token_id>/revoke")
+def confirm_revoke_token(token_id: uuid.UUID) -> AnyResponse:
+    return settings_page("settings/token_revoke.html", token=tokens.get(g.workspace.id, token_id))
+
+
+@manager_pages.post("/tokens/<uuid:token_id>/revoke")
+def revoke_token(token_id: uuid.UUID) -> AnyResponse:
+    token = tokens.revoke(g.membership, token_id, by=me())
+    return saved(f"The token {token.name} is refused from now on.", ".list_tokens")
