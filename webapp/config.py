@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from webapp.core.accounts.accounts import SESSION_LIFE, checked_address
 from webapp.core.database.engine import engine_options
 from webapp.core.mail import MailServer, Tls
+from webapp.core.validation import is_http_address
 
 _DATABASE_URL_IS = "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."
 
@@ -94,13 +95,7 @@ def http_address(host: str, port: int) -> str:
 def _public_url(environ: Mapping[str, str], default: str) -> str:
     """What links are built from, without a slash at its end."""
     public_url = (environ.get("PUBLIC_URL") or default).rstrip("/")
-    try:
-        parts = urlsplit(public_url)
-        # Reading the port checks it.
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound:
+    if not is_http_address(public_url):
         raise SettingsError("PUBLIC_URL must be an address like https://jobs.example.com.")
     return public_url
 

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -19,6 +18,7 @@ from webapp.core.errors import Fault, Invalid
 from webapp.core.json_text import compact_json
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import LogLevel
+from webapp.core.validation import is_http_address
 
 JSON_LIMIT = 256 * 1024
 """Bytes of compact UTF-8 JSON text that a payload or a result may have."""
@@ -78,12 +78,7 @@ def _whole(value: object) -> object:
 
 
 def _web_address(link: str) -> str:
-    try:
-        parts = urlsplit(link)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound or re.search(r"[\s\x00-\x1f\x7f]", link):
+    if not is_http_address(link) or re.search(r"[\s\x00-\x1f\x7f]", link):
         raise PydanticCustomError("link", "An address that begins with http:// or https://")
     return link
 
