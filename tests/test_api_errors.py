@@ -54,6 +54,27 @@ def test_every_call_is_401_without_a_token_and_with_a_wrong_or_revoked_one(app: 
             assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+def test_only_a_view_that_is_marked_public_answers_without_a_token(app: Flask) -> None:
+    public = {
+        rule.endpoint: rule.rule
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.startswith("api.") and hasattr(app.view_functions[rule.endpoint], "is_public")
+    }
+    assert public == {"api.openapi_document": "/api/v1/openapi.json"}
+    assert app.test_client().get("/api/v1/openapi.json").status_code == 200
+
+
+def test_every_call_refuses_a_parameter_that_it_does_not_have(app: Flask, runner: Runner) -> None:
+    job = runner.enqueue(type="t")
+    bodies = {"/jobs": {"type": "t"}, "/jobs/batch": {"data": [{"id": job["id"]}]}, "/logs": {"lines": [{"text": "x"}]}}
+    for method, path in [*api_calls(app), ("GET", "/api/v1/openapi.json")]:
+        body = next((body for end, body in bodies.items() if path.endswith(end)), {})
+        path = path.replace(UNKNOWN, job["id"])
+        answer = app.test_client().open(f"{path}?stauts=failed", method=method, headers=runner.headers, json=body)
+        errors = [{"pointer": "?stauts", "detail": "There is no such parameter."}]
+        assert assert_problem(answer, 422)["errors"] == errors, (method, path)
+
+
 def test_every_call_about_a_job_is_404_to_another_workspace(
     app: Flask, client: FlaskClient, cast: Cast, token: str
 ) -> None:

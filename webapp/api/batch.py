@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import g
 
-from webapp.api.authentication import needs
+from webapp.api.authentication import needs, validates_query
 from webapp.api.blueprint import api
 from webapp.api.body import read_body
 from webapp.api.problems import document
@@ -20,6 +20,7 @@ Answer = JobRow | NotFound | Refused | Invalid
 
 @api.post("/jobs/batch")
 @needs(Scope.WRITE)
+@validates_query
 def report_several() -> dict[str, Any]:
     """Report on several jobs; each report is judged alone."""
     sent = read_body(Batch).data

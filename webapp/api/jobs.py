@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Response, g, jsonify, request, url_for
 
-from webapp.api.authentication import needs
+from webapp.api.authentication import needs, validates_query
 from webapp.api.blueprint import api
 from webapp.api.body import read_body, read_body_once
 from webapp.api.schemas import ListQuery, event_json
@@ -26,6 +26,7 @@ def tag_of(job: JobRun) -> str:
 
 @api.post("/jobs")
 @needs(Scope.WRITE)
+@validates_query
 def create() -> tuple[Response, int, dict[str, str]]:
     """Enqueue a job; with an ``Idempotency-Key`` only once."""
     new, once = read_body_once(NewJob)
@@ -42,6 +43,7 @@ def create() -> tuple[Response, int, dict[str, str]]:
 
 @api.get("/jobs")
 @needs(Scope.READ)
+@validates_query
 def list_jobs() -> dict[str, Any]:
     """One page of jobs, newest first."""
     query = ListQuery.read(request.args)
@@ -72,6 +74,7 @@ def read(job_id: uuid.UUID) -> Response:
 
 @api.patch("/jobs/<uuid:job_id>")
 @needs(Scope.WRITE)
+@validates_query
 def report(job_id: uuid.UUID) -> dict[str, Any]:
     """Report on a job."""
     job = jobs.update(job_id, read_body(Report), within=g.bearer.workspace_id, by=g.actor)

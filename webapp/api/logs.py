@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import g, request
 
-from webapp.api.authentication import needs
+from webapp.api.authentication import needs, validates_query
 from webapp.api.blueprint import api
 from webapp.api.body import read_body_once
 from webapp.api.schemas import LogQuery, lines_json
@@ -17,6 +17,7 @@ from webapp.core.models import Scope
 
 @api.post("/jobs/<uuid:job_id>/logs")
 @needs(Scope.WRITE)
+@validates_query
 def append_lines(job_id: uuid.UUID) -> tuple[dict[str, Any], dict[str, str]]:
     """Append lines; with an ``Idempotency-Key`` only once."""
     new, once = read_body_once(NewLines)
@@ -26,6 +27,7 @@ def append_lines(job_id: uuid.UUID) -> tuple[dict[str, Any], dict[str, str]]:
 
 @api.get("/jobs/<uuid:job_id>/logs")
 @needs(Scope.READ)
+@validates_query
 def read_lines(job_id: uuid.UUID) -> dict[str, Any]:
     """The lines after the one that the caller read last, oldest first."""
     after = LogQuery.read(request.args).after

@@ -6,6 +6,7 @@ from typing import Any
 from flask import current_app
 from pydantic.json_schema import models_json_schema
 
+from webapp.api.authentication import public
 from webapp.api.blueprint import api
 from webapp.api.schemas import ListQuery, LogQuery, Query
 from webapp.core.jobs.idempotency import KEY_LIMIT, KEY_PATTERN
@@ -354,6 +355,7 @@ def describe() -> dict[str, Any]:
 
 
 @api.get("/openapi.json")
+@public
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document of this API."""
     return describe()
