@@ -107,37 +107,6 @@ _IDEMPOTENCY_KEY = {
     "answered again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT, "pattern": KEY_PATTERN},
 }
-_FILTERS = {
-    "status": "Only jobs in this status; may be repeated.",
-    "type": "Only jobs of this type.",
-    "tag": "Only jobs with this tag.",
-    "created_after": "Only jobs created later than this.",
-    "created_before": "Only jobs created earlier than this.",
-    "limit": "How many at most; 50 unless told.",
-    "cursor": "The next_cursor of the page before.",
-    "after": "Only lines after this one: the next_after of the answer before.",
-}
-_MEANINGS = {
-    "id": "The job that is reported on.",
-    "type": "What kind of work it is, like generate-report; the board filters by it.",
-    "payload": "What the job is asked to do; at most 256 KiB as JSON text.",
-    "tags": "Words to find the job by.",
-    "max_duration": "Seconds after which the board fails a running job, for good.",
-    "heartbeat_timeout": "Seconds of silence after which the board counts a running job as lost.",
-    "parent_id": "The job that this one belongs to.",
-    "link": "The runner's own page or log.",
-    "runner": "The host or worker that took the job.",
-    "status": "Where the job moves to; leave it out to report on a running job.",
-    "progress": "How far the job is.",
-    "message": "One short line for the operator; over 500 characters it is cut.",
-    "result": "What the job produced, or has so far; at most 256 KiB as JSON text.",
-    "error": "Why it failed, with status failed alone; over 64 KiB it is cut.",
-    "occurred_at": "When it happened, in a report or of a new job that is told late.",
-    "lines": "The lines, oldest first.",
-    "text": "What the work printed; over 16 KiB it is cut.",
-    "level": "How grave it is.",
-    "at": "When it was printed, in a line that is sent late.",
-}
 
 
 def _ref(name: str) -> dict[str, str]:
@@ -202,17 +171,19 @@ def _query_parameters(query: type[Query]) -> list[dict[str, Any]]:
             "name": name,
             "in": "query",
             "required": False,
-            "description": _FILTERS[name],
-            "schema": _without_null(described),
+            "description": described["description"],
+            "schema": _schema_of_parameter(described),
         }
         for name, described in schema["properties"].items()
     ]
 
 
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A query cannot send null; absent is the only way to leave a parameter out."""
-    choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
-    return choices[0] if choices else {key: value for key, value in schema.items() if key != "title"}
+def _schema_of_parameter(described: dict[str, Any]) -> dict[str, Any]:
+    # A query cannot send null; absent is the only way to leave a parameter out.
+    schema: dict[str, Any] = next(
+        (choice for choice in described.get("anyOf", []) if choice != {"type": "null"}), described
+    )
+    return {key: value for key, value in schema.items() if key not in ("title", "description")}
 
 
 def _paths() -> dict[str, Any]:
@@ -333,9 +304,6 @@ def document(version: str, public_url: str) -> dict[str, Any]:
         for described in schema.get("properties", {}).values():
             # "Absent" has no JSON; the schema would call it null, which status and progress refuse.
             described.pop("default", None)
-    for name in ("NewJob", "Report", "BatchedReport", "NewLines", "NewLine"):
-        for field, described in schemas[name]["properties"].items():
-            described["description"] = _MEANINGS[field]
     return {
         "openapi": "3.1.0",
         "info": {"title": "Callboard", "version": version},

@@ -103,7 +103,9 @@ LAST_NUMBER = 2**31 - 1
 class LogQuery(Query):
     """The query of ``GET /jobs/{id}/logs``."""
 
-    after: Annotated[int, Field(ge=0, le=LAST_NUMBER), BeforeValidator(_line_number)] = 0
+    after: Annotated[int, BeforeValidator(_line_number)] = Field(
+        0, ge=0, le=LAST_NUMBER, description="Only lines after this one: the next_after of the answer before."
+    )
 
 
 class ListQuery(Query):
@@ -111,13 +113,19 @@ class ListQuery(Query):
 
     repeatable: ClassVar[str | None] = "status"
 
-    status: tuple[Annotated[JobStatus, Field(strict=False)], ...] = ()
-    type: TypeName | None = None
-    tag: Tag | None = None
-    created_after: Moment | None = None
-    created_before: Moment | None = None
-    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_number)] = 50
-    cursor: Annotated[uuid.UUID, BeforeValidator(_cursor)] | None = None
+    status: tuple[Annotated[JobStatus, Field(strict=False)], ...] = Field(
+        (), description="Only jobs in this status; may be repeated."
+    )
+    type: TypeName | None = Field(None, description="Only jobs of this type.")
+    tag: Tag | None = Field(None, description="Only jobs with this tag.")
+    created_after: Moment | None = Field(None, description="Only jobs created later than this.")
+    created_before: Moment | None = Field(None, description="Only jobs created earlier than this.")
+    limit: Annotated[int, BeforeValidator(_number)] = Field(
+        50, ge=1, le=100, description="How many at most; 50 unless told."
+    )
+    cursor: Annotated[uuid.UUID, BeforeValidator(_cursor)] | None = Field(
+        None, description="The next_cursor of the page before."
+    )
 
     @property
     def wanted(self) -> JobFilter:

@@ -127,6 +127,7 @@ def _cut_line(text: str) -> str:
     return _cut(text, LINE_LIMIT)
 
 
+JobId = Annotated[uuid.UUID, Field(strict=False)]
 Text = Annotated[str, AfterValidator(_storable)]
 Moment = Annotated[datetime, BeforeValidator(parse_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_json_object)]
@@ -143,6 +144,12 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Seconds = Annotated[Whole, Field(ge=1, le=MAX_SECONDS)]
 TypeName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
 Tag = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
+
+LinkField = Annotated[Link | None, Field(description="The runner's own page or log.")]
+RunnerField = Annotated[RunnerName | None, Field(description="The host or worker that took the job.")]
+OccurredAtField = Annotated[
+    Moment | None, Field(description="When it happened, in a report or of a new job that is told late.")
+]
 
 _SENTENCES = {
     "extra_forbidden": "There is no such field",
@@ -192,15 +199,19 @@ class NewJob(Body):
     ``occurred_at`` tells when it was made, in a request that is sent late.
     """
 
-    type: TypeName
-    payload: JsonObject | None = None
-    tags: Annotated[list[Tag], Field(max_length=20)] | None = None
-    max_duration: Seconds | None = None
-    heartbeat_timeout: Seconds | None = None
-    parent_id: Annotated[uuid.UUID, Field(strict=False)] | None = None
-    link: Link | None = None
-    runner: RunnerName | None = None
-    occurred_at: Moment | None = None
+    type: TypeName = Field(description="What kind of work it is, like generate-report; the board filters by it.")
+    payload: JsonObject | None = Field(None, description="What the job is asked to do; at most 256 KiB as JSON text.")
+    tags: Annotated[list[Tag], Field(max_length=20)] | None = Field(None, description="Words to find the job by.")
+    max_duration: Seconds | None = Field(
+        None, description="Seconds after which the board fails a running job, for good."
+    )
+    heartbeat_timeout: Seconds | None = Field(
+        None, description="Seconds of silence after which the board counts a running job as lost."
+    )
+    parent_id: JobId | None = Field(None, description="The job that this one belongs to.")
+    link: LinkField = None
+    runner: RunnerField = None
+    occurred_at: OccurredAtField = None
 
     def made_at(self, now: datetime) -> datetime:
         """When it was made: now, unless it is told of late; neither in the future nor more than 30 days ago."""
@@ -221,14 +232,25 @@ class Report(Body):
     ``occurred_at`` tells when it happened, in a report sent late.
     """
 
-    status: Annotated[JobStatus, Field(strict=False)] = None  # type: ignore[assignment]  # absent, but never null
-    progress: Annotated[Whole, Field(ge=0, le=100)] = None  # type: ignore[assignment]  # absent, but never null
-    message: Message | None = None
-    result: JsonObject | None = None
-    error: Annotated[str, AfterValidator(_cut_error)] | None = None
-    link: Link | None = None
-    runner: RunnerName | None = None
-    occurred_at: Moment | None = None
+    # These two may be absent, but never null.
+    status: Annotated[JobStatus, Field(strict=False)] = Field(
+        None,  # type: ignore[assignment]
+        description="Where the job moves to; leave it out to report on a running job.",
+    )
+    progress: Annotated[Whole, Field(ge=0, le=100)] = Field(
+        None,  # type: ignore[assignment]
+        description="How far the job is.",
+    )
+    message: Message | None = Field(None, description="One short line for the operator; over 500 characters it is cut.")
+    result: JsonObject | None = Field(
+        None, description="What the job produced, or has so far; at most 256 KiB as JSON text."
+    )
+    error: Annotated[str, AfterValidator(_cut_error)] | None = Field(
+        None, description="Why it failed, with status failed alone; over 64 KiB it is cut."
+    )
+    link: LinkField = None
+    runner: RunnerField = None
+    occurred_at: OccurredAtField = None
 
     @classmethod
     def _contradictions(cls, sent: Mapping[str, Any]) -> Iterator[Fault]:
@@ -251,7 +273,7 @@ class Report(Body):
 class BatchedReport(Report):
     """A report among several, which names its job."""
 
-    id: Annotated[uuid.UUID, Field(strict=False)]
+    id: JobId = Field(description="The job that is reported on.")
 
 
 class Batch(Body):
@@ -263,12 +285,12 @@ class Batch(Body):
 class NewLine(Body):
     """One line for a job's log. ``at`` tells when it was written, in a report sent late; absent means now."""
 
-    text: Annotated[str, AfterValidator(_cut_line)]
-    level: Annotated[LogLevel, Field(strict=False)] | None = None
-    at: Moment | None = None
+    text: Annotated[str, AfterValidator(_cut_line)] = Field(description="What the work printed; over 16 KiB it is cut.")
+    level: Annotated[LogLevel, Field(strict=False)] | None = Field(None, description="How grave it is.")
+    at: Moment | None = Field(None, description="When it was printed, in a line that is sent late.")
 
 
 class NewLines(Body):
     """What a runner appends to a job's log."""
 
-    lines: Annotated[list[NewLine], Field(min_length=1, max_length=LINES_LIMIT)]
+    lines: list[NewLine] = Field(min_length=1, max_length=LINES_LIMIT, description="The lines, oldest first.")
