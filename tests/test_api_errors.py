@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.conftest import Cast, StartServer
 from tests.runner import Runner
-from webapp.api.body import THROWN_AWAY
+from webapp.api.body import DISCARD_LIMIT
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Scope
 from webapp.core.workspaces import tokens
@@ -38,7 +38,7 @@ def api_calls(app: Flask) -> list[tuple[str, str]]:
     return [
         (method, rule.rule.replace("<uuid:job_id>", UNKNOWN))
         for rule in app.url_map.iter_rules()
-        if rule.rule.startswith("/api/v1/") and rule.endpoint != "api.openapi_document"
+        if rule.rule.startswith("/api/v1/") and rule.endpoint != "api.show_document"
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     ]
 
@@ -60,7 +60,7 @@ def test_only_a_view_that_is_marked_public_answers_without_a_token(app: Flask) -
         for rule in app.url_map.iter_rules()
         if rule.endpoint.startswith("api.") and hasattr(app.view_functions[rule.endpoint], "is_public")
     }
-    assert public == {"api.openapi_document": "/api/v1/openapi.json"}
+    assert public == {"api.show_document": "/api/v1/openapi.json"}
     assert app.test_client().get("/api/v1/openapi.json").status_code == 200
 
 
@@ -161,7 +161,7 @@ class Endless(io.BytesIO):
 def test_a_body_that_never_ends_is_read_up_to_a_bound(runner: Runner) -> None:
     body = Endless()
     assert_problem(chunked(runner, body), 413)
-    assert body.taken < THROWN_AWAY + 2 * MEBIBYTE
+    assert body.taken < DISCARD_LIMIT + 2 * MEBIBYTE
 
 
 def chunked(runner: Runner, raw: bytes | io.BytesIO) -> Any:

@@ -161,12 +161,12 @@ def test_a_request_is_counted_by_endpoint_method_and_class_of_status(
     requests = {name: value for name, value in changed.items() if name.startswith("requests_total")}
     assert requests == {
         "requests_total endpoint=home.alive method=GET status=2xx": 1,
-        "requests_total endpoint=api.create method=POST status=2xx": 1,
-        "requests_total endpoint=api.create method=POST status=4xx": 1,
+        "requests_total endpoint=api.enqueue_job method=POST status=2xx": 1,
+        "requests_total endpoint=api.enqueue_job method=POST status=4xx": 1,
     }
-    assert changed["request_duration_seconds_count endpoint=api.create"] == 2
-    assert changed["request_duration_seconds_bucket endpoint=api.create le=+Inf"] == 2
-    assert 0 < changed["request_duration_seconds_sum endpoint=api.create"] < 20
+    assert changed["request_duration_seconds_count endpoint=api.enqueue_job"] == 2
+    assert changed["request_duration_seconds_bucket endpoint=api.enqueue_job le=+Inf"] == 2
+    assert 0 < changed["request_duration_seconds_sum endpoint=api.enqueue_job"] < 20
 
 
 def test_whatever_strangers_type_makes_no_series_of_its_own(
