@@ -10,7 +10,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import api, cli, dashboard, errors, metrics
+from webapp import api, cli, dashboard, errors, health, metrics
 from webapp.config import settings
 from webapp.core.database.engine import prepare_engine
 from webapp.core.database.session import db
@@ -67,6 +67,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
     app.extensions["outbound"] = Outbound(f"Callboard/{__version__}", app.config["WEBHOOK_ALLOW_PRIVATE"])
 
     metrics.register(app)
+    health.register(app)
     dashboard.register(app)
     api.register(app)
     errors.register(app)
