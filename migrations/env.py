@@ -10,7 +10,7 @@ from alembic.autogenerate.api import AutogenContext
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
-from webapp.cli.refusals import words_of_the_database
+from webapp.cli.errors import describe_driver_error
 from webapp.core.clock import UtcDateTime
 from webapp.core.database.transactions import IN_A_TRANSACTION
 
@@ -55,4 +55,4 @@ def main() -> None:
 try:
     main()
 except SQLAlchemyError as error:
-    raise click.ClickException(words_of_the_database(error)) from None
+    raise click.ClickException(describe_driver_error(error)) from None
