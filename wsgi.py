@@ -1,9 +1,9 @@
-"""What a server imports: ``granian --interface wsgi wsgi:app`` or ``gunicorn wsgi:app``."""
+"""Offers the app to a server: ``granian --interface wsgi wsgi:app`` or ``gunicorn wsgi:app``."""
 
 from webapp import create_app
 from webapp.config import SettingsError
-from webapp.json_log import write_json
-from webapp.listening import beat_while_serving, is_command
+from webapp.heartbeat import is_command, start_heartbeat
+from webapp.logging import log_as_json
 
 try:
     app = create_app()
@@ -11,5 +11,5 @@ except SettingsError as error:
     raise SystemExit(f"Callboard cannot start. {error}") from None
 
 if not is_command():
-    write_json()
-beat_while_serving(app)
+    log_as_json()
+start_heartbeat(app)

@@ -1,4 +1,4 @@
-"""``make bench``: one table of what the product costs, beside the limit that each row is judged by."""
+"""Measures what the product costs beside the limit that each row is compared with, and prints one table."""
 
 import json
 import subprocess
@@ -12,15 +12,15 @@ import click
 
 from benchmarks import servers
 from benchmarks.cases import CASES, Board, Case
-from benchmarks.load import Plan, Seen
+from benchmarks.load import Plan, Result
 from benchmarks.servers import Server
-from benchmarks.table import Figures, Row, as_text, medians
+from benchmarks.table import Figures, Row, compute_medians, format_table
 
 ENGINES = ("postgresql", "sqlite")
-JUDGED_AT = 16
-"""Connections with which the targets are to be met."""
+TARGET_CONNECTIONS = 16
+"""Connections at which the targets must be met."""
 DRIVER_LIMIT = 0.85
-"""From this share of its core on the driver may be what was measured."""
+"""Share of its core from which on the driver may be what was measured."""
 
 
 @click.command()
@@ -49,16 +49,16 @@ def bench(
     for number in range(runs):
         rows: list[Row] = []
         for engine in engines or ENGINES:
-            with ExitStack() as ends:
-                bench = Bench(engine, jobs, seconds, workers, ends)
+            with ExitStack() as stack:
+                bench = Bench(engine, jobs, seconds, workers, stack)
                 for case in CASES:
                     if not names or case.name in names:
-                        rows += bench.rows(case, connections)
+                        rows += bench.measure(case, connections)
                         click.echo(f"run {number + 1}: {engine}, {case.name}", err=True)
         tables.append(rows)
-        click.echo(as_text(rows) + "\n")
+        click.echo(format_table(rows) + "\n")
     if runs > 1:
-        click.echo(f"Medians of {runs} runs\n\n{as_text(medians(tables))}")
+        click.echo(f"Medians of {runs} runs\n\n{format_table(compute_medians(tables))}")
     if path:
         path.write_text(json.dumps([[asdict(row) for row in rows] for rows in tables], indent=1))
     if any(row.fault for rows in tables for row in rows):
@@ -66,53 +66,57 @@ def bench(
 
 
 class Bench:
-    """A board with the product and the bare routes on it, until the stack ends."""
+    """A board with the product and the bare routes on it, until the stack is closed."""
 
-    def __init__(self, engine: str, jobs: int, seconds: float, workers: int, ends: ExitStack) -> None:
+    def __init__(self, engine: str, jobs: int, seconds: float, workers: int, stack: ExitStack) -> None:
         self._engine = engine
         self._seconds = seconds
-        address = ends.enter_context(servers.database(engine))
+        address = stack.enter_context(servers.database(engine))
         self._board = Board(address, jobs)
-        ends.callback(self._board.close)
-        self._product = ends.enter_context(servers.product(self._board.environ, workers=workers))
-        self._limit = ends.enter_context(servers.limit(self._board.environ))
+        stack.callback(self._board.close)
+        self._product = stack.enter_context(servers.product(self._board.environ, workers=workers))
+        self._limit = stack.enter_context(servers.limit(self._board.environ))
         self._board.sign_in(self._product)
-        self._found: dict[tuple[str, int], Figures] = {}
+        self._measured: dict[tuple[str, int], Figures] = {}
 
-    def rows(self, case: Case, connections: Sequence[int]) -> Iterator[Row]:
-        """The product's row and its limit's, for each number of connections."""
+    def measure(self, case: Case, connections: Sequence[int]) -> Iterator[Row]:
+        """Yield the product's row and its limit's, for each number of connections."""
         for count in connections:
-            limit = self._row(case, count, product=False) if case.limit else None
-            row = self._row(case, count, product=True, limit=limit) if case.product else None
+            limit = self._measure_row(case, count, product=False) if case.limit else None
+            row = self._measure_row(case, count, product=True, limit=limit) if case.product else None
             yield from filter(None, (row, limit))
 
-    def _row(self, case: Case, count: int, *, product: bool, limit: Row | None = None) -> Row:
+    def _measure_row(self, case: Case, count: int, *, product: bool, limit: Row | None = None) -> Row:
         server, requests = (self._product, case.product) if product else (self._limit, case.limit)
         assert requests
-        seen, cpu = drive(server, Plan(server.port, requests(self._board), count, self._seconds, once=case.once))
-        figures, fault = self._judged(case, seen, cpu, server.memory(), each=case.each if product else 1)
+        result, cpu = drive(server, Plan(server.port, requests(self._board), count, self._seconds, once=case.once))
+        figures, fault = self._evaluate(case, result, cpu, server.memory(), each=case.each if product else 1)
         ratio, target = None, None
         if figures and product:
-            self._found[case.name, count] = figures
-            by = limit.figures if limit else self._found.get((case.judged_by or "", count))
+            self._measured[case.name, count] = figures
+            by = limit.figures if limit else self._measured.get((case.compared_with or "", count))
             ratio = figures.per_second / by.per_second if by else None
-            target = getattr(case.target, self._engine) if case.target and count == JUDGED_AT else None
+            target = getattr(case.target, self._engine) if case.target and count == TARGET_CONNECTIONS else None
         return Row(self._engine, case.name, count, product, figures, fault, ratio, target)
 
-    def _judged(self, case: Case, seen: Seen, cpu: float, memory: float, *, each: int) -> tuple[Figures | None, str]:
-        """The figures; or none, and why: after an error, or when it is the driver that was measured."""
-        good = seen.statuses.get(case.answer, 0)
-        wrong = {status: number for status, number in seen.statuses.items() if status != case.answer}
+    def _evaluate(
+        self, case: Case, result: Result, cpu: float, memory: float, *, each: int
+    ) -> tuple[Figures | None, str]:
+        """Return the figures; or None and why, after an error or when it is the driver that was measured."""
+        good = result.statuses.get(case.answer, 0)
+        wrong = {status: number for status, number in result.statuses.items() if status != case.answer}
         if wrong or not good:
             return None, f"errors: {wrong or 'no answer'}"
-        if seen.busy > DRIVER_LIMIT:
-            return None, f"the driver was busy for {seen.busy:.0%} of the time"
-        return Figures(good * each / seen.seconds, seen.p50, seen.p99, cpu / good / each * 1000, memory, seen.busy), ""
+        if result.busy > DRIVER_LIMIT:
+            return None, f"the driver was busy for {result.busy:.0%} of the time"
+        return Figures(
+            good * each / result.seconds, result.p50, result.p99, cpu / good / each * 1000, memory, result.busy
+        ), ""
 
 
-def drive(server: Server, plan: Plan) -> tuple[Seen, float]:
-    """Run the driver in a process of its own; what it saw, and the server's processor time meanwhile."""
-    command = [*servers.pinned_to(servers.DRIVER_CORE), sys.executable, "-m", "benchmarks.load"]
+def drive(server: Server, plan: Plan) -> tuple[Result, float]:
+    """Run the driver in a process of its own; return its result, and the server's processor time meanwhile."""
+    command = [*servers.pin_to(servers.DRIVER_CORE), sys.executable, "-m", "benchmarks.load"]
     with subprocess.Popen(
         command, cwd=servers.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as driver:
@@ -125,10 +129,10 @@ def drive(server: Server, plan: Plan) -> tuple[Seen, float]:
             marks.append(server.cpu())
     if driver.returncode or len(marks) != 2:
         raise click.ClickException("The driver ended with an error.")
-    seen = Seen(**json.loads(line))
-    # JSON has texts alone for keys.
-    seen.statuses = {int(status): number for status, number in seen.statuses.items()}
-    return seen, marks[1] - marks[0]
+    result = Result(**json.loads(line))
+    # JSON has only text for keys.
+    result.statuses = {int(status): number for status, number in result.statuses.items()}
+    return result, marks[1] - marks[0]
 
 
 if __name__ == "__main__":

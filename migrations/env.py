@@ -10,7 +10,7 @@ from alembic.autogenerate.api import AutogenContext
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
-from webapp.cli.refusals import words_of_the_database
+from webapp.cli.errors import describe_driver_error
 from webapp.core.clock import UtcDateTime
 from webapp.core.database.transactions import IN_A_TRANSACTION
 
@@ -21,24 +21,23 @@ if config.config_file_name:
 database = current_app.extensions["migrate"].db
 
 
-def written(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
-    """How a new migration writes our own type of column; everything else is left to Alembic."""
-    if kind != "type" or not isinstance(item, UtcDateTime):
-        return False
-    context.imports.add("from webapp.core.clock import UtcDateTime")
-    return "UtcDateTime()"
+def render_item(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
+    """Write the core's own type of column as plain SQLAlchemy into a new migration; leave the rest to Alembic."""
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 
 def run(connection: sa.Connection) -> None:
-    """Run what was asked for, all of it in one transaction."""
+    """Run the migrations that the command asks for, all of them in one transaction."""
     options = current_app.extensions["migrate"].configure_args
-    context.configure(connection=connection, target_metadata=database.metadata, render_item=written, **options)
+    context.configure(connection=connection, target_metadata=database.metadata, render_item=render_item, **options)
     with context.begin_transaction():
         context.run_migrations()
 
 
 def main() -> None:
-    """SQLite changes a table by copying it, and dropping the old one would delete what refers to it: no keys."""
+    """Open the connection, run the migrations on it and commit. Raises ``SQLAlchemyError``."""
+    # SQLite changes a table by copying it; with foreign keys on, dropping the old table would delete the rows that
+    # refer to it.
     with database.engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.connection.execute("PRAGMA foreign_keys=OFF")
@@ -52,8 +51,8 @@ def main() -> None:
                 connection.connection.execute("PRAGMA foreign_keys=ON")
 
 
-# Flask-Migrate hangs in its commands before ours, and every one that asks the database passes through here.
+# Flask-Migrate adds its commands by itself, outside of CommandGroup; each that uses the database runs this file.
 try:
     main()
 except SQLAlchemyError as error:
-    raise click.ClickException(words_of_the_database(error)) from None
+    raise click.ClickException(describe_driver_error(error)) from None

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.conftest import Cast, StartServer
 from tests.runner import Runner
-from webapp.api.body import THROWN_AWAY
+from webapp.api.body import DISCARD_LIMIT
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Scope
 from webapp.core.workspaces import tokens
@@ -38,7 +38,7 @@ def api_calls(app: Flask) -> list[tuple[str, str]]:
     return [
         (method, rule.rule.replace("<uuid:job_id>", UNKNOWN))
         for rule in app.url_map.iter_rules()
-        if rule.rule.startswith("/api/v1/") and rule.endpoint != "api.openapi_document"
+        if rule.rule.startswith("/api/v1/") and rule.endpoint != "api.show_document"
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     ]
 
@@ -52,6 +52,27 @@ def test_every_call_is_401_without_a_token_and_with_a_wrong_or_revoked_one(app: 
             answer = app.test_client().open(path, method=method, headers=headers, json={})
             assert_problem(answer, 401)
             assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_only_a_view_that_is_marked_public_answers_without_a_token(app: Flask) -> None:
+    public = {
+        rule.endpoint: rule.rule
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.startswith("api.") and hasattr(app.view_functions[rule.endpoint], "is_public")
+    }
+    assert public == {"api.show_document": "/api/v1/openapi.json"}
+    assert app.test_client().get("/api/v1/openapi.json").status_code == 200
+
+
+def test_every_call_refuses_a_parameter_that_it_does_not_have(app: Flask, runner: Runner) -> None:
+    job = runner.enqueue(type="t")
+    bodies = {"/jobs": {"type": "t"}, "/jobs/batch": {"data": [{"id": job["id"]}]}, "/logs": {"lines": [{"text": "x"}]}}
+    for method, path in [*api_calls(app), ("GET", "/api/v1/openapi.json")]:
+        body = next((body for end, body in bodies.items() if path.endswith(end)), {})
+        path = path.replace(UNKNOWN, job["id"])
+        answer = app.test_client().open(f"{path}?stauts=failed", method=method, headers=runner.headers, json=body)
+        errors = [{"pointer": "?stauts", "detail": "There is no such parameter."}]
+        assert assert_problem(answer, 422)["errors"] == errors, (method, path)
 
 
 def test_every_call_about_a_job_is_404_to_another_workspace(
@@ -140,7 +161,7 @@ class Endless(io.BytesIO):
 def test_a_body_that_never_ends_is_read_up_to_a_bound(runner: Runner) -> None:
     body = Endless()
     assert_problem(chunked(runner, body), 413)
-    assert body.taken < THROWN_AWAY + 2 * MEBIBYTE
+    assert body.taken < DISCARD_LIMIT + 2 * MEBIBYTE
 
 
 def chunked(runner: Runner, raw: bytes | io.BytesIO) -> Any:

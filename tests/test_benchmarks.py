@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import scale
-from benchmarks.limit import HOT, LISTED
-from benchmarks.table import Figures, Row, as_text, medians
+from benchmarks.limit import JOB_COLUMNS, LIST_COLUMNS
+from benchmarks.table import Figures, Row, compute_medians, format_table
 from tests.conftest import ENGINES, ROOT, PostgresServer
 from webapp.core.models import JobRun
 
@@ -17,8 +17,8 @@ COLUMNS = [column.name for column in JobRun.__table__.columns]
 
 
 def test_the_limit_reads_the_columns_that_the_product_reads() -> None:
-    assert HOT.split(", ") == [name for name in COLUMNS if name != "payload"]
-    assert LISTED.split(", ") == [name for name in COLUMNS if name not in ("payload", "result", "error")]
+    assert JOB_COLUMNS.split(", ") == [name for name in COLUMNS if name != "payload"]
+    assert LIST_COLUMNS.split(", ") == [name for name in COLUMNS if name not in ("payload", "result", "error")]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -43,19 +43,19 @@ def row(per_second: float, ratio: float, *, fault: str = "") -> Row:
 
 
 def test_the_median_of_several_runs_is_told_with_whether_the_target_was_met() -> None:
-    (middle,) = medians([[row(100, 0.5)], [row(300, 0.7)], [row(200, 0.61)]])
+    (middle,) = compute_medians([[row(100, 0.5)], [row(300, 0.7)], [row(200, 0.61)]])
     assert middle.figures
     assert (middle.figures.per_second, middle.ratio, middle.verdict) == (200, 0.61, "≥ 0.6: met")
     assert row(100, 0.5).verdict == "≥ 0.6: missed"
-    assert "| 200 | 1.0 | 2.0 | 0.50 | 100 | 0.61 | ≥ 0.6: met |" in as_text([middle])
+    assert "| 200 | 1.0 | 2.0 | 0.50 | 100 | 0.61 | ≥ 0.6: met |" in format_table([middle])
 
 
 def test_a_run_with_errors_has_no_figure() -> None:
     runs = [[row(100, 0.5)], [row(0, 0, fault="errors: {500: 3}")], [row(200, 0.6)]]
-    (middle,) = medians(runs)
+    (middle,) = compute_medians(runs)
     assert middle.figures is None
-    assert "errors: {500: 3}" in as_text([middle])
-    assert "| 100 |" not in as_text([middle])
+    assert "errors: {500: 3}" in format_table([middle])
+    assert "| 100 |" not in format_table([middle])
 
 
 def test_boards_of_several_sizes_are_asked_the_same() -> None:
@@ -74,7 +74,7 @@ def test_a_question_is_judged_by_its_growth_or_by_its_limit() -> None:
         {"jobs": 10.0, "page of all": 2.0, "counts of all": 1.0, "types": 0.1},
         {"jobs": 1000.0, "page of all": 3.2, "counts of all": 9.0, "types": 0.4},
     ]
-    page, counts, types = scale.as_text(boards).splitlines()[2:]
+    page, counts, types = scale.format_table(boards).splitlines()[2:]
     assert page.endswith("| 1.60 | ≤ 1.5: missed |")
     assert counts.endswith("| 9.00 | < 10 ms: met |")
     # Fractions of a millisecond are noise.

@@ -24,8 +24,8 @@ from flask import Flask
 
 from tests.conftest import PASSWORD, ROOT, SECRET_KEY, Cast, Clock, StartServer, dispose, job_in, make_app
 from webapp.cli import maintain
+from webapp.cli.errors import NOT_MIGRATED
 from webapp.cli.processes import answers
-from webapp.cli.refusals import NOT_MIGRATED
 from webapp.core import jobs
 from webapp.core.accounts import sessions
 from webapp.core.audit import Actor
@@ -277,7 +277,7 @@ def test_the_chores_outlive_a_database_that_is_away_and_say_so_once(
     monkeypatch.setattr(stop, "wait", lambda _: stop.set() if next(rounds) else None)
     app = make_app(empty_url)
     with caplog.at_level(logging.WARNING):
-        maintain.attend_to(list_chores(app.extensions["outbound"])[:1], app, stop)
+        maintain.run_chores(list_chores(app.extensions["outbound"])[:1], app, stop)
     dispose(app)
     assert [record.getMessage() for record in caplog.records] == [
         f"The chore liveness waits. {NOT_MIGRATED}",
@@ -500,7 +500,7 @@ def test_serve_refuses_a_database_that_is_not_migrated(empty_url: str, port: int
 TOLD_AT_ANY_MOMENT = """
 import faulthandler, os, signal, sys
 from pathlib import Path
-from webapp.cli.processes import Together
+from webapp.cli.processes import ChildProcesses
 
 faulthandler.dump_traceback_later(30, exit=True)
 for moment in range(12):
@@ -513,9 +513,9 @@ for moment in range(12):
             os.kill(os.getpid(), signal.SIGTERM)
         return trace
 
-    with Together(Path.cwd()) as together:
+    with ChildProcesses(Path.cwd()) as children:
         sys.settrace(trace)
-        together.wait()
+        children.wait()
         sys.settrace(None)
 """
 
@@ -528,12 +528,12 @@ def test_whoever_is_told_to_stop_stops_whatever_line_it_is_at() -> None:
 ONE_DIES = """
 from pathlib import Path
 import click
-from webapp.cli.processes import Together
+from webapp.cli.processes import ChildProcesses
 try:
-    with Together(Path.cwd()) as together:
-        together.start("The steady one", "-c", "import time; time.sleep(600)")
-        together.start("The weak one", "-c", "raise SystemExit(3)")
-        together.wait()
+    with ChildProcesses(Path.cwd()) as children:
+        children.start("The steady one", "-c", "import time; time.sleep(600)")
+        children.start("The weak one", "-c", "raise SystemExit(3)")
+        children.wait()
 except click.ClickException as error:
     print(error.message)
 """

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from tests.conftest import ROOT, SECRET_KEY, dispose
 from webapp import create_app
 from webapp.cli.processes import local_address
-from webapp.config import SettingsError, settings
+from webapp.config import SettingsError, load_settings
 from webapp.core.database.session import db
 
 NO_KEY = "There is no SECRET_KEY. Set it in the environment, or run `make setup`, which writes one."
@@ -37,7 +37,7 @@ NUMBERS = {
 
 def given(environ: Mapping[str, str], instance: Path = Path("nowhere")) -> dict[str, Any]:
     """The settings of an environment that has a secret key."""
-    return settings({"SECRET_KEY": SECRET_KEY} | dict(environ), instance)
+    return load_settings({"SECRET_KEY": SECRET_KEY} | dict(environ), instance)
 
 
 def refusal(environ: Mapping[str, str]) -> str:
@@ -183,21 +183,21 @@ def test_a_token_of_metrics_that_no_header_could_carry_is_refused(token: str) ->
 
 def test_the_secret_key_of_the_environment_goes_before_that_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "secret_key").write_text("from the file\n")
-    assert settings({"SECRET_KEY": "from the environment"}, tmp_path)["SECRET_KEY"] == "from the environment"
-    assert settings({"SECRET_KEY": ""}, tmp_path)["SECRET_KEY"] == "from the file"
+    assert load_settings({"SECRET_KEY": "from the environment"}, tmp_path)["SECRET_KEY"] == "from the environment"
+    assert load_settings({"SECRET_KEY": ""}, tmp_path)["SECRET_KEY"] == "from the file"
 
 
 def test_an_empty_secret_key_is_none(tmp_path: Path) -> None:
     (tmp_path / "secret_key").write_text("\n")
     with pytest.raises(SettingsError) as refused:
-        settings({}, tmp_path)
+        load_settings({}, tmp_path)
     assert str(refused.value) == NO_KEY
 
 
 def test_a_secret_key_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "secret_key").mkdir()
     with pytest.raises(SettingsError) as refused:
-        settings({}, tmp_path)
+        load_settings({}, tmp_path)
     assert str(refused.value) == f"{tmp_path / 'secret_key'} cannot be read: is a directory."
 
 

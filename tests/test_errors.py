@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 
 from tests.conftest import ROOT, Cast, dispose, make_app, sign_in
 from tests.test_house import imports
-from webapp.api.problems import problem
+from webapp.api.problems import problem_response
 from webapp.core.jobs import listing
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
@@ -135,7 +135,7 @@ CODES = {
 def test_the_code_and_the_title_of_a_problem_are_the_same_on_every_python(app: Flask, status: int) -> None:
     error: HTTPException = default_exceptions[status]()
     with app.test_request_context():
-        told: Any = problem(error, status).json
+        told: Any = problem_response(error, status).json
     assert told["code"] == CODES[status]
     assert told["title"].lower().replace(" ", "_") == CODES[status]
 

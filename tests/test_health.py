@@ -27,7 +27,7 @@ from tests.test_commands import children, command_line, on_linux, serve, until, 
 from webapp.cli import maintain
 from webapp.core.chores.schedule import Chore
 from webapp.core.database import migrations
-from webapp.json_log import JsonFormatter, about
+from webapp.logging import JsonFormatter, log_context
 
 
 def test_a_board_with_its_tables_is_ready(client: FlaskClient) -> None:
@@ -100,7 +100,7 @@ def test_an_error_brings_its_trace() -> None:
 
 
 def test_a_line_carries_what_it_is_about_only_within_its_block() -> None:
-    with about(chore="liveness", run="1"):
+    with log_context(chore="liveness", run="1"):
         assert line(record("Inside."))["chore"] == "liveness"
         assert line(record("Inside."))["run"] == "1"
     assert "chore" not in line(record("Outside."))
@@ -124,7 +124,7 @@ def test_the_lines_of_one_run_of_a_chore_have_its_name_and_a_number_of_its_own(a
     handler = Keep()
     chatty.addHandler(handler)
     try:
-        maintain.attend_to([Chore("chatting", timedelta(0), chat)], app, stop)
+        maintain.run_chores([Chore("chatting", timedelta(0), chat)], app, stop)
     finally:
         chatty.removeHandler(handler)
     assert {told["chore"] for told in lines} == {"chatting"}
@@ -134,8 +134,8 @@ def test_the_lines_of_one_run_of_a_chore_have_its_name_and_a_number_of_its_own(a
 
 TROUBLE = """
 import logging, threading, warnings
-from webapp.json_log import write_json
-write_json()
+from webapp.logging import log_as_json
+log_as_json()
 logging.getLogger("webapp.x").info("quiet")
 logging.getLogger("webapp.x").warning("loud")
 warnings.warn("old", stacklevel=1)
@@ -176,7 +176,7 @@ def test_every_line_of_serve_is_json_whoever_writes_it(sqlite_template: Path, po
                 for table in ("api_tokens", "listening", "leases"):
                     connection.execute(f"DROP TABLE {table}")
             refused = httpx.post(f"http://127.0.0.1:{port}/api/v1/jobs", headers={"Authorization": "Bearer cb_x_y"})
-            broken = ("webapp.errors", "webapp.listening", "webapp.cli.maintain", "granian.access")
+            broken = ("webapp.errors", "webapp.heartbeat", "webapp.cli.maintain", "granian.access")
             until(lambda: all(told_by(logger) for logger in broken), log.read_text)
             [worker] = children(server)
             os.kill(worker, signal.SIGKILL)

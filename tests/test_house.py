@@ -42,7 +42,7 @@ def within(name: str, *packages: str) -> bool:
 
 @pytest.mark.parametrize("path", sources(CORE), ids=named)
 def test_the_core_knows_no_door_and_no_request(path: Path) -> None:
-    outward = ("webapp.api", "webapp.dashboard", "webapp.cli", "webapp.config", "webapp.listening", "webapp.metrics")
+    outward = ("webapp.api", "webapp.dashboard", "webapp.cli", "webapp.config", "webapp.heartbeat", "webapp.metrics")
     web = ("flask", "flask_wtf", "wtforms", "htmx_flask", "werkzeug", "jinja2", "click")
     found = [name for name in imports(ast.parse(path.read_text())) if within(name, *outward, *web)]
     assert found == []

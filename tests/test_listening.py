@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.conftest import ROOT, SECRET_KEY, StartServer
-from webapp import listening
+from webapp import heartbeat
 from webapp.core.chores import liveness
 from webapp.core.database.session import db
 from webapp.core.models import ServerHeartbeat
@@ -56,7 +56,7 @@ def test_a_command_does_not_say_that_it_listens(app: Flask, url: str) -> None:
 def test_a_process_forked_off_a_loaded_app_beats_on_its_own(app: Flask, url: str) -> None:
     script = """
 import os, threading, wsgi
-def beats(): return any(thread.name == "beat" for thread in threading.enumerate())
+def beats(): return any(thread.name == "heartbeat" for thread in threading.enumerate())
 assert beats()
 child = os.fork()
 if child == 0:
@@ -83,8 +83,8 @@ def test_a_beat_that_fails_is_logged_once_and_the_next_ones_go_on(
             raise RuntimeError("no such luck")
 
     monkeypatch.setattr(liveness, "record_server_heartbeat", beat)
-    monkeypatch.setattr("webapp.listening.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("webapp.heartbeat.time.sleep", lambda seconds: None)
     with pytest.raises(Enough):
-        listening._beat_forever(app)
+        heartbeat._record_heartbeats(app)
     assert tried == [True, True, True, False, False]
     assert caplog.text.count("cannot say that it listens") == 2

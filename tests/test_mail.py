@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from tests.conftest import PASSWORD, Cast, Clock, csrf_token, sign_in
 from tests.mailbox import CERTIFICATE, Mailbox, mailbox
 from tests.test_config import given, refusal
-from webapp.config import SMTP_URL_IS
+from webapp.config import SMTP_URL_HELP
 from webapp.core import mail
 from webapp.core.database.session import db
 from webapp.core.mail import MailNotSent, MailServer, Tls
@@ -344,7 +344,7 @@ def test_the_address_of_a_mail_server_tells_all_that_is_needed(url: str, host: s
     ],
 )
 def test_an_address_of_a_mail_server_that_is_none_is_refused_and_not_repeated(url: str) -> None:
-    assert refusal({"SMTP_URL": url, "MAIL_FROM": SENDER}) == SMTP_URL_IS
+    assert refusal({"SMTP_URL": url, "MAIL_FROM": SENDER}) == SMTP_URL_HELP
 
 
 def test_a_password_is_never_sent_in_the_clear() -> None:

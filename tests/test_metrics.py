@@ -161,13 +161,13 @@ def test_a_request_is_counted_by_endpoint_method_and_class_of_status(
     changed = counted()
     requests = {name: value for name, value in changed.items() if name.startswith("requests_total")}
     assert requests == {
-        "requests_total endpoint=home.alive method=GET status=2xx": 1,
-        "requests_total endpoint=api.create method=POST status=2xx": 1,
-        "requests_total endpoint=api.create method=POST status=4xx": 1,
+        "requests_total endpoint=health.show_liveness method=GET status=2xx": 1,
+        "requests_total endpoint=api.enqueue_job method=POST status=2xx": 1,
+        "requests_total endpoint=api.enqueue_job method=POST status=4xx": 1,
     }
-    assert changed["request_duration_seconds_count endpoint=api.create"] == 2
-    assert changed["request_duration_seconds_bucket endpoint=api.create le=+Inf"] == 2
-    assert 0 < changed["request_duration_seconds_sum endpoint=api.create"] < 20
+    assert changed["request_duration_seconds_count endpoint=api.enqueue_job"] == 2
+    assert changed["request_duration_seconds_bucket endpoint=api.enqueue_job le=+Inf"] == 2
+    assert 0 < changed["request_duration_seconds_sum endpoint=api.enqueue_job"] < 20
 
 
 def test_whatever_strangers_type_makes_no_series_of_its_own(
@@ -188,7 +188,7 @@ def test_a_failure_of_ours_is_counted_as_one(
 ) -> None:
     monkeypatch.setattr("webapp.core.database.migrations.is_current", lambda _: 1 / 0)
     client.get("/readyz")
-    assert counted()["requests_total endpoint=home.ready method=GET status=5xx"] == 1
+    assert counted()["requests_total endpoint=health.show_readiness method=GET status=5xx"] == 1
 
 
 def test_polls_are_counted_by_whether_anything_was_new(
@@ -390,9 +390,9 @@ def test_each_chore_tells_how_often_and_when_it_was_done(
         stop.set()
         return "done"
 
-    maintain.attend_to([Chore("good", timedelta(seconds=1), succeed)], app, stop)
+    maintain.run_chores([Chore("good", timedelta(seconds=1), succeed)], app, stop)
     stop.clear()
-    maintain.attend_to([Chore("bad", timedelta(seconds=1), fail)], app, stop)
+    maintain.run_chores([Chore("bad", timedelta(seconds=1), fail)], app, stop)
     shown = numbers(app.test_client().get("/metrics", headers=BEARER).text)
     assert shown["chore_last_done_timestamp_seconds chore=good"] == clock.moment.timestamp()
     assert "chore_last_done_timestamp_seconds chore=bad" not in shown

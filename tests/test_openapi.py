@@ -40,3 +40,23 @@ def test_every_field_of_a_job_is_told_as_what_it_is(client: FlaskClient) -> None
     } & set(JOB_FIELDS)
     assert set(told) - set(schemas["ReportedJob"]["properties"]) == {"payload"}
     assert set(told) - set(schemas["ListedJob"]["properties"]) == {"payload", "result"}
+
+
+def test_every_field_and_parameter_that_may_be_sent_says_what_it_means(client: FlaskClient) -> None:
+    document: Any = client.get("/api/v1/openapi.json").json
+    schemas = document["components"]["schemas"]
+    fields = [
+        (name, field, schema.get("description"))
+        for name in ("NewJob", "Report", "BatchedReport", "NewLines", "NewLine")
+        for field, schema in schemas[name]["properties"].items()
+    ]
+    parameters = [
+        (path, parameter["name"], parameter.get("description"))
+        for path, item in document["paths"].items()
+        for method in item.values()
+        if "parameters" in method
+        for parameter in method["parameters"]
+    ]
+    assert len(fields) > 25
+    assert len(parameters) > 8
+    assert [place for *place, description in fields + parameters if not description] == []

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from benchmarks.scale import questions
+from benchmarks.scale import make_queries
 from tests.conftest import Cast
 from webapp.core import demo_data
 from webapp.core.audit import SYSTEM
@@ -84,7 +84,7 @@ def faults_on_sqlite(connection: sa.Connection, statement: str, parameters: Any)
 def test_no_question_reads_or_sorts_a_workspace_or_touches_what_is_large(full: Cast, engine_name: str) -> None:
     faults_of = faults_on_postgresql if engine_name == "postgresql" else faults_on_sqlite
     found = []
-    asked = questions(full.acme.slug)
+    asked = make_queries(full.acme.slug)
     outside = sa.create_engine(db.engine.url, poolclass=sa.NullPool)
     for name, question in asked.items():
         for statement, parameters in asked_by(question):

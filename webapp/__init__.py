@@ -1,4 +1,4 @@
-"""Callboard: a live board for background jobs. ``create_app`` is the table of contents; begin reading here."""
+"""Makes Callboard, a live board for background jobs. ``create_app`` is the table of contents; begin reading here."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -10,8 +10,8 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import api, cli, dashboard, errors, metrics
-from webapp.config import settings
+from webapp import api, cli, dashboard, errors, health, metrics
+from webapp.config import load_settings
 from webapp.core.database.engine import prepare_engine
 from webapp.core.database.session import db
 from webapp.core.webhooks.outbound import Outbound
@@ -22,25 +22,27 @@ __version__ = "0.1.0"
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class Cookie(SecureCookieSessionInterface):
-    """The signed cookie by which people are known. Runners have none, and do not pay for one to be looked for."""
+class SessionCookie(SecureCookieSessionInterface):
+    """Keeps a person's session in a signed cookie."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        # Runners have no cookie, and do not pay for a search for one.
         return SecureCookieSession() if request.path.startswith(api.PREFIX) else super().open_session(app, request)
 
 
 class Board(Flask):
-    """Flask as we use it."""
+    """Flask with the session of this board, and without what the board does not use."""
 
-    session_interface = Cookie()
+    session_interface = SessionCookie()
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """No view and no hook is async: none needs to be looked at for that."""
+        """Return the function as it is."""
+        # No view and no hook is async, so none has to be looked at for that.
         return func
 
 
 def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | None = None, **overrides: Any) -> Flask:
-    """The application, configured from the environment. Raises ``SettingsError`` before anything starts."""
+    """Make the application, configured from the environment. Raises ``SettingsError`` before anything starts."""
     app = Board(
         __name__,
         template_folder=ROOT / "templates",
@@ -48,7 +50,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
         instance_path=str(instance_path or ROOT / "instance"),
     )
     environ = os.environ if environ is None else environ
-    app.config.from_mapping(settings(environ, Path(app.instance_path)) | {"VERSION": __version__} | overrides)
+    app.config.from_mapping(load_settings(environ, Path(app.instance_path)) | {"VERSION": __version__} | overrides)
     # A doubled slash is an unknown address; the redirect that would mend it is built from the Host header.
     app.url_map.merge_slashes = False
     # A payload keeps the order of its keys.
@@ -67,6 +69,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
     app.extensions["outbound"] = Outbound(f"Callboard/{__version__}", app.config["WEBHOOK_ALLOW_PRIVATE"])
 
     metrics.register(app)
+    health.register(app)
     dashboard.register(app)
     api.register(app)
     errors.register(app)

@@ -1,4 +1,4 @@
-"""Every setting, read from the environment once and checked before anything starts."""
+"""Reads every setting from the environment, once, and checks it before anything starts."""
 
 import re
 from collections.abc import Mapping
@@ -15,26 +15,36 @@ from webapp.core.accounts.accounts import parse_email
 from webapp.core.accounts.sessions import LIFETIME
 from webapp.core.database.engine import engine_options
 from webapp.core.mail import MailServer, Tls
+from webapp.core.validation import is_http_address
 
-_DATABASE_URL_IS = "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."
+_DATABASE_URL_HELP = "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."
+_SMTP_PORTS = {Tls.ALWAYS: 465, Tls.BEFORE: 587, Tls.NEVER: 25}
+SMTP_URL_HELP = (
+    "SMTP_URL must look like smtp://user:password@mail.example.com:587 or smtps://…, with signs like @ and / "
+    "in the password written %40 and %2F."
+)
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the text says which, and what to do."""
+    """Says which setting is missing or wrong, and what to do."""
 
 
-def _whole_number(environ: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
+def _read_integer(environ: Mapping[str, str], name: str, default: int, minimum: int, maximum: int) -> int:
     text = environ.get(name) or str(default)
-    if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
-        raise SettingsError(f"{name} must be a whole number from {lowest} to {highest}.")
+    if not text.isascii() or not text.isdigit() or not minimum <= int(text) <= maximum:
+        raise SettingsError(f"{name} must be a whole number from {minimum} to {maximum}.")
     return int(text)
 
 
-def _database_url(environ: Mapping[str, str]) -> sa.URL:
+def _is_in_memory(url: sa.URL) -> bool:
+    return not url.database or ":memory:" in url.database or url.query.get("mode") == "memory"
+
+
+def _read_database_url(environ: Mapping[str, str]) -> sa.URL:
     try:
         url = sa.make_url(environ.get("DATABASE_URL") or "sqlite:///callboard.db")
-    except (ArgumentError, ValueError):  # The second is a port that is not a number.
-        raise SettingsError(_DATABASE_URL_IS) from None
+    except (ArgumentError, ValueError):  # A port that is not a number is a ValueError.
+        raise SettingsError(_DATABASE_URL_HELP) from None
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "postgresql+psycopg"):
@@ -45,21 +55,17 @@ def _database_url(environ: Mapping[str, str]) -> sa.URL:
             "name a file, like sqlite:///callboard.db."
         )
     try:
-        # What a driver takes is read again for each connection; a fault is better told now.
+        # The driver reads its arguments only when it connects; their faults are found here, before anything starts.
         url.get_dialect()().create_connect_args(url)
-        sound = "\0" not in (url.database or "")
+        valid = "\0" not in (url.database or "")
     except (ArgumentError, ValueError):
-        sound = False
-    if not sound:
-        raise SettingsError(_DATABASE_URL_IS)
+        valid = False
+    if not valid:
+        raise SettingsError(_DATABASE_URL_HELP)
     return url
 
 
-def _is_in_memory(url: sa.URL) -> bool:
-    return not url.database or ":memory:" in url.database or url.query.get("mode") == "memory"
-
-
-def _secret_key(environ: Mapping[str, str], instance: Path) -> str:
+def _read_secret_key(environ: Mapping[str, str], instance: Path) -> str:
     if key := environ.get("SECRET_KEY"):
         return key
     path = instance / "secret_key"
@@ -73,7 +79,7 @@ def _secret_key(environ: Mapping[str, str], instance: Path) -> str:
     raise SettingsError("There is no SECRET_KEY. Set it in the environment, or run `make setup`, which writes one.")
 
 
-def _host(environ: Mapping[str, str]) -> str:
+def _read_host(environ: Mapping[str, str]) -> str:
     host = environ.get("HOST") or "127.0.0.1"
     try:
         if ":" in host:
@@ -87,56 +93,51 @@ def _host(environ: Mapping[str, str]) -> str:
     return host
 
 
-def http_address(host: str, port: int) -> str:
-    """The address of a server, with the brackets that an IPv6 address needs before a port."""
+def build_http_address(host: str, port: int) -> str:
+    """Return the address of a server, with the brackets that an IPv6 address needs before a port."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _public_url(environ: Mapping[str, str], default: str) -> str:
-    """What links are built from, without a slash at its end."""
+def _read_public_url(environ: Mapping[str, str], default: str) -> str:
+    """Return the address that links are built from, without a slash at its end."""
     public_url = (environ.get("PUBLIC_URL") or default).rstrip("/")
-    try:
-        parts = urlsplit(public_url)
-        # Reading the port checks it.
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound:
+    if not is_http_address(public_url):
         raise SettingsError("PUBLIC_URL must be an address like https://jobs.example.com.")
     return public_url
 
 
-def _metrics_token(environ: Mapping[str, str]) -> str | None:
+def _read_metrics_token(environ: Mapping[str, str]) -> str | None:
     token = environ.get("METRICS_TOKEN") or None
     if token and not re.fullmatch(r"[\x21-\x7e]+", token):
         raise SettingsError("METRICS_TOKEN must be of ASCII letters, digits and signs, without spaces.")
-    # Not ours, but its library would stop with a traceback. Set though empty, it means a folder as well.
+    # A variable of prometheus_client, which would stop with a traceback. Set though empty, it means a folder as well.
     folder = environ.get("PROMETHEUS_MULTIPROC_DIR")
     if folder is not None and not (Path(folder).is_dir() and folder):
         raise SettingsError("PROMETHEUS_MULTIPROC_DIR must name a folder that exists, or not be set at all.")
     return token
 
 
-SMTP_URL_IS = (
-    "SMTP_URL must look like smtp://user:password@mail.example.com:587 or smtps://…, with signs like @ and / "
-    "in the password written %40 and %2F."
-)
+def _read_tls(parts: SplitResult) -> Tls:
+    """Return when encryption begins. Raises ``KeyError`` for an unknown scheme or query."""
+    modes = {("smtps", ""): Tls.ALWAYS, ("smtp", ""): Tls.BEFORE, ("smtp", "tls=no"): Tls.NEVER}
+    return modes[parts.scheme, parts.query]
 
 
-def _mail_server(environ: Mapping[str, str]) -> MailServer | None:
-    """Null when no mail is sent. What stands in the address is never repeated, for a password is."""
+def _read_mail_server(environ: Mapping[str, str]) -> MailServer | None:
+    """Return the server that mail is sent by, or None when there is none."""
     if not environ.get("SMTP_URL"):
         return None
+    # No message repeats anything of the address, because it holds a password.
     try:
         parts = urlsplit(environ["SMTP_URL"])
-        host, port, tls = parts.hostname, parts.port, _tls(parts)
+        host, port, tls = parts.hostname, parts.port, _read_tls(parts)
     except (ValueError, KeyError):
-        raise SettingsError(SMTP_URL_IS) from None
+        raise SettingsError(SMTP_URL_HELP) from None
     if not host or port == 0 or not re.fullmatch(r"[\w.:-]+", host) or parts.path not in ("", "/") or parts.fragment:
-        raise SettingsError(SMTP_URL_IS)
+        raise SettingsError(SMTP_URL_HELP)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not (user + password).isascii() or (password and not user):
-        raise SettingsError(SMTP_URL_IS)
+        raise SettingsError(SMTP_URL_HELP)
     if user and tls is Tls.NEVER:
         raise SettingsError("SMTP_URL has a user, who would be sent in the clear; leave out tls=no, or the user.")
     sender = parse_email(environ.get("MAIL_FROM") or "")
@@ -145,35 +146,26 @@ def _mail_server(environ: Mapping[str, str]) -> MailServer | None:
     return MailServer(host, port or _SMTP_PORTS[tls], tls, sender, user or None, password)
 
 
-_SMTP_PORTS = {Tls.ALWAYS: 465, Tls.BEFORE: 587, Tls.NEVER: 25}
-
-
-def _tls(parts: SplitResult) -> Tls:
-    """Raises ``KeyError`` for anything else."""
-    known = {("smtps", ""): Tls.ALWAYS, ("smtp", ""): Tls.BEFORE, ("smtp", "tls=no"): Tls.NEVER}
-    return known[parts.scheme, parts.query]
-
-
-def settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
-    """The configuration of the app. Raises ``SettingsError`` with one sentence that says what to do."""
-    host = _host(environ)
-    port = _whole_number(environ, "PORT", 8000, 1, 65535)
-    threads = _whole_number(environ, "THREADS", 8, 1, 1000)
-    public_url = _public_url(environ, http_address(host, port))
-    database_url = _database_url(environ)
+def load_settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
+    """Return the configuration of the app. Raises ``SettingsError`` with one sentence that says what to do."""
+    host = _read_host(environ)
+    port = _read_integer(environ, "PORT", 8000, 1, 65535)
+    threads = _read_integer(environ, "THREADS", 8, 1, 1000)
+    public_url = _read_public_url(environ, build_http_address(host, port))
+    database_url = _read_database_url(environ)
     return {
         "SQLALCHEMY_DATABASE_URI": database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(database_url, connections=threads),
-        "SECRET_KEY": _secret_key(environ, instance),
+        "SECRET_KEY": _read_secret_key(environ, instance),
         "PUBLIC_URL": public_url,
         "HOST": host,
         "PORT": port,
-        "WORKERS": _whole_number(environ, "WORKERS", 1, 1, 1000),
+        "WORKERS": _read_integer(environ, "WORKERS", 1, 1, 1000),
         "THREADS": threads,
-        "TRUSTED_PROXIES": _whole_number(environ, "TRUSTED_PROXIES", 0, 0, 10),
-        "MAIL_SERVER": _mail_server(environ),
-        "METRICS_TOKEN": _metrics_token(environ),
-        "WEBHOOK_ALLOW_PRIVATE": bool(_whole_number(environ, "WEBHOOK_ALLOW_PRIVATE", 0, 0, 1)),
+        "TRUSTED_PROXIES": _read_integer(environ, "TRUSTED_PROXIES", 0, 0, 10),
+        "MAIL_SERVER": _read_mail_server(environ),
+        "METRICS_TOKEN": _read_metrics_token(environ),
+        "WEBHOOK_ALLOW_PRIVATE": bool(_read_integer(environ, "WEBHOOK_ALLOW_PRIVATE", 0, 0, 1)),
         "MAX_CONTENT_LENGTH": 1024 * 1024,
         "SESSION_COOKIE_NAME": "callboard",
         "SESSION_COOKIE_SECURE": urlsplit(public_url).scheme == "https",
@@ -182,7 +174,7 @@ def settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "PERMANENT_SESSION_LIFETIME": LIFETIME,
         # A page left open all day must still be able to cancel; the token lives as long as the session.
         "WTF_CSRF_TIME_LIMIT": None,
-        # Behind a proxy that ends TLS the Referer is https while the app sees http; SameSite and the token guard.
+        # Behind a proxy that ends TLS the Referer is https while the app sees http; SameSite and the token protect.
         "WTF_CSRF_SSL_STRICT": False,
         "SEND_FILE_MAX_AGE_DEFAULT": timedelta(days=365),
     }

@@ -1,4 +1,4 @@
-"""The extensions, made bare here and bound to the app in ``create_app``."""
+"""Makes the extensions, which ``create_app`` binds to the app."""
 
 from typing import cast
 
@@ -21,5 +21,5 @@ htmx = Htmx()
 
 
 def outbound() -> Outbound:
-    """Return how this app calls others, by its settings."""
+    """Return the sender of HTTP requests that this app was configured with."""
     return cast(Outbound, current_app.extensions["outbound"])

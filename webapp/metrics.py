@@ -1,8 +1,4 @@
-"""``/metrics`` for Prometheus, off until ``METRICS_TOKEN`` is set; and what is counted of requests.
-
-A request is counted under the name of its endpoint, never under its address, which may name a workspace or hold the
-secret of an invitation.
-"""
+"""Counts requests, and answers ``/metrics`` for Prometheus once ``METRICS_TOKEN`` is set."""
 
 import hmac
 import os
@@ -20,8 +16,8 @@ from prometheus_client.registry import Collector
 from webapp.core.errors import NotFound
 from webapp.core.metrics import begin_at_zero, registry
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable by which prometheus_client learns, when it is imported, that several processes count together."""
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable that names the folder in which several processes count together."""
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -38,64 +34,65 @@ polls = Counter(
 )
 
 
-def register(app: Flask) -> None:
-    """Answer ``/metrics``; and, if anybody may ask, count requests. Before the doors, so that their work is timed."""
-    app.add_url_rule("/metrics", "metrics", _show)
-    if app.config["METRICS_TOKEN"]:
-        begin_at_zero()
-        app.before_request(_begin)
-        app.after_request(_count)
-
-
-def _begin() -> None:
-    g.began = time.perf_counter()
-
-
-def _count(response: Response) -> Response:
-    one_more, took = _series(request.endpoint, request.method, response.status_code // 100)
-    one_more()
-    took(time.perf_counter() - g.began)
-    return response
+def _start_timer() -> None:
+    g.started = time.perf_counter()
 
 
 @lru_cache(1000)
-def _series(endpoint: str | None, method: str, hundreds: int) -> tuple[Callable[[], None], Callable[[float], None]]:
-    """What counts such a request, and what takes its seconds; looking them up costs more than either."""
+def _get_series(endpoint: str | None, method: str, hundreds: int) -> tuple[Callable[[], None], Callable[[float], None]]:
+    """Return the function that counts such a request, and the one that takes its seconds."""
+    # Cached, because looking them up costs more than calling them. By endpoint and never by address, which may name a
+    # workspace or hold the secret of an invitation.
     endpoint, method = endpoint or "none", method if method in _METHODS else "other"
     return requests.labels(endpoint, method, f"{hundreds}xx").inc, durations.labels(endpoint).observe
 
 
-def _show() -> Response:
-    token = current_app.config["METRICS_TOKEN"]
-    if token is None:
-        raise NotFound("There is no such page.")
-    sent = request.authorization
-    given = sent.token if sent and sent.type == "bearer" and sent.token else ""
-    if not hmac.compare_digest(given.encode(), token.encode()):
-        say = "Send 'Authorization: Bearer' and the METRICS_TOKEN of this board.\n"
-        return Response(say, 401, {"WWW-Authenticate": "Bearer"}, mimetype="text/plain")
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return Response(encode(_counted()), headers={"Cache-Control": "no-store"}, content_type=content_type)
+def _count_request(response: Response) -> Response:
+    count, observe = _get_series(request.endpoint, request.method, response.status_code // 100)
+    count()
+    observe(time.perf_counter() - g.started)
+    return response
 
 
-def _counted() -> Collector:
-    """What this process counted, or all that share its folder."""
-    if FOLDER not in os.environ:
-        return registry
-    together = CollectorRegistry()
-    together.register(_Together(Path(os.environ[FOLDER])))
-    return together
-
-
-class _Together(Collector):
-    """What all processes counted, those that ended included.
-
-    A worker that is killed before it has counted anything leaves an empty file, over which the library stumbles.
-    """
+class _ProcessesCollector(Collector):
+    """Collects what all processes counted that share a folder, those that ended included."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
+        # A worker that is killed before it counted anything leaves an empty file, over which the library stumbles.
         files = [str(path) for path in self._folder.glob("*.db") if path.stat().st_size]
         return MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _get_collector() -> Collector:
+    """Return the collector of this process, or of all that share its folder."""
+    if FOLDER_VARIABLE not in os.environ:
+        return registry
+    shared = CollectorRegistry()
+    shared.register(_ProcessesCollector(Path(os.environ[FOLDER_VARIABLE])))
+    return shared
+
+
+def _show_metrics() -> Response:
+    token = current_app.config["METRICS_TOKEN"]
+    if token is None:
+        raise NotFound("There is no such page.")
+    authorization = request.authorization
+    bearer = authorization.token if authorization and authorization.type == "bearer" else None
+    if not hmac.compare_digest((bearer or "").encode(), token.encode()):
+        text = "Send 'Authorization: Bearer' and the METRICS_TOKEN of this board.\n"
+        return Response(text, 401, {"WWW-Authenticate": "Bearer"}, mimetype="text/plain")
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return Response(encode(_get_collector()), headers={"Cache-Control": "no-store"}, content_type=content_type)
+
+
+def register(app: Flask) -> None:
+    """Answer ``/metrics``; and, if a token is set, count requests."""
+    # Before the doors, so that the work of their own hooks is timed as well.
+    app.add_url_rule("/metrics", "metrics", _show_metrics)
+    if app.config["METRICS_TOKEN"]:
+        begin_at_zero()
+        app.before_request(_start_timer)
+        app.after_request(_count_request)

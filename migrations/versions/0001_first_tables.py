@@ -3,8 +3,6 @@
 import sqlalchemy as sa
 from alembic import op
 
-from webapp.core.clock import UtcDateTime
-
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -15,8 +13,8 @@ def upgrade() -> None:
     op.create_table(
         "listening",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("beat_at", UtcDateTime(), nullable=False),
-        sa.Column("since", UtcDateTime(), nullable=False),
+        sa.Column("beat_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_listening")),
     )
     op.create_table(
@@ -24,7 +22,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("email", sa.String(length=254), nullable=False),
         sa.Column("address", sa.String(length=64), nullable=False),
-        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_login_failures")),
     )
     with op.batch_alter_table("login_failures", schema=None) as batch_op:
@@ -36,7 +34,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("slug", sa.String(length=50), nullable=False),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workspaces")),
         sa.UniqueConstraint("slug", name=op.f("uq_workspaces_slug")),
     )
@@ -49,10 +47,10 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("scopes", sa.JSON(), nullable=False),
         sa.Column("created_by", sa.String(length=60), nullable=False),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("expires_at", UtcDateTime(), nullable=True),
-        sa.Column("revoked_at", UtcDateTime(), nullable=True),
-        sa.Column("last_used_at", UtcDateTime(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["workspace_id"], ["workspaces.id"], name=op.f("fk_api_tokens_workspace_id"), ondelete="CASCADE"
         ),
@@ -66,7 +64,7 @@ def upgrade() -> None:
         "audit_log",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("workspace_id", sa.Uuid(), nullable=True),
-        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("actor", sa.String(length=60), nullable=False),
         sa.Column("action", sa.String(length=60), nullable=False),
         sa.Column("resource", sa.String(length=60), nullable=False),
@@ -105,14 +103,14 @@ def upgrade() -> None:
         sa.Column("progress", sa.SmallInteger(), nullable=False),
         sa.Column("workspace_id", sa.Uuid(), nullable=True),
         sa.Column("created_by", sa.String(length=60), nullable=False),
-        sa.Column("started_at", UtcDateTime(), nullable=True),
-        sa.Column("completed_at", UtcDateTime(), nullable=True),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("updated_at", UtcDateTime(), nullable=False),
-        sa.Column("canceled_at", UtcDateTime(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("canceled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("canceled_by", sa.String(length=60), nullable=True),
-        sa.Column("cancel_seen_at", UtcDateTime(), nullable=True),
-        sa.Column("cancel_confirmed_at", UtcDateTime(), nullable=True),
+        sa.Column("cancel_seen_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_confirmed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "finish_refused",
             sa.Enum(
@@ -147,10 +145,10 @@ def upgrade() -> None:
         ),
         sa.Column("max_duration", sa.Integer(), nullable=True),
         sa.Column("heartbeat_timeout", sa.Integer(), nullable=True),
-        sa.Column("last_seen_at", UtcDateTime(), nullable=True),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("parent_id", sa.Uuid(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("check_at", UtcDateTime(), nullable=True),
+        sa.Column("check_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("progress BETWEEN 0 AND 100", name=op.f("ck_job_runs_progress")),
         sa.ForeignKeyConstraint(
             ["parent_id"], ["job_runs.id"], name=op.f("fk_job_runs_parent_id"), ondelete="SET NULL"
@@ -189,8 +187,8 @@ def upgrade() -> None:
         sa.Column("email", sa.String(length=254), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("password_hash", sa.String(length=200), nullable=False),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("deactivated_at", UtcDateTime(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("deactivated_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_workspace_id", sa.Uuid(), nullable=True),
         sa.ForeignKeyConstraint(
             ["last_workspace_id"], ["workspaces.id"], name=op.f("fk_users_last_workspace_id"), ondelete="SET NULL"
@@ -202,7 +200,7 @@ def upgrade() -> None:
         "job_events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("job_id", sa.Uuid(), nullable=False),
-        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
             "kind",
             sa.Enum(
@@ -274,7 +272,7 @@ def upgrade() -> None:
         sa.Column(
             "role", sa.Enum("owner", "admin", "member", name="role", native_enum=False, length=10), nullable=False
         ),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_memberships_user_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
             ["workspace_id"], ["workspaces.id"], name=op.f("fk_memberships_workspace_id"), ondelete="CASCADE"
@@ -296,9 +294,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("secret_hash", sa.String(length=64), nullable=False),
         sa.Column("user_id", sa.Uuid(), nullable=False),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("last_seen_at", UtcDateTime(), nullable=False),
-        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("address", sa.String(length=64), nullable=True),
         sa.Column("user_agent", sa.String(length=300), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_sessions_user_id"), ondelete="CASCADE"),

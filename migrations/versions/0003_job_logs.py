@@ -3,8 +3,6 @@
 import sqlalchemy as sa
 from alembic import op
 
-from webapp.core.clock import UtcDateTime
-
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -26,7 +24,7 @@ def upgrade() -> None:
         "log_lines",
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
-        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("level", sa.String(length=20), nullable=True),
         sa.Column("text", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["job_runs.id"], name=op.f("fk_log_lines_job_id"), ondelete="CASCADE"),

@@ -3,8 +3,6 @@
 import sqlalchemy as sa
 from alembic import op
 
-from webapp.core.clock import UtcDateTime
-
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -52,7 +50,7 @@ def upgrade() -> None:
         "leases",
         sa.Column("name", sa.String(length=40), nullable=False),
         sa.Column("holder", sa.String(length=100), nullable=False),
-        sa.Column("until", UtcDateTime(), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
     )
 

@@ -15,8 +15,8 @@ SETTINGS = {"job_runs": {"fillfactor": 85} | TIDIED_SOONER, "job_tags": TIDIED_S
 def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         for table, settings in SETTINGS.items():
-            given = ", ".join(f"{name} = {value}" for name, value in settings.items())
-            op.execute(f"ALTER TABLE {table} SET ({given})")
+            values = ", ".join(f"{name} = {value}" for name, value in settings.items())
+            op.execute(f"ALTER TABLE {table} SET ({values})")
 
 
 def downgrade() -> None:

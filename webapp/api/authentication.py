@@ -1,10 +1,10 @@
-"""Who calls, and what the token allows; judged before any job is looked up."""
+"""Finds out who calls and what the token allows, before any job is looked up."""
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from flask import g, request
+from flask import current_app, g, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
@@ -17,22 +17,38 @@ from webapp.core.workspaces import tokens
 
 P = ParamSpec("P")
 R = TypeVar("R")
+View = TypeVar("View", bound=Callable[..., Any])
 
-OPEN_ENDPOINTS = frozenset({"api.openapi_document"})
-"""What anybody may read."""
-JUDGE_THEIR_QUERY = frozenset(
-    {"api.list_jobs", "api.read_lines", "api.create", "api.report", "api.report_several", "api.append_lines"}
-)
-"""These judge their parameters themselves, those with a body together with it."""
+_PUBLIC = "is_public"
+_VALIDATES_QUERY = "validates_query"
+
+
+def public(view: View) -> View:
+    """Mark a view that answers without a token."""
+    view.__dict__[_PUBLIC] = True
+    return view
+
+
+def validates_query(view: View) -> View:
+    """Mark a view that validates the query itself, where it has a body together with it."""
+    view.__dict__[_VALIDATES_QUERY] = True
+    return view
+
+
+def _has_mark(mark: str) -> bool:
+    """Return whether the view of this request has a mark; ``needs`` around a view keeps its marks."""
+    return hasattr(current_app.view_functions[request.endpoint or ""], mark)
 
 
 @api.before_request
 def admit() -> None:
     """Find the token's workspace. Raises 401 for no token, and for a bad, expired or revoked one."""
-    if request.endpoint in OPEN_ENDPOINTS:
+    if _has_mark(_PUBLIC):
         return
-    sent = request.authorization
-    bearer = tokens.authenticate(sent.token) if sent and sent.type == "bearer" and sent.token else None
+    authorization = request.authorization
+    bearer = None
+    if authorization and authorization.type == "bearer" and authorization.token:
+        bearer = tokens.authenticate(authorization.token)
     if bearer is None:
         raise Unauthorized(
             "Send a valid API token of this board: 'Authorization: Bearer cb_…'.",
@@ -43,9 +59,10 @@ def admit() -> None:
 
 
 @api.before_request
-def know_every_parameter() -> None:
-    """Most calls have no query parameters. Raises ``Invalid``: a misspelt filter must not pass for no filter."""
-    if request.args and request.endpoint not in JUDGE_THEIR_QUERY:
+def reject_unknown_parameters() -> None:
+    """Refuse every query parameter of a call that has none. Raises ``Invalid``."""
+    # A misspelt filter must not pass for no filter.
+    if request.args and not _has_mark(_VALIDATES_QUERY):
         raise Invalid([Fault((f"?{name}",), NO_PARAMETER) for name in request.args])
 
 

@@ -1,33 +1,24 @@
-"""Several reports in one request, each answered as if it had come alone."""
+"""Answers several reports in one request, each as if it had come alone."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from flask import g
 
-from webapp.api.authentication import needs
+from webapp.api.authentication import needs, validates_query
 from webapp.api.blueprint import api
 from webapp.api.body import read_body
-from webapp.api.problems import document
+from webapp.api.problems import problem_json
 from webapp.core import jobs
 from webapp.core.errors import Conflict, Fault, Invalid, NotFound
 from webapp.core.job_json import job_json
 from webapp.core.jobs.inputs import Batch, BatchedReport
 from webapp.core.models import JobSnapshot, Scope
 
-Answer = JobSnapshot | NotFound | Conflict | Invalid
+Outcome = JobSnapshot | NotFound | Conflict | Invalid
 
 
-@api.post("/jobs/batch")
-@needs(Scope.WRITE)
-def report_several() -> dict[str, Any]:
-    """Report on several jobs; each report is judged alone."""
-    sent = read_body(Batch).data
-    checked = [_checked(item) for item in sent]
-    return {"data": [_told(report, answer) for report, answer in zip(checked, _answers(checked), strict=True)]}
-
-
-def _checked(item: Any) -> BatchedReport | Invalid:
+def _validate(item: Any) -> BatchedReport | Invalid:
     if not isinstance(item, dict):
         return Invalid([Fault((), "A JSON object.")])
     try:
@@ -36,22 +27,33 @@ def _checked(item: Any) -> BatchedReport | Invalid:
         return invalid
 
 
-def _answers(checked: Sequence[BatchedReport | Invalid]) -> list[Answer]:
-    sound = [report for report in checked if isinstance(report, BatchedReport)]
-    judged = iter(jobs.apply_reports(g.bearer.workspace_id, sound, by=g.actor))
-    return [report if isinstance(report, Invalid) else next(judged) for report in checked]
+def _apply(reports: Sequence[BatchedReport | Invalid]) -> list[Outcome]:
+    """Update the jobs of the valid reports, and return an outcome for each report, in their order."""
+    valid = [report for report in reports if isinstance(report, BatchedReport)]
+    outcomes = iter(jobs.apply_reports(g.bearer.workspace_id, valid, by=g.actor))
+    return [report if isinstance(report, Invalid) else next(outcomes) for report in reports]
 
 
-def _told(report: BatchedReport | Invalid, answer: Answer) -> dict[str, Any]:
+def _outcome_json(report: BatchedReport | Invalid, outcome: Outcome) -> dict[str, Any]:
     # A rejected value is never echoed, and an id may be what was rejected.
-    told = {"id": None if isinstance(report, Invalid) else str(report.id)}
-    match answer:
+    answer = {"id": None if isinstance(report, Invalid) else str(report.id)}
+    match outcome:
         case JobSnapshot():
-            return told | {"status": 200, "job": job_json(answer, without=("payload",))}
+            return answer | {"status": 200, "job": job_json(outcome, without=("payload",))}
         case NotFound():
             status = 404
         case Conflict():
             status = 409
         case Invalid():
             status = 422
-    return told | {"status": status, "problem": document(answer, status)}
+    return answer | {"status": status, "problem": problem_json(outcome, status)}
+
+
+@api.post("/jobs/batch")
+@needs(Scope.WRITE)
+@validates_query
+def update_jobs() -> dict[str, Any]:
+    """Report on several jobs; each report is judged alone."""
+    reports = [_validate(item) for item in read_body(Batch).data]
+    outcomes = _apply(reports)
+    return {"data": [_outcome_json(report, outcome) for report, outcome in zip(reports, outcomes, strict=True)]}

@@ -1,4 +1,4 @@
-"""The blueprint that the rooms of this door hang their views on."""
+"""Holds the blueprint that the views of this door are registered on."""
 
 from flask import Blueprint, Response, request
 
@@ -8,9 +8,9 @@ api = Blueprint("api", __name__, url_prefix=PREFIX)
 
 
 @api.after_request
-def options_without_content(answer: Response) -> Response:
-    """OPTIONS is answered by a header alone: what has no content has no type."""
-    if request.method == "OPTIONS" and answer.status_code == 200:
-        answer.status_code = 204
-        del answer.headers["Content-Type"]
-    return answer
+def empty_options(response: Response) -> Response:
+    """Answer OPTIONS by its headers alone, without a content type."""
+    if request.method == "OPTIONS" and response.status_code == 200:
+        response.status_code = 204
+        del response.headers["Content-Type"]
+    return response

@@ -1,4 +1,4 @@
-"""Reading what a runner sent: JSON as the standard means it, in the shape that the call asks for."""
+"""Reads what a runner sent: JSON by the letter of its standard, validated by the schema of the call."""
 
 import json
 import math
@@ -20,36 +20,37 @@ B = TypeVar("B", bound=Body)
 
 MAX_NESTING = 100
 """Levels of objects and lists, the body itself being the first."""
-THROWN_AWAY = 32 * 1024 * 1024
-"""Bytes that are read of a body that is too large; whoever sends more hears that the connection breaks."""
-PATIENCE = 10.0
-"""Seconds that this may take."""
+DISCARD_LIMIT = 32 * 1024 * 1024
+"""Bytes of a body that is too large which are read and discarded; whoever sends more finds the connection closed."""
+BODY_TIMEOUT = 10.0
+"""Seconds that discarding them may take."""
 
-_PIECE = 64 * 1024
+_CHUNK = 64 * 1024
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def _finite(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError("a number beyond a double")
     return number
 
 
-def _whole(text: str) -> int:
-    _finite(text)
+def _parse_int(text: str) -> int:
+    # An integer beyond a double is refused too.
+    _parse_float(text)
     return int(text)
 
 
-def _no_constant(text: str) -> NoReturn:
+def _reject_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
 
 
-_decoder = json.JSONDecoder(parse_float=_finite, parse_int=_whole, parse_constant=_no_constant)
+_decoder = json.JSONDecoder(parse_float=_parse_float, parse_int=_parse_int, parse_constant=_reject_constant)
 
 
-def _deepest(value: object) -> int:
-    """How many levels a value has, without recursion."""
+def _count_levels(value: object) -> int:
+    """Return how many levels of objects and lists a value has, without recursion."""
     level, values = 0, [value]
     while containers := [inner for inner in values if isinstance(inner, dict | list)]:
         level += 1
@@ -57,71 +58,38 @@ def _deepest(value: object) -> int:
     return level
 
 
-def take_in() -> None:
-    """Read the body, whatever becomes of the request. Raises 413.
+def _read_up_to(size: int, stream: IO[bytes]) -> bytes:
+    content = bytearray()
+    while len(content) < size and (chunk := stream.read(size - len(content))):
+        content += chunk
+    return bytes(content)
 
-    What is left unread makes a server drop the connection, and with it the caller's next request, and the answer too:
-    most callers listen only once they have sent everything.
-    """
+
+def _discard(stream: IO[bytes]) -> None:
+    remaining, deadline = DISCARD_LIMIT, time.monotonic() + BODY_TIMEOUT
+    while remaining > 0 and time.monotonic() < deadline and (chunk := stream.read(_CHUNK)):
+        remaining -= len(chunk)
+
+
+def buffer_body() -> None:
+    """Read the whole body into ``g.body``. Raises 413."""
+    # An unread rest makes a server drop the connection, and with it the caller's next request, and the answer too: most
+    # callers listen only once they have sent everything.
     limit: int = current_app.config["MAX_CONTENT_LENGTH"]
-    body = get_input_stream(request.environ)
-    # A body in chunks does not tell its length ahead.
-    told = request.content_length or 0
-    raw = _read(body, limit + 1) if told <= limit else b""
-    if max(told, len(raw)) > limit:
-        # Whoever waits for "100 Continue" hears us before anything is sent.
+    stream = get_input_stream(request.environ)
+    # A body in chunks does not say its length ahead.
+    length = request.content_length or 0
+    body = _read_up_to(limit + 1, stream) if length <= limit else b""
+    if max(length, len(body)) > limit:
+        # Whoever waits for "100 Continue" gets the answer before anything is sent.
         if request.headers.get("Expect", "").lower() != "100-continue":
-            _throw_away(body)
+            _discard(stream)
         raise RequestEntityTooLarge
-    g.body = raw
+    g.body = body
 
 
-def _read(body: IO[bytes], size: int) -> bytes:
-    """So many bytes, or all that there are."""
-    read = bytearray()
-    while len(read) < size and (piece := body.read(size - len(read))):
-        read += piece
-    return bytes(read)
-
-
-def _throw_away(body: IO[bytes]) -> None:
-    left, deadline = THROWN_AWAY, time.monotonic() + PATIENCE
-    while left > 0 and time.monotonic() < deadline and (piece := body.read(_PIECE)):
-        left -= len(piece)
-
-
-def read_body(shape: type[B]) -> B:
-    """The body of the request. Raises 400, 415, and ``Invalid`` with every fault of the body and of the query."""
-    return _checked(shape, ())[0]
-
-
-def read_body_once(shape: type[B]) -> tuple[B, RequestKey | None]:
-    """The body, and the name under which it is to be done only once, if it has one. Raises as ``read_body`` does.
-
-    The faults of an ``Idempotency-Key`` are among those that are told.
-    """
-    key = request.headers.get("Idempotency-Key")
-    body, sent = _checked(shape, find_key_faults(key))
-    # When a request is sent again, when it was meant to arrive may only then be told.
-    asked = {name: value for name, value in sent.items() if name != "occurred_at"}
-    return body, None if key is None else RequestKey.from_body(key, asked)
-
-
-def _checked(shape: type[B], more: Sequence[Fault]) -> tuple[B, dict[str, Any]]:
-    """The body in its shape, and as it was sent. Raises ``Invalid`` with its faults, those of the query, and more."""
-    more = [*more, *(Fault((f"?{name}",), NO_PARAMETER) for name in request.args)]
-    try:
-        sent = _json_object()
-        body = shape.parse(sent)
-    except Invalid as invalid:
-        raise Invalid([*invalid.faults, *more]) from None
-    if more:
-        raise Invalid(more)
-    return body, sent
-
-
-def _json_object() -> dict[str, Any]:
-    """The JSON object in the body of the request. Raises 400, 415, and ``Invalid`` when it is no object."""
+def _parse_object() -> dict[str, Any]:
+    """Return the JSON object in the body. Raises 400, 415, and ``Invalid`` when it is no object."""
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send JSON, with 'Content-Type: application/json'.")
     try:
@@ -131,8 +99,41 @@ def _json_object() -> dict[str, Any]:
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise BadRequest("The body is not JSON in UTF-8: check its syntax, its numbers and its text.") from None
-    if text.count("{") + text.count("[") > MAX_NESTING and _deepest(value) > MAX_NESTING:
+    if text.count("{") + text.count("[") > MAX_NESTING and _count_levels(value) > MAX_NESTING:
         raise BadRequest(f"The body is nested deeper than {MAX_NESTING} levels.")
     if not isinstance(value, dict):
         raise Invalid([Fault((), "A JSON object.")])
     return value
+
+
+def _validate(schema: type[B], more_faults: Sequence[Fault]) -> tuple[B, dict[str, Any]]:
+    """Return the body as its schema has it, and as it was sent.
+
+    Raises ``Invalid`` with the faults of the body, those of the query, and those that were found before.
+    """
+    more_faults = [*more_faults, *(Fault((f"?{name}",), NO_PARAMETER) for name in request.args)]
+    try:
+        sent = _parse_object()
+        body = schema.parse(sent)
+    except Invalid as invalid:
+        raise Invalid([*invalid.faults, *more_faults]) from None
+    if more_faults:
+        raise Invalid(more_faults)
+    return body, sent
+
+
+def read_body(schema: type[B]) -> B:
+    """Return the body of the request. Raises 400, 415, and ``Invalid`` with every fault of the body and the query."""
+    return _validate(schema, ())[0]
+
+
+def read_body_and_key(schema: type[B]) -> tuple[B, RequestKey | None]:
+    """Return the body, and the key under which the request is done only once, if it has one.
+
+    Raises as ``read_body`` does; the faults of an ``Idempotency-Key`` are among those of ``Invalid``.
+    """
+    key = request.headers.get("Idempotency-Key")
+    body, sent = _validate(schema, find_key_faults(key))
+    # A request that is sent again may only then say when it was meant to arrive.
+    content = {name: value for name, value in sent.items() if name != "occurred_at"}
+    return body, None if key is None else RequestKey.from_body(key, content)

@@ -1,13 +1,13 @@
-"""The calls about jobs: create, read, list, report, cancel, history."""
+"""Answers the calls about jobs: enqueue, list, count, get, update, cancel, list events."""
 
 import uuid
 from typing import Any
 
 from flask import Response, g, jsonify, request, url_for
 
-from webapp.api.authentication import needs
+from webapp.api.authentication import needs, validates_query
 from webapp.api.blueprint import api
-from webapp.api.body import read_body, read_body_once
+from webapp.api.body import read_body, read_body_and_key
 from webapp.api.schemas import ListQuery, event_json
 from webapp.core import jobs
 from webapp.core.job_json import job_json
@@ -16,25 +16,26 @@ from webapp.core.jobs.inputs import NewJob, Report
 from webapp.core.jobs.listing import JobFilter
 from webapp.core.models import JobRun, JobSnapshot, Scope
 
-LARGE = ("payload", "result")
+LARGE_FIELDS = ("payload", "result")
 
 
-def tag_of(job: JobRun) -> str:
-    """The ETag of a job's representation: every write to it makes another."""
+def get_etag(job: JobRun) -> str:
+    """Return the ETag of a job, which every write to the job changes."""
     return f"{job.id}.{job.version}"
 
 
 @api.post("/jobs")
 @needs(Scope.WRITE)
-def create() -> tuple[Response, int, dict[str, str]]:
+@validates_query
+def enqueue_job() -> tuple[Response, int, dict[str, str]]:
     """Enqueue a job; with an ``Idempotency-Key`` only once."""
-    new, once = read_body_once(NewJob)
+    new, once = read_body_and_key(NewJob)
     if once is None:
         replayed = False
         job: JobSnapshot | JobRun = jobs.enqueue_new_job(g.bearer.workspace_id, new, by=g.actor)
     else:
         job, replayed = jobs.enqueue_once(g.bearer.workspace_id, new, once, by=g.actor)
-    headers = {"Location": url_for("api.read", job_id=job.id)}
+    headers = {"Location": url_for("api.get_job", job_id=job.id)}
     if replayed:
         return jsonify(job_json(job)), 200, headers | {"Idempotent-Replayed": "true"}
     return jsonify(job_json(job)), 201, headers
@@ -42,29 +43,30 @@ def create() -> tuple[Response, int, dict[str, str]]:
 
 @api.get("/jobs")
 @needs(Scope.READ)
+@validates_query
 def list_jobs() -> dict[str, Any]:
-    """One page of jobs, newest first."""
+    """List one page of jobs, newest first."""
     query = ListQuery.read(request.args)
-    page = listing.list_records(g.bearer.workspace_id, query.wanted, limit=query.limit, cursor=query.cursor)
-    return {"data": [job_json(job, without=LARGE) for job in page.jobs], "next_cursor": page.next_cursor}
+    page = listing.list_records(g.bearer.workspace_id, query.filter, limit=query.limit, cursor=query.cursor)
+    return {"data": [job_json(job, without=LARGE_FIELDS) for job in page.jobs], "next_cursor": page.next_cursor}
 
 
 @api.get("/jobs/counts")
 @needs(Scope.READ)
-def counts() -> dict[str, Any]:
-    """How many jobs of each status there are; counting stops at 10,000."""
-    counted = listing.count_by_status(g.bearer.workspace_id, JobFilter())
-    return {status: {"count": found.count, "capped": found.capped} for status, found in counted.items()}
+def count_jobs() -> dict[str, Any]:
+    """Count the jobs of each status; counting stops at 10,000."""
+    counts = listing.count_by_status(g.bearer.workspace_id, JobFilter())
+    return {status: {"count": count.count, "capped": count.capped} for status, count in counts.items()}
 
 
 @api.get("/jobs/<uuid:job_id>")
 @needs(Scope.READ)
-def read(job_id: uuid.UUID) -> Response:
-    """One job, or 304 when the caller has it already."""
+def get_job(job_id: uuid.UUID) -> Response:
+    """Get a job, or 304 when the caller has it already."""
     job = jobs.get_job_status(job_id, within=g.bearer.workspace_id)
-    held = request.if_none_match.contains_weak(tag_of(job))
-    response = Response(status=304) if held else jsonify(job_json(job))
-    response.set_etag(tag_of(job))
+    unchanged = request.if_none_match.contains_weak(get_etag(job))
+    response = Response(status=304) if unchanged else jsonify(job_json(job))
+    response.set_etag(get_etag(job))
     response.cache_control.private = True
     response.cache_control.no_cache = True
     return response
@@ -72,7 +74,8 @@ def read(job_id: uuid.UUID) -> Response:
 
 @api.patch("/jobs/<uuid:job_id>")
 @needs(Scope.WRITE)
-def report(job_id: uuid.UUID) -> dict[str, Any]:
+@validates_query
+def update_job(job_id: uuid.UUID) -> dict[str, Any]:
     """Report on a job."""
     job = jobs.apply_report(job_id, read_body(Report), within=g.bearer.workspace_id, by=g.actor)
     return job_json(job, without=("payload",))
@@ -80,7 +83,7 @@ def report(job_id: uuid.UUID) -> dict[str, Any]:
 
 @api.post("/jobs/<uuid:job_id>/cancel")
 @needs(Scope.CANCEL)
-def cancel(job_id: uuid.UUID) -> dict[str, Any]:
+def cancel_job(job_id: uuid.UUID) -> dict[str, Any]:
     """Cancel a job."""
     job = jobs.cancel_job(job_id, within=g.bearer.workspace_id, by=g.actor)
     return job_json(job, without=("payload",))
@@ -88,7 +91,7 @@ def cancel(job_id: uuid.UUID) -> dict[str, Any]:
 
 @api.get("/jobs/<uuid:job_id>/events")
 @needs(Scope.READ)
-def events(job_id: uuid.UUID) -> dict[str, Any]:
-    """The history of a job, oldest first."""
+def list_events(job_id: uuid.UUID) -> dict[str, Any]:
+    """List the history of a job, oldest first."""
     job = jobs.get_job_status(job_id, within=g.bearer.workspace_id)
     return {"data": [event_json(*numbered) for numbered in enumerate(jobs.list_events(job), start=1)]}

@@ -1,13 +1,13 @@
-"""The calls about a job's log: append lines to it, read on in it."""
+"""Answers the calls about a job's log: append lines, list lines."""
 
 import uuid
 from typing import Any
 
 from flask import g, request
 
-from webapp.api.authentication import needs
+from webapp.api.authentication import needs, validates_query
 from webapp.api.blueprint import api
-from webapp.api.body import read_body_once
+from webapp.api.body import read_body_and_key
 from webapp.api.schemas import LogQuery, lines_json
 from webapp.core import jobs
 from webapp.core.jobs import logs
@@ -17,17 +17,19 @@ from webapp.core.models import Scope
 
 @api.post("/jobs/<uuid:job_id>/logs")
 @needs(Scope.WRITE)
+@validates_query
 def append_lines(job_id: uuid.UUID) -> tuple[dict[str, Any], dict[str, str]]:
     """Append lines; with an ``Idempotency-Key`` only once."""
-    new, once = read_body_once(NewLines)
+    new, once = read_body_and_key(NewLines)
     appended = logs.append(job_id, new, within=g.bearer.workspace_id, request_key=once)
     return {"next_after": appended.next_after}, {"Idempotent-Replayed": "true"} if appended.replayed else {}
 
 
 @api.get("/jobs/<uuid:job_id>/logs")
 @needs(Scope.READ)
-def read_lines(job_id: uuid.UUID) -> dict[str, Any]:
-    """The lines after the one that the caller read last, oldest first."""
+@validates_query
+def list_lines(job_id: uuid.UUID) -> dict[str, Any]:
+    """List the lines after the one that the caller read last, oldest first."""
     after = LogQuery.read(request.args).after
-    found = logs.list_after(jobs.get_job_status(job_id, within=g.bearer.workspace_id), after)
-    return {"data": lines_json(found), "next_after": found.lines[-1].seq if found.lines else after}
+    page = logs.list_after(jobs.get_job_status(job_id, within=g.bearer.workspace_id), after)
+    return {"data": lines_json(page), "next_after": page.lines[-1].seq if page.lines else after}

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document: drawn from the schemas that check the bodies, so that the two cannot drift apart."""
+"""Builds the OpenAPI 3.1 document from the schemas that validate the bodies, so that the two cannot differ."""
 
 from functools import cache
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from flask import current_app
 from pydantic.json_schema import models_json_schema
 
+from webapp.api.authentication import public
 from webapp.api.blueprint import api
 from webapp.api.schemas import ListQuery, LogQuery, Query
 from webapp.core.jobs.idempotency import KEY_LIMIT, KEY_PATTERN
@@ -14,11 +15,11 @@ from webapp.core.jobs.listing import COUNT_CAP
 from webapp.core.lifecycle import EventKind, FailureReason, JobStatus
 from webapp.core.models import JOB_FIELDS, LogLevel
 
-_MOMENT = {"type": "string", "format": "date-time"}
-_MAYBE_MOMENT = {"type": ["string", "null"], "format": "date-time"}
-_MAYBE_TEXT = {"type": ["string", "null"]}
-_MAYBE_OBJECT = {"type": ["object", "null"]}
-_MAYBE_WHOLE = {"type": ["integer", "null"]}
+_TIME = {"type": "string", "format": "date-time"}
+_NULLABLE_TIME = {"type": ["string", "null"], "format": "date-time"}
+_NULLABLE_TEXT = {"type": ["string", "null"]}
+_NULLABLE_OBJECT = {"type": ["object", "null"]}
+_NULLABLE_INTEGER = {"type": ["integer", "null"]}
 _ID = {"type": "string", "format": "uuid"}
 _STATUS = {"type": "string", "enum": list(JobStatus)}
 
@@ -26,33 +27,33 @@ _JOB: dict[str, dict[str, Any]] = {
     "id": _ID,
     "type": {"type": "string"},
     "status": _STATUS,
-    "payload": _MAYBE_OBJECT,
-    "result": _MAYBE_OBJECT,
-    "error": _MAYBE_TEXT,
+    "payload": _NULLABLE_OBJECT,
+    "result": _NULLABLE_OBJECT,
+    "error": _NULLABLE_TEXT,
     "progress": {"type": "integer", "minimum": 0, "maximum": 100},
     "workspace_id": {"type": ["string", "null"], "format": "uuid"},
     "created_by": {"type": "string", "description": "user:<id>, token:<id> or system"},
-    "started_at": _MAYBE_MOMENT,
-    "completed_at": _MAYBE_MOMENT,
-    "created_at": _MOMENT,
-    "updated_at": _MOMENT,
-    "canceled_at": _MAYBE_MOMENT,
-    "canceled_by": _MAYBE_TEXT,
-    "cancel_seen_at": _MAYBE_MOMENT,
-    "cancel_confirmed_at": _MAYBE_MOMENT,
-    "message": _MAYBE_TEXT,
+    "started_at": _NULLABLE_TIME,
+    "completed_at": _NULLABLE_TIME,
+    "created_at": _TIME,
+    "updated_at": _TIME,
+    "canceled_at": _NULLABLE_TIME,
+    "canceled_by": _NULLABLE_TEXT,
+    "cancel_seen_at": _NULLABLE_TIME,
+    "cancel_confirmed_at": _NULLABLE_TIME,
+    "message": _NULLABLE_TEXT,
     "tags": {"type": "array", "items": {"type": "string"}},
     "link": {"type": ["string", "null"], "format": "uri"},
-    "runner": _MAYBE_TEXT,
+    "runner": _NULLABLE_TEXT,
     "failure_reason": {"type": ["string", "null"], "enum": [*FailureReason, None]},
-    "max_duration": _MAYBE_WHOLE,
-    "heartbeat_timeout": _MAYBE_WHOLE,
-    "last_seen_at": _MAYBE_MOMENT,
+    "max_duration": _NULLABLE_INTEGER,
+    "heartbeat_timeout": _NULLABLE_INTEGER,
+    "last_seen_at": _NULLABLE_TIME,
     "parent_id": {"type": ["string", "null"], "format": "uuid"},
 }
 
 
-def _job(*without: str) -> dict[str, Any]:
+def _job_schema(*without: str) -> dict[str, Any]:
     names = [name for name in JOB_FIELDS if name not in without]
     return {
         "type": "object",
@@ -64,12 +65,12 @@ def _job(*without: str) -> dict[str, Any]:
 
 _EVENT = {
     "id": {"type": "integer"},
-    "at": _MOMENT,
+    "at": _TIME,
     "kind": {"type": "string", "enum": list(EventKind)},
     "from": {"type": ["string", "null"], "enum": [*JobStatus, None]},
     "to": {"type": ["string", "null"], "enum": [*JobStatus, None]},
     "by": {"type": "string"},
-    "message": _MAYBE_TEXT,
+    "message": _NULLABLE_TEXT,
 }
 _FAULT = {"pointer": {"type": "string"}, "detail": {"type": "string"}}
 _PROBLEM = {
@@ -88,7 +89,7 @@ _COUNT = {
 }
 _LINE = {
     "seq": {"type": "integer", "minimum": 1},
-    "at": _MOMENT,
+    "at": _TIME,
     "level": {"type": ["string", "null"], "enum": [*LogLevel, None]},
     "text": {"type": "string"},
 }
@@ -106,37 +107,6 @@ _IDEMPOTENCY_KEY = {
     "answered again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT, "pattern": KEY_PATTERN},
 }
-_FILTERS = {
-    "status": "Only jobs in this status; may be repeated.",
-    "type": "Only jobs of this type.",
-    "tag": "Only jobs with this tag.",
-    "created_after": "Only jobs created later than this.",
-    "created_before": "Only jobs created earlier than this.",
-    "limit": "How many at most; 50 unless told.",
-    "cursor": "The next_cursor of the page before.",
-    "after": "Only lines after this one: the next_after of the answer before.",
-}
-_MEANINGS = {
-    "id": "The job that is reported on.",
-    "type": "What kind of work it is, like generate-report; the board filters by it.",
-    "payload": "What the job is asked to do; at most 256 KiB as JSON text.",
-    "tags": "Words to find the job by.",
-    "max_duration": "Seconds after which the board fails a running job, for good.",
-    "heartbeat_timeout": "Seconds of silence after which the board counts a running job as lost.",
-    "parent_id": "The job that this one belongs to.",
-    "link": "The runner's own page or log.",
-    "runner": "The host or worker that took the job.",
-    "status": "Where the job moves to; leave it out to report on a running job.",
-    "progress": "How far the job is.",
-    "message": "One short line for the operator; over 500 characters it is cut.",
-    "result": "What the job produced, or has so far; at most 256 KiB as JSON text.",
-    "error": "Why it failed, with status failed alone; over 64 KiB it is cut.",
-    "occurred_at": "When it happened, in a report or of a new job that is told late.",
-    "lines": "The lines, oldest first.",
-    "text": "What the work printed; over 16 KiB it is cut.",
-    "level": "How grave it is.",
-    "at": "When it was printed, in a line that is sent late.",
-}
 
 
 def _ref(name: str) -> dict[str, str]:
@@ -148,17 +118,17 @@ def _list_of(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _each_status(schema: dict[str, Any]) -> dict[str, Any]:
+def _counts_by_status(schema: dict[str, Any]) -> dict[str, Any]:
     names = [status.value for status in JobStatus]
     return {"type": "object", "properties": dict.fromkeys(names, schema), "required": names}
 
 
-def _answer(description: str, schema: dict[str, Any], headers: tuple[str, ...] = ()) -> dict[str, Any]:
-    told = {name: {"schema": {"type": "string"}} for name in ("X-Request-Id", *headers)}
-    return {"description": description, "headers": told, "content": {"application/json": {"schema": schema}}}
+def _response(description: str, schema: dict[str, Any], headers: tuple[str, ...] = ()) -> dict[str, Any]:
+    header_schemas = {name: {"schema": {"type": "string"}} for name in ("X-Request-Id", *headers)}
+    return {"description": description, "headers": header_schemas, "content": {"application/json": {"schema": schema}}}
 
 
-_REFUSALS = {
+_ERRORS = {
     400: "The body is not JSON.",
     401: "No token, or a bad, expired or revoked one.",
     403: "The token lacks the scope.",
@@ -172,22 +142,21 @@ _REFUSALS = {
 }
 
 
-def _refusals(*statuses: int) -> dict[str, Any]:
+def _error_responses(*statuses: int) -> dict[str, Any]:
     content = {"application/problem+json": {"schema": _ref("Problem")}}
     return {
-        str(status): {"description": _REFUSALS[status], "content": content}
-        for status in (401, 403, *statuses, 500, 503)
+        str(status): {"description": _ERRORS[status], "content": content} for status in (401, 403, *statuses, 500, 503)
     }
 
 
 def _operation(
-    name: str, summary: str, scope: str, answers: dict[str, Any], *refusals: int, body: str | None = None
+    name: str, summary: str, scope: str, responses: dict[str, Any], *errors: int, body: str | None = None
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": name,
         "summary": summary,
         "description": f"The token needs the scope `{scope}`.",
-        "responses": answers | _refusals(*refusals),
+        "responses": responses | _error_responses(*errors),
     }
     if body:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
@@ -201,20 +170,20 @@ def _query_parameters(query: type[Query]) -> list[dict[str, Any]]:
             "name": name,
             "in": "query",
             "required": False,
-            "description": _FILTERS[name],
-            "schema": _without_null(described),
+            "description": field["description"],
+            "schema": _parameter_schema(field),
         }
-        for name, described in schema["properties"].items()
+        for name, field in schema["properties"].items()
     ]
 
 
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A query cannot send null; absent is the only way to leave a parameter out."""
-    choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
-    return choices[0] if choices else {key: value for key, value in schema.items() if key != "title"}
+def _parameter_schema(field: dict[str, Any]) -> dict[str, Any]:
+    # A query cannot send null; absent is the only way to leave a parameter out.
+    schema: dict[str, Any] = next((choice for choice in field.get("anyOf", []) if choice != {"type": "null"}), field)
+    return {key: value for key, value in schema.items() if key not in ("title", "description")}
 
 
-def _paths() -> dict[str, Any]:
+def _build_paths() -> dict[str, Any]:
     job, reported, listed = _ref("Job"), _ref("ReportedJob"), _ref("ListedJob")
     job_id = [{"name": "job_id", "in": "path", "required": True, "schema": _ID}]
     cursor = {"type": ["string", "null"]}
@@ -223,14 +192,14 @@ def _paths() -> dict[str, Any]:
             "get": {"parameters": _query_parameters(ListQuery)}
             | _operation(
                 "listJobs", "List jobs, newest first", "jobs:read",
-                {"200": _answer("One page.", _list_of(listed, next_cursor=cursor))}, 422,
+                {"200": _response("One page.", _list_of(listed, next_cursor=cursor))}, 422,
             ),
             "post": {"parameters": [_IDEMPOTENCY_KEY]}
             | _operation(
                 "enqueueJob", "Enqueue a job", "jobs:write",
                 {
-                    "200": _answer("The job of an earlier request.", job, ("Location", "Idempotent-Replayed")),
-                    "201": _answer("The job.", job, ("Location",)),
+                    "200": _response("The job of an earlier request.", job, ("Location", "Idempotent-Replayed")),
+                    "201": _response("The job.", job, ("Location",)),
                 },
                 400, 413, 415, 422, body="NewJob",
             ),
@@ -238,13 +207,13 @@ def _paths() -> dict[str, Any]:
         "/jobs/counts": {
             "get": _operation(
                 "countJobs", "How many jobs of each status there are", "jobs:read",
-                {"200": _answer("The counts.", _each_status(_COUNT))}, 422,
+                {"200": _response("The counts.", _counts_by_status(_COUNT))}, 422,
             ),
         },
         "/jobs/batch": {
             "post": _operation(
                 "updateJobs", "Report on several jobs, each judged alone", "jobs:write",
-                {"200": _answer("What each was answered, in the order given.", _list_of(_ref("BatchAnswer")))},
+                {"200": _response("What each was answered, in the order given.", _list_of(_ref("BatchAnswer")))},
                 400, 413, 415, 422, body="Batch",
             ),
         },
@@ -252,25 +221,25 @@ def _paths() -> dict[str, Any]:
             "parameters": job_id,
             "get": _operation(
                 "getJob", "Get a job", "jobs:read",
-                {"200": _answer("The job.", job, ("ETag",)), "304": {"description": "Unchanged."}}, 404, 422,
+                {"200": _response("The job.", job, ("ETag",)), "304": {"description": "Unchanged."}}, 404, 422,
             ),
             "patch": _operation(
                 "updateJob", "Report on a job; {} is a heartbeat", "jobs:write",
-                {"200": _answer("The job as stored.", reported)}, 400, 404, 409, 413, 415, 422, body="Report",
+                {"200": _response("The job as stored.", reported)}, 400, 404, 409, 413, 415, 422, body="Report",
             ),
         },
         "/jobs/{job_id}/cancel": {
             "parameters": job_id,
             "post": _operation(
                 "cancelJob", "Cancel a job", "jobs:cancel",
-                {"200": _answer("The canceled job.", reported)}, 404, 409, 422,
+                {"200": _response("The canceled job.", reported)}, 404, 409, 422,
             ),
         },
         "/jobs/{job_id}/events": {
             "parameters": job_id,
             "get": _operation(
                 "listEvents", "The history of a job, oldest first", "jobs:read",
-                {"200": _answer("The events.", _list_of(_ref("Event")))}, 404, 422,
+                {"200": _response("The events.", _list_of(_ref("Event")))}, 404, 422,
             ),
         },
         "/jobs/{job_id}/logs": {
@@ -278,12 +247,12 @@ def _paths() -> dict[str, Any]:
             "get": {"parameters": _query_parameters(LogQuery)}
             | _operation(
                 "listLines", "The lines of a job's log after a number, oldest first", "jobs:read",
-                {"200": _answer("One page of lines.", _list_of(_ref("LogLine"), next_after=_NEXT_AFTER))}, 404, 422,
+                {"200": _response("One page of lines.", _list_of(_ref("LogLine"), next_after=_NEXT_AFTER))}, 404, 422,
             ),
             "post": {"parameters": [_IDEMPOTENCY_KEY]}
             | _operation(
                 "appendLines", "Append lines to a job's log, whatever its status", "jobs:write",
-                {"200": _answer("How far the log goes.", _ref("Appended"), ("Idempotent-Replayed",))},
+                {"200": _response("How far the log goes.", _ref("Appended"), ("Idempotent-Replayed",))},
                 400, 404, 413, 415, 422, body="NewLines",
             ),
         },
@@ -292,21 +261,21 @@ def _paths() -> dict[str, Any]:
                 "operationId": "getDocument",
                 "summary": "This document",
                 "security": [],
-                "responses": {"200": _answer("The document.", {"type": "object"})},
+                "responses": {"200": _response("The document.", {"type": "object"})},
             },
         },
     }  # fmt: skip
 
 
 @cache
-def document(version: str, public_url: str) -> dict[str, Any]:
-    """The whole document for a board at ``public_url``."""
+def build_document(version: str, public_url: str) -> dict[str, Any]:
+    """Return the document of this version for a board at ``public_url``."""
     models = [(model, "validation") for model in (NewJob, Report, BatchedReport, Batch, NewLines, ListQuery)]
-    _, found = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
-    schemas = found["$defs"] | {
-        "Job": _job(),
-        "ReportedJob": _job("payload"),
-        "ListedJob": _job("payload", "result"),
+    _, generated = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    schemas = generated["$defs"] | {
+        "Job": _job_schema(),
+        "ReportedJob": _job_schema("payload"),
+        "ListedJob": _job_schema("payload", "result"),
         "Event": {"type": "object", "properties": _EVENT, "required": list(_EVENT)},
         "BatchAnswer": {
             "type": "object",
@@ -329,18 +298,15 @@ def document(version: str, public_url: str) -> dict[str, Any]:
     schemas["Batch"]["properties"]["data"]["items"] = _ref("BatchedReport")
     del schemas["ListQuery"]
     for schema in schemas.values():
-        for described in schema.get("properties", {}).values():
+        for field in schema.get("properties", {}).values():
             # "Absent" has no JSON; the schema would call it null, which status and progress refuse.
-            described.pop("default", None)
-    for name in ("NewJob", "Report", "BatchedReport", "NewLines", "NewLine"):
-        for field, described in schemas[name]["properties"].items():
-            described["description"] = _MEANINGS[field]
+            field.pop("default", None)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Callboard", "version": version},
         "servers": [{"url": f"{public_url}{api.url_prefix}"}],
         "security": [{"token": []}],
-        "paths": _paths(),
+        "paths": _build_paths(),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": schemas,
@@ -348,12 +314,13 @@ def document(version: str, public_url: str) -> dict[str, Any]:
     }
 
 
-def describe() -> dict[str, Any]:
-    """The document of this board."""
-    return document(current_app.config["VERSION"], current_app.config["PUBLIC_URL"])
+def get_document() -> dict[str, Any]:
+    """Return the document of this board."""
+    return build_document(current_app.config["VERSION"], current_app.config["PUBLIC_URL"])
 
 
 @api.get("/openapi.json")
-def openapi_document() -> dict[str, Any]:
-    """The OpenAPI document of this API."""
-    return describe()
+@public
+def show_document() -> dict[str, Any]:
+    """Show the OpenAPI document of this API."""
+    return get_document()

@@ -1,4 +1,4 @@
-"""Errors as this door tells them: RFC 9457 problem documents. Which status it is, ``webapp.errors`` has decided."""
+"""Writes errors as RFC 9457 problem documents. Their status is decided by ``webapp.errors``."""
 
 import json
 from typing import Any
@@ -11,40 +11,32 @@ from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from webapp.core.job_json import job_json
 from webapp.core.jobs import JobConflict
 from webapp.core.jobs.idempotency import KeyReused
-from webapp.request_id import request_id
+from webapp.request_id import get_request_id
 
-NAME_SHOWN = 100
+NAME_LIMIT = 100
 """Characters of a field's name that a pointer repeats."""
-FAULTS_TOLD = 500
-"""More faults than anybody reads; the answer to a megabyte of nonsense must not be five."""
+FAULT_LIMIT = 500
+"""Faults that a problem lists: the answer to a megabyte of nonsense must not be five."""
 
 
-def _pointer(fault: Fault) -> str:
+def _build_pointer(fault: Fault) -> str:
     if fault.path and str(fault.path[0]).startswith("?"):
-        return str(fault.path[0])[: NAME_SHOWN + 1]
-    steps = (str(step)[:NAME_SHOWN].replace("~", "~0").replace("/", "~1") for step in fault.path)
+        return str(fault.path[0])[: NAME_LIMIT + 1]
+    steps = (str(step)[:NAME_LIMIT].replace("~", "~0").replace("/", "~1") for step in fault.path)
     return "".join(f"/{step}" for step in steps)
 
 
-def problem(error: Exception, status: int) -> Response:
-    """The answer that tells a runner what went wrong."""
-    response = Response(json.dumps(document(error, status)), status, mimetype="application/problem+json")
-    if isinstance(error, HTTPException):
-        response.headers.update({name: value for name, value in error.get_headers() if name != "Content-Type"})
-    return response
-
-
-def document(error: Exception, status: int) -> dict[str, Any]:
-    """The problem document, with every fault at once."""
-    # Werkzeug's names, for those of the standard library changed with Python 3.13, and runners read the code.
+def problem_json(error: Exception, status: int) -> dict[str, Any]:
+    """Return an error as a problem document, with every fault at once."""
+    # Werkzeug's names, because those of the standard library changed with Python 3.13, and runners read the code.
     title = HTTP_STATUS_CODES.get(status, "Unknown Error")
     more: dict[str, Any] = {}
     match error:
         case Invalid():
             code = "idempotency_key_reused" if isinstance(error, KeyReused) else "invalid"
             detail = "What was sent breaks the rules named in errors."
-            told = error.faults[:FAULTS_TOLD]
-            more["errors"] = [{"pointer": _pointer(fault), "detail": fault.detail} for fault in told]
+            faults = error.faults[:FAULT_LIMIT]
+            more["errors"] = [{"pointer": _build_pointer(fault), "detail": fault.detail} for fault in faults]
         case NotFound():
             code, detail = "not_found", str(error)
         case Forbidden():
@@ -59,5 +51,13 @@ def document(error: Exception, status: int) -> dict[str, Any]:
             code, detail = "unavailable", "The database is away or busy; try again shortly."
         case _:
             code, detail = "internal_error", "Something went wrong here; it has been logged."
-    told_always = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
-    return told_always | {"request_id": request_id(), "errors": []} | more
+    members = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    return members | {"request_id": get_request_id(), "errors": []} | more
+
+
+def problem_response(error: Exception, status: int) -> Response:
+    """Make the answer that says to a runner what went wrong."""
+    response = Response(json.dumps(problem_json(error, status)), status, mimetype="application/problem+json")
+    if isinstance(error, HTTPException):
+        response.headers.update({name: value for name, value in error.get_headers() if name != "Content-Type"})
+    return response

@@ -1,26 +1,19 @@
-"""The readable page of this door: drawn from the OpenAPI document, so that it tells what the document tells."""
+"""Shows the OpenAPI document as a page for people."""
 
 from typing import Any
 
 from flask import Blueprint, render_template
 
-from webapp.api.blueprint import options_without_content
-from webapp.api.openapi import describe
+from webapp.api.blueprint import empty_options
+from webapp.api.openapi import get_document
 
 reference = Blueprint("reference", __name__, url_prefix="/api")
-reference.after_request(options_without_content)
+reference.after_request(empty_options)
 
 _METHODS = ("get", "post", "patch", "put", "delete")
 
 
-@reference.get("/docs")
-def page() -> str:
-    """Every call with its parameters, body and answers."""
-    document = describe()
-    return render_template("reference/page.html", document=document, calls=_calls(document), words=_Words(document))
-
-
-def _calls(document: dict[str, Any]) -> list[dict[str, Any]]:
+def _list_calls(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {"method": method.upper(), "path": path, "parameters": item.get("parameters", [])}
         | operation
@@ -31,44 +24,53 @@ def _calls(document: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-class _Words:
-    """Schemas in words, with references followed."""
+def _describe_bounds(schema: dict[str, Any]) -> str:
+    for minimum, maximum, unit in (
+        ("minimum", "maximum", ""),
+        ("minLength", "maxLength", " characters"),
+        ("minItems", "maxItems", " items"),
+    ):
+        if maximum in schema:
+            lowest = f"{schema[minimum]:,} to " if minimum in schema else "up to "
+            return f", {lowest}{schema[maximum]:,}{unit}"
+    return ""
+
+
+class _SchemaWords:
+    """Says in words what schemas allow, following references."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._schemas = document["components"]["schemas"]
 
     def schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The schema itself, where it is a reference to a named one."""
+        """Return the named schema that this one refers to, or itself."""
         return self._schemas[self.name(schema)] if "$ref" in schema else schema
 
     def name(self, schema: dict[str, Any]) -> str:
-        """The name of a referenced schema, or nothing."""
+        """Return the name of the schema that this one refers to, or an empty text."""
         return str(schema.get("$ref", "")).rpartition("/")[2]
 
     def kind(self, schema: dict[str, Any]) -> str:
-        """What a value may be, as a person would say it."""
+        """Return what a value may be, as a person would say it."""
         choices = [choice for choice in schema.get("anyOf", [schema]) if choice != {"type": "null"}]
-        return " or ".join(dict.fromkeys(self._kind(choice) for choice in choices))
+        return " or ".join(dict.fromkeys(self._describe(choice) for choice in choices))
 
-    def _kind(self, schema: dict[str, Any]) -> str:
-        found = self.schema(schema)
-        if "enum" in found:
-            return ", ".join(str(value) for value in found["enum"] if value is not None)
-        kinds = found.get("type", "any value")
+    def _describe(self, schema: dict[str, Any]) -> str:
+        target = self.schema(schema)
+        if "enum" in target:
+            return ", ".join(str(value) for value in target["enum"] if value is not None)
+        kinds = target.get("type", "any value")
         kind = " or ".join(name for name in ([kinds] if isinstance(kinds, str) else kinds) if name != "null")
-        kind = {"date-time": "time", "uuid": "UUID", "uri": "web address"}.get(found.get("format", ""), kind)
+        kind = {"date-time": "time", "uuid": "UUID", "uri": "web address"}.get(target.get("format", ""), kind)
         if kind == "array":
-            kind = f"list of {self._kind(found.get('items', {}))}"
-        return f"{kind}{_bounds(found)}"
+            kind = f"list of {self._describe(target.get('items', {}))}"
+        return f"{kind}{_describe_bounds(target)}"
 
 
-def _bounds(schema: dict[str, Any]) -> str:
-    for least, most, unit in (
-        ("minimum", "maximum", ""),
-        ("minLength", "maxLength", " characters"),
-        ("minItems", "maxItems", " items"),
-    ):
-        if most in schema:
-            lowest = f"{schema[least]:,} to " if least in schema else "up to "
-            return f", {lowest}{schema[most]:,}{unit}"
-    return ""
+@reference.get("/docs")
+def show_reference() -> str:
+    """Show every call with its parameters, body and answers."""
+    document = get_document()
+    return render_template(
+        "reference/page.html", document=document, calls=_list_calls(document), words=_SchemaWords(document)
+    )

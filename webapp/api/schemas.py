@@ -1,4 +1,4 @@
-"""The shapes of this door: the query of a list, and a job, an event and a line of a log as JSON."""
+"""Defines the queries of this door, and writes an event and the lines of a log as JSON."""
 
 import uuid
 from collections.abc import Iterator, Mapping
@@ -20,10 +20,8 @@ NO_PARAMETER = "There is no such parameter."
 
 
 def event_json(number: int, event: JobEvent) -> dict[str, Any]:
-    """One line of a job's history as JSON.
-
-    Its id is its place in the history: the row's own number would tell how much happens in other workspaces.
-    """
+    """Return one event of a job's history as JSON, with its place in the history as its id."""
+    # The row's own number would tell how much happens in other workspaces.
     return {
         "id": number,
         "at": to_iso(event.at),
@@ -35,44 +33,44 @@ def event_json(number: int, event: JobEvent) -> dict[str, Any]:
     }
 
 
-def lines_json(found: Lines) -> list[dict[str, Any]]:
-    """Lines of a log as JSON; the first says how many lines before it are gone, if any are."""
+def lines_json(page: Lines) -> list[dict[str, Any]]:
+    """Return lines of a log as JSON; the first says how many lines before it are gone, if any are."""
     lines: list[dict[str, Any]] = [
-        {"seq": line.seq, "at": to_iso(line.at), "level": line.level, "text": line.text} for line in found.lines
+        {"seq": line.seq, "at": to_iso(line.at), "level": line.level, "text": line.text} for line in page.lines
     ]
-    if found.dropped:
-        lines[0]["dropped"] = found.dropped
+    if page.dropped:
+        lines[0]["dropped"] = page.dropped
     return lines
 
 
-def _number(value: object) -> object:
+def _parse_limit(value: object) -> object:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 9:
         return int(value)
     raise PydanticCustomError("number", "A whole number from 1 to 100")
 
 
-def _cursor(value: object) -> object:
+def _parse_cursor(value: object) -> object:
     try:
         return uuid.UUID(str(value))
     except ValueError:
         raise PydanticCustomError("cursor", "The next_cursor of an earlier answer") from None
 
 
-def _line_number(value: object) -> object:
+def _parse_line_number(value: object) -> object:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 10:
         return int(value)
     raise PydanticCustomError("number", "The next_after of an earlier answer, or 0")
 
 
 class Query(Body):
-    """The query of a call. A parameter may be given once, but for those that a query names as repeatable."""
+    """Base of the queries of calls. A parameter may be sent once, but for the one that a query names as repeatable."""
 
     repeatable: ClassVar[str | None] = None
 
     @classmethod
     def read(cls, args: MultiDict[str, str]) -> Self:
-        """The query, if it breaks no rule. Raises ``Invalid`` with every fault."""
-        faults = [fault for name, values in args.lists() for fault in cls._misuse(name, len(values))]
+        """Return the query. Raises ``Invalid`` with every fault."""
+        faults = [fault for name, values in args.lists() for fault in cls._find_misuse(name, len(values))]
         sent: Mapping[str, Any] = {
             name: tuple(values) if name == cls.repeatable else values[0]
             for name, values in args.lists()
@@ -88,7 +86,7 @@ class Query(Body):
         return query
 
     @classmethod
-    def _misuse(cls, name: str, times: int) -> Iterator[Fault]:
+    def _find_misuse(cls, name: str, times: int) -> Iterator[Fault]:
         if name not in cls.model_fields:
             yield Fault((f"?{name}",), NO_PARAMETER)
         elif times > 1 and name != cls.repeatable:
@@ -103,7 +101,9 @@ LAST_NUMBER = 2**31 - 1
 class LogQuery(Query):
     """The query of ``GET /jobs/{id}/logs``."""
 
-    after: Annotated[int, Field(ge=0, le=LAST_NUMBER), BeforeValidator(_line_number)] = 0
+    after: Annotated[int, BeforeValidator(_parse_line_number)] = Field(
+        0, ge=0, le=LAST_NUMBER, description="Only lines after this one: the next_after of the answer before."
+    )
 
 
 class ListQuery(Query):
@@ -111,17 +111,23 @@ class ListQuery(Query):
 
     repeatable: ClassVar[str | None] = "status"
 
-    status: tuple[Annotated[JobStatus, Field(strict=False)], ...] = ()
-    type: TypeName | None = None
-    tag: Tag | None = None
-    created_after: Time | None = None
-    created_before: Time | None = None
-    limit: Annotated[int, Field(ge=1, le=100), BeforeValidator(_number)] = 50
-    cursor: Annotated[uuid.UUID, BeforeValidator(_cursor)] | None = None
+    status: tuple[Annotated[JobStatus, Field(strict=False)], ...] = Field(
+        (), description="Only jobs in this status; may be repeated."
+    )
+    type: TypeName | None = Field(None, description="Only jobs of this type.")
+    tag: Tag | None = Field(None, description="Only jobs with this tag.")
+    created_after: Time | None = Field(None, description="Only jobs created later than this.")
+    created_before: Time | None = Field(None, description="Only jobs created earlier than this.")
+    limit: Annotated[int, BeforeValidator(_parse_limit)] = Field(
+        50, ge=1, le=100, description="How many at most; 50 unless told."
+    )
+    cursor: Annotated[uuid.UUID, BeforeValidator(_parse_cursor)] | None = Field(
+        None, description="The next_cursor of the page before."
+    )
 
     @property
-    def wanted(self) -> JobFilter:
-        """What the core's list is asked for."""
+    def filter(self) -> JobFilter:
+        """The filter by which the core lists jobs."""
         return JobFilter(
             statuses=self.status,
             type=self.type,

@@ -1,4 +1,4 @@
-"""``flask jobs``: the verbs of a job from a shell, for jobs of every workspace and of none."""
+"""Adds ``flask jobs``: enqueue, show and cancel jobs of every workspace and of none."""
 
 import json
 import uuid
@@ -6,16 +6,16 @@ from typing import Any
 
 import click
 
-from webapp.cli.refusals import NounGroup
+from webapp.cli.errors import CommandGroup
 from webapp.core import jobs
 from webapp.core.job_json import job_json
 from webapp.core.workspaces import workspaces
 
-group = NounGroup("jobs", help="Jobs: enqueue, show, cancel.")
+group = CommandGroup("jobs", help="Jobs: enqueue, show, cancel.")
 
 
-class Json(click.ParamType[Any]):
-    """Text that is JSON; whether it is fit for a payload is for the core to say."""
+class JsonType(click.ParamType[Any]):
+    """Parses JSON text; whether its value may be a payload is checked by the core."""
 
     name = "json"
 
@@ -29,7 +29,7 @@ class Json(click.ParamType[Any]):
 @group.command()
 @click.argument("type", metavar="TYPE")
 @click.option("--workspace", "slug", metavar="SLUG", help="Without it only the command line sees the job.")
-@click.option("--payload", type=Json(), help="A JSON object: what the job is asked to do.")
+@click.option("--payload", type=JsonType(), help="A JSON object: what the job is asked to do.")
 @click.option("--tag", "tags", multiple=True, help="May be given several times.")
 @click.option("--max-duration", type=int, help="Seconds after which the board fails the job.")
 @click.option("--heartbeat-timeout", type=int, help="Seconds of silence after which the job counts as lost.")

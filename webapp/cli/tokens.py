@@ -1,14 +1,14 @@
-"""``flask tokens``: what runners show to be let in."""
+"""Adds ``flask tokens``: create, list and revoke what runners show to be let in."""
 
 import click
 
-from webapp.cli.refusals import NounGroup
+from webapp.cli.errors import CommandGroup
 from webapp.core import clock
 from webapp.core.audit import SYSTEM
 from webapp.core.models import ApiToken, Scope, TokenStatus
 from webapp.core.workspaces import tokens, workspaces
 
-group = NounGroup("tokens", help="API tokens: what runners show to be let in.")
+group = CommandGroup("tokens", help="API tokens: what runners show to be let in.")
 
 workspace_option = click.option("--workspace", "slug", required=True, metavar="SLUG")
 
@@ -30,19 +30,19 @@ def create(slug: str, name: str, scopes: tuple[str, ...]) -> None:
     click.echo(text)
 
 
+def _describe_status(token: ApiToken) -> str:
+    standing = token.status(clock.now())
+    if standing is not TokenStatus.GOOD:
+        return standing.value
+    return f"last used {token.last_used_at:%Y-%m-%d %H:%M} UTC" if token.last_used_at else "never used"
+
+
 @group.command("list")
 @workspace_option
 def list_(slug: str) -> None:
     """Print the tokens of a workspace, newest first: public id, name, scopes and standing."""
     for token in tokens.list_tokens(workspaces.get_by_slug_unchecked(slug).id):
-        click.echo("\t".join([token.public_id, token.name, " ".join(token.scopes), _standing(token)]))
-
-
-def _standing(token: ApiToken) -> str:
-    standing = token.status(clock.now())
-    if standing is not TokenStatus.GOOD:
-        return standing.value
-    return f"last used {token.last_used_at:%Y-%m-%d %H:%M} UTC" if token.last_used_at else "never used"
+        click.echo("\t".join([token.public_id, token.name, " ".join(token.scopes), _describe_status(token)]))
 
 
 @group.command()

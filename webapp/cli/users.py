@@ -1,26 +1,26 @@
-"""``flask users``: who may sign in."""
+"""Adds ``flask users``: create, list, change and deactivate accounts."""
 
 import sys
 
 import click
 
-from webapp.cli.refusals import NounGroup
+from webapp.cli.errors import CommandGroup
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
 
-group = NounGroup("users", help="Accounts: who may sign in.")
+group = CommandGroup("users", help="Accounts: who may sign in.")
 
 password_stdin = click.option(
     "--password-stdin", "from_stdin", is_flag=True, help="Read the password from standard input; else it is asked for."
 )
 
 
-def _password(from_stdin: bool) -> str:
+def _read_password(from_stdin: bool) -> str:
     if from_stdin:
         # The end of the line belongs to the shell's echo, anything else to the password.
         return sys.stdin.readline().rstrip("\r\n")
-    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    return asked
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return password
 
 
 @group.command()
@@ -29,7 +29,7 @@ def _password(from_stdin: bool) -> str:
 @password_stdin
 def create(email: str, name: str, from_stdin: bool) -> None:
     """Make an account."""
-    user = accounts.create(email, name, _password(from_stdin), by=SYSTEM)
+    user = accounts.create(email, name, _read_password(from_stdin), by=SYSTEM)
     click.echo(f"{user.email} can sign in now.")
 
 
@@ -46,7 +46,7 @@ def list_() -> None:
 def set_password(email: str, from_stdin: bool) -> None:
     """Give an account a new password and sign it out everywhere."""
     user = accounts.get_by_email(email)
-    accounts.set_password(user, _password(from_stdin), by=SYSTEM)
+    accounts.set_password(user, _read_password(from_stdin), by=SYSTEM)
     click.echo(f"{user.email} has a new password and is signed out everywhere.")
 
 

@@ -1,14 +1,14 @@
-"""``flask workspaces``: the walls between teams, and who is inside."""
+"""Adds ``flask workspaces``: create and list workspaces, add members, hand one over."""
 
 import click
 
-from webapp.cli.refusals import NounGroup
+from webapp.cli.errors import CommandGroup
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Role
 from webapp.core.workspaces import members, workspaces
 
-group = NounGroup("workspaces", help="Workspaces and their members.")
+group = CommandGroup("workspaces", help="Workspaces and their members.")
 
 
 @group.command()

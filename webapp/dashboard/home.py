@@ -1,14 +1,10 @@
-"""Where one arrives: the workspace last used, or the list of one's workspaces; and signs of life for machines."""
+"""Where one arrives: the workspace last used, or the list of one's workspaces."""
 
-from pathlib import Path
-
-from flask import Blueprint, Response, current_app, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, g, redirect, render_template, request, url_for
 from flask_wtf import FlaskForm
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import StringField
 
-from webapp.core.database import migrations
 from webapp.core.errors import Conflict, Invalid
 from webapp.core.workspaces import workspaces
 from webapp.dashboard import auth
@@ -53,23 +49,3 @@ def create_workspace() -> AnyResponse | Response:
         return redirect(url_for("workspace.list_jobs", slug=made.slug), code=303)
     told = render_template("home/workspaces.html", memberships=workspaces.list_memberships(g.user.id), form=form)
     return Response(told, 422)
-
-
-@pages.get("/healthz")
-def alive() -> Response:
-    """The process answers; nothing more is said."""
-    return Response("ok\n", mimetype="text/plain")
-
-
-@pages.get("/readyz")
-def ready() -> Response:
-    """The database answers and has the tables of this version; else what is missing, and nothing of where it is."""
-    try:
-        current = migrations.is_current(Path(current_app.extensions["migrate"].directory))
-    except SQLAlchemyError:
-        return _not_ready("the database does not answer")
-    return Response("ready\n", mimetype="text/plain") if current else _not_ready("the database is not up to date")
-
-
-def _not_ready(why: str) -> Response:
-    return Response(f"{why}\n", 503, {"Retry-After": "2"}, mimetype="text/plain")

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -19,6 +18,7 @@ from webapp.core.errors import Fault, Invalid
 from webapp.core.json_text import compact_json
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import LogLevel
+from webapp.core.validation import is_http_address
 
 JSON_LIMIT = 256 * 1024
 """Bytes of compact UTF-8 JSON text that a payload or a result may have."""
@@ -78,12 +78,7 @@ def _to_whole_number(value: object) -> object:
 
 
 def _require_web_address(link: str) -> str:
-    try:
-        parts = urlsplit(link)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound or re.search(r"[\s\x00-\x1f\x7f]", link):
+    if not is_http_address(link) or re.search(r"[\s\x00-\x1f\x7f]", link):
         raise PydanticCustomError("link", "An address that begins with http:// or https://")
     return link
 
@@ -132,6 +127,7 @@ def _cut_line(text: str) -> str:
     return _cut(text, LINE_LIMIT)
 
 
+JobId = Annotated[uuid.UUID, Field(strict=False)]
 Text = Annotated[str, AfterValidator(_require_storable)]
 Time = Annotated[datetime, BeforeValidator(parse_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_require_json)]
@@ -148,6 +144,12 @@ Whole = Annotated[int, BeforeValidator(_to_whole_number)]
 Seconds = Annotated[Whole, Field(ge=1, le=MAX_SECONDS)]
 TypeName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_require_storable)]
 Tag = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_require_storable)]
+
+LinkField = Annotated[Link | None, Field(description="The runner's own page or log.")]
+RunnerField = Annotated[RunnerName | None, Field(description="The host or worker that took the job.")]
+OccurredAtField = Annotated[
+    Time | None, Field(description="When it happened, in a report or of a new job that is told late.")
+]
 
 _SENTENCES = {
     "extra_forbidden": "There is no such field",
@@ -194,15 +196,19 @@ MAX_AGE = timedelta(days=30)
 class NewJob(Body):
     """What a runner sends to enqueue a job. ``occurred_at`` is when it was created, in a request that is sent late."""
 
-    type: TypeName
-    payload: JsonObject | None = None
-    tags: Annotated[list[Tag], Field(max_length=20)] | None = None
-    max_duration: Seconds | None = None
-    heartbeat_timeout: Seconds | None = None
-    parent_id: Annotated[uuid.UUID, Field(strict=False)] | None = None
-    link: Link | None = None
-    runner: RunnerName | None = None
-    occurred_at: Time | None = None
+    type: TypeName = Field(description="What kind of work it is, like generate-report; the board filters by it.")
+    payload: JsonObject | None = Field(None, description="What the job is asked to do; at most 256 KiB as JSON text.")
+    tags: Annotated[list[Tag], Field(max_length=20)] | None = Field(None, description="Words to find the job by.")
+    max_duration: Seconds | None = Field(
+        None, description="Seconds after which the board fails a running job, for good."
+    )
+    heartbeat_timeout: Seconds | None = Field(
+        None, description="Seconds of silence after which the board counts a running job as lost."
+    )
+    parent_id: JobId | None = Field(None, description="The job that this one belongs to.")
+    link: LinkField = None
+    runner: RunnerField = None
+    occurred_at: OccurredAtField = None
 
     def creation_time(self, now: datetime) -> datetime:
         """Return when it was created: now, or as it says; neither in the future nor more than 30 days ago."""
@@ -223,14 +229,25 @@ class Report(Body):
     ``occurred_at`` is when it happened, in a report sent late.
     """
 
-    status: Annotated[JobStatus, Field(strict=False)] = None  # type: ignore[assignment]  # absent, but never null
-    progress: Annotated[Whole, Field(ge=0, le=100)] = None  # type: ignore[assignment]  # absent, but never null
-    message: Message | None = None
-    result: JsonObject | None = None
-    error: Annotated[str, AfterValidator(_cut_error)] | None = None
-    link: Link | None = None
-    runner: RunnerName | None = None
-    occurred_at: Time | None = None
+    # These two may be absent, but never null.
+    status: Annotated[JobStatus, Field(strict=False)] = Field(
+        None,  # type: ignore[assignment]
+        description="Where the job moves to; leave it out to report on a running job.",
+    )
+    progress: Annotated[Whole, Field(ge=0, le=100)] = Field(
+        None,  # type: ignore[assignment]
+        description="How far the job is.",
+    )
+    message: Message | None = Field(None, description="One short line for the operator; over 500 characters it is cut.")
+    result: JsonObject | None = Field(
+        None, description="What the job produced, or has so far; at most 256 KiB as JSON text."
+    )
+    error: Annotated[str, AfterValidator(_cut_error)] | None = Field(
+        None, description="Why it failed, with status failed alone; over 64 KiB it is cut."
+    )
+    link: LinkField = None
+    runner: RunnerField = None
+    occurred_at: OccurredAtField = None
 
     @classmethod
     def _find_contradictions(cls, fields: Mapping[str, Any]) -> Iterator[Fault]:
@@ -253,7 +270,7 @@ class Report(Body):
 class BatchedReport(Report):
     """A report among several, which names its job."""
 
-    id: Annotated[uuid.UUID, Field(strict=False)]
+    id: JobId = Field(description="The job that is reported on.")
 
 
 class Batch(Body):
@@ -265,12 +282,12 @@ class Batch(Body):
 class NewLine(Body):
     """One line for a job's log. ``at`` is when it was written, in a report sent late; absent means now."""
 
-    text: Annotated[str, AfterValidator(_cut_line)]
-    level: Annotated[LogLevel, Field(strict=False)] | None = None
-    at: Time | None = None
+    text: Annotated[str, AfterValidator(_cut_line)] = Field(description="What the work printed; over 16 KiB it is cut.")
+    level: Annotated[LogLevel, Field(strict=False)] | None = Field(None, description="How grave it is.")
+    at: Time | None = Field(None, description="When it was printed, in a line that is sent late.")
 
 
 class NewLines(Body):
     """What a runner appends to a job's log."""
 
-    lines: Annotated[list[NewLine], Field(min_length=1, max_length=LINES_LIMIT)]
+    lines: list[NewLine] = Field(min_length=1, max_length=LINES_LIMIT, description="The lines, oldest first.")

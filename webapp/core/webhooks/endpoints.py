@@ -20,6 +20,7 @@ from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Conflict, Fault, Invalid, NotFound
 from webapp.core.models import Membership, WebhookDelivery, WebhookEndpoint, WebhookEvent, new_id
+from webapp.core.validation import is_http_address
 from webapp.core.webhooks.outbound import Outbound
 from webapp.core.workspaces.workspaces import require_manager
 
@@ -172,13 +173,9 @@ def _validate(url: str, events: Collection[str], outbound: Outbound) -> str:
 
 
 def _find_url_fault(url: str, outbound: Outbound) -> str | None:
-    try:
-        parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound or not url.isascii() or not url.isprintable() or " " in url or len(url) > URL_LIMIT:
+    if not is_http_address(url) or not url.isascii() or not url.isprintable() or " " in url or len(url) > URL_LIMIT:
         return f"An address that begins with https:// or http://, in ASCII, of at most {URL_LIMIT} characters."
+    parts = urlsplit(url)
     if parts.username is not None or parts.fragment:
         return "An address without a name, a password or a # in it; the signature says who sends."
     if not outbound.allows(parts.hostname or ""):

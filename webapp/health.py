@@ -1,0 +1,36 @@
+"""Tells machines whether this process is alive, and whether it is ready to serve."""
+
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, current_app
+from sqlalchemy.exc import SQLAlchemyError
+
+from webapp.core.database import migrations
+
+health = Blueprint("health", __name__)
+
+
+def register(app: Flask) -> None:
+    """Answer ``/healthz`` and ``/readyz``."""
+    app.register_blueprint(health)
+
+
+@health.get("/healthz")
+def show_liveness() -> Response:
+    """Answer that the process is alive, and nothing more."""
+    return Response("ok\n", mimetype="text/plain")
+
+
+@health.get("/readyz")
+def show_readiness() -> Response:
+    """Answer whether the database answers and has the tables of this version; if not, 503 with what is missing."""
+    # Where the database is stays untold: anybody may ask.
+    try:
+        current = migrations.is_current(Path(current_app.extensions["migrate"].directory))
+    except SQLAlchemyError:
+        return _not_ready("the database does not answer")
+    return Response("ready\n", mimetype="text/plain") if current else _not_ready("the database is not up to date")
+
+
+def _not_ready(reason: str) -> Response:
+    return Response(f"{reason}\n", 503, {"Retry-After": "2"}, mimetype="text/plain")

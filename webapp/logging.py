@@ -1,0 +1,70 @@
+"""Writes the log of a server and of the chores: one JSON object a line, with the id of its request or run."""
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import TracebackType
+
+from flask import has_request_context
+
+from webapp.request_id import get_request_id
+
+log = logging.getLogger(__name__)
+
+_context: ContextVar[Mapping[str, str]] = ContextVar("log_context")
+
+
+@contextmanager
+def log_context(**fields: str) -> Iterator[None]:
+    """Add these fields to every line that is logged inside the block."""
+    token = _context.set(fields)
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as ``at``, ``level``, ``logger``, ``message``, and what else is known of it.
+
+    That is ``request_id`` inside a request, ``trace`` of an error, and the fields of ``log_context``. The server's own
+    lines are formatted so too, by ``granian_log.json``.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = {"at": at, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        line |= _context.get({})
+        if has_request_context():
+            # Of the request its id alone: an address, a header or a body may hold secrets.
+            line["request_id"] = get_request_id()
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    log.critical("The process ends by an error.", exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(hook: threading.ExceptHookArgs) -> None:
+    name = hook.thread.name if hook.thread else "unknown"
+    log.error("The thread %s ended by an error.", name, exc_info=hook.exc_value)
+
+
+def log_as_json() -> None:
+    """Write everything that this process logs, from a warning on, as JSON lines to standard error.
+
+    Warnings and uncaught errors, which Python itself would print there, are logged as well.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
