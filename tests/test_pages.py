@@ -143,9 +143,12 @@ def test_a_job_is_found_only_through_its_own_workspace(app: Flask, client: Flask
 
 def test_the_dashboard_names_the_workspace_in_every_call_for_a_job() -> None:
     source = "".join(path.read_text() for path in DASHBOARD.rglob("*.py"))
-    calls = re.findall(r"jobs\.(?:get_job_status|cancel_jobs?|update\w*)\(([^)]*)", source)
-    assert calls
-    assert all("within=g.workspace.id" in arguments for arguments in calls)
+    calls_for_one = re.findall(r"jobs\.(?:get_job_status|cancel_job|update\w*|apply_report)\(([^)]*)", source)
+    calls_for_several = re.findall(r"jobs\.(?:cancel_jobs|apply_reports)\(([^)]*)", source)
+    assert calls_for_one
+    assert calls_for_several
+    assert all("within=g.workspace.id" in arguments for arguments in calls_for_one)
+    assert all(arguments.startswith("g.workspace.id,") for arguments in calls_for_several)
 
 
 # --- the list ----------------------------------------------------------------------------------------------------

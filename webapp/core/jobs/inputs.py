@@ -1,5 +1,5 @@
 """Checks what may be sent: a new job, a report on one, lines for its log. The rules of a body alone, before any job
-is read.
+is read. What describes a body here stands in the OpenAPI document too.
 
 Both doors and the core's own functions check here, so every rule about a single field stands in this file and all
 faults of a body are named at once. Faults never repeat the rejected value.
@@ -194,7 +194,10 @@ MAX_AGE = timedelta(days=30)
 
 
 class NewJob(Body):
-    """What a runner sends to enqueue a job. ``occurred_at`` is when it was created, in a request that is sent late."""
+    """What a runner says of a job that it enqueues.
+
+    ``occurred_at`` tells when it was made, in a request that is sent late.
+    """
 
     type: TypeName = Field(description="What kind of work it is, like generate-report; the board filters by it.")
     payload: JsonObject | None = Field(None, description="What the job is asked to do; at most 256 KiB as JSON text.")
@@ -224,9 +227,9 @@ class Limits(Body):
 
 
 class Report(Body):
-    """What a runner reports on a job. A field that is ``None`` was not sent; nothing at all is a heartbeat.
+    """What a runner says of a job that exists. A field that is null was not sent; nothing at all is a heartbeat.
 
-    ``occurred_at`` is when it happened, in a report sent late.
+    ``occurred_at`` tells when it happened, in a report sent late.
     """
 
     # These two may be absent, but never null.
@@ -280,7 +283,7 @@ class Batch(Body):
 
 
 class NewLine(Body):
-    """One line for a job's log. ``at`` is when it was written, in a report sent late; absent means now."""
+    """One line for a job's log. ``at`` tells when it was written, in a report sent late; absent means now."""
 
     text: Annotated[str, AfterValidator(_cut_line)] = Field(description="What the work printed; over 16 KiB it is cut.")
     level: Annotated[LogLevel, Field(strict=False)] | None = Field(None, description="How grave it is.")
