@@ -43,9 +43,73 @@ def within(name: str, *packages: str) -> bool:
 @pytest.mark.parametrize("path", sources(CORE), ids=named)
 def test_the_core_knows_no_door_and_no_request(path: Path) -> None:
     outward = ("webapp.api", "webapp.dashboard", "webapp.cli", "webapp.config", "webapp.heartbeat", "webapp.metrics")
-    web = ("flask", "flask_wtf", "wtforms", "htmx_flask", "werkzeug", "jinja2", "click")
+    web = (
+        "flask",
+        "flask_sqlalchemy",
+        "flask_migrate",
+        "flask_wtf",
+        "wtforms",
+        "htmx_flask",
+        "werkzeug",
+        "jinja2",
+        "click",
+    )
     found = [name for name in imports(ast.parse(path.read_text())) if within(name, *outward, *web)]
     assert found == []
+
+
+LADDER = (
+    ("chores", "stats", "demo_data"),
+    ("jobs",),
+    ("webhooks",),
+    ("workspaces",),
+    ("accounts",),
+    ("audit", "mail", "job_json"),
+    ("database",),
+    ("models",),
+    ("metrics", "hashing", "json_text", "validation"),
+    ("lifecycle", "clock", "errors"),
+)
+"""The parts of the core: each imports only what stands on a rung below its own, and itself."""
+RUNG = {part: number for number, parts in enumerate(LADDER) for part in parts}
+
+
+def part_of_core(name: str) -> str | None:
+    """Return the part of the core that a full name belongs to; ``None`` for what is not the core's."""
+    return name.split(".")[2] if within(name, "webapp.core") and name.count(".") >= 2 else None
+
+
+def imports_up_the_ladder(part: str, source: str) -> list[str]:
+    """Return what a file of this part imports of the web application though it stands on no rung below."""
+    names = [name for name in imports(ast.parse(source)) if within(name, "webapp")]
+    return [
+        name for name in names if (other := part_of_core(name)) != part and (not other or RUNG[other] <= RUNG[part])
+    ]
+
+
+@pytest.mark.parametrize("path", sources(CORE), ids=named)
+def test_a_part_of_the_core_imports_only_what_stands_below_it(path: Path) -> None:
+    part = path.relative_to(CORE).parts[0].removesuffix(".py")
+    if part != "__init__":
+        assert imports_up_the_ladder(part, path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "line", "offenders"),
+    [
+        ("models", "from webapp.core import jobs", ["webapp.core.jobs"]),
+        (
+            "jobs",
+            "from webapp.core.stats.durations import usual_durations",
+            ["webapp.core.stats.durations.usual_durations"],
+        ),
+        ("jobs", "from webapp.extensions import csrf", ["webapp.extensions.csrf"]),
+        ("audit", "from webapp.core.mail import MailServer", ["webapp.core.mail.MailServer"]),
+        ("jobs", "from webapp.core.jobs import store\nfrom webapp.core import clock", []),
+    ],
+)
+def test_an_import_up_the_ladder_would_be_found(part: str, line: str, offenders: list[str]) -> None:
+    assert imports_up_the_ladder(part, line) == offenders
 
 
 def test_the_lifecycle_imports_nothing_of_ours() -> None:
