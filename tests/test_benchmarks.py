@@ -10,7 +10,8 @@ import pytest
 from benchmarks import scale
 from benchmarks.limit import JOB_COLUMNS, LIST_COLUMNS
 from benchmarks.table import Figures, Row, compute_medians, format_table
-from tests.conftest import ENGINES, ROOT, PostgresServer
+from tests.support.databases import ENGINES, PostgresServer
+from tests.support.paths import ROOT
 from webapp.core.models import JobRun
 
 COLUMNS = [column.name for column in JobRun.__table__.columns]

@@ -1,17 +1,16 @@
 """The settings: what they are when nobody sets them, what they refuse, and in which words."""
 
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from tests.conftest import ROOT, SECRET_KEY, dispose
+from tests.support.apps import SECRET_KEY, dispose
+from tests.support.environment import command_in, given, refusal
+from tests.support.paths import ROOT
 from webapp import create_app
 from webapp.cli.processes import local_address
 from webapp.config import SettingsError, load_settings
@@ -33,17 +32,6 @@ NUMBERS = {
     "TRUSTED_PROXIES": (0, 10),
     "WEBHOOK_ALLOW_PRIVATE": (0, 1),
 }
-
-
-def given(environ: Mapping[str, str], instance: Path = Path("nowhere")) -> dict[str, Any]:
-    """The settings of an environment that has a secret key."""
-    return load_settings({"SECRET_KEY": SECRET_KEY} | dict(environ), instance)
-
-
-def refusal(environ: Mapping[str, str]) -> str:
-    with pytest.raises(SettingsError) as refused:
-        given(environ)
-    return str(refused.value)
 
 
 # --- what nobody set ---------------------------------------------------------------------------------------------
@@ -214,12 +202,6 @@ def test_make_writes_a_secret_key_that_only_its_owner_can_read_and_keeps_it(tmp_
     assert (tmp_path / "instance").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "instance" / "secret_key").stat().st_mode & 0o777 == 0o600
     assert make_key(tmp_path) == key
-
-
-def command_in(checkout: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    ours = {name: value for name, value in os.environ.items() if name not in ("SECRET_KEY", "DATABASE_URL")}
-    command = [sys.executable, "-m", "flask", "--app", "wsgi", "users", "list"]
-    return subprocess.run(command, cwd=checkout, env=ours | environ, capture_output=True, text=True)
 
 
 def test_a_command_stops_with_one_line_when_a_setting_is_missing_or_wrong(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import httpx
 import pytest
 from flask import Flask
 
-from tests.conftest import Cast, StartServer, job_in
+from tests.support.jobs import job_in
+from tests.support.people import Cast
+from tests.support.servers import StartServer
 
 LARGE = b" " * 100_000
 TIMES = 100

@@ -12,8 +12,11 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, default_exceptions
 
-from tests.conftest import ROOT, Cast, dispose, make_app, sign_in
-from tests.test_house import imports
+from tests.support.apps import dispose, make_app
+from tests.support.pages import sign_in
+from tests.support.paths import ROOT
+from tests.support.people import Cast
+from tests.support.source import imports
 from webapp.api.problems import problem_response
 from webapp.core.jobs import listing
 

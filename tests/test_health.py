@@ -22,8 +22,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import ROOT, dispose, make_app
-from tests.test_commands import children, command_line, on_linux, serve, until, until_it_serves
+from tests.support.apps import dispose, make_app
+from tests.support.paths import ROOT
+from tests.support.processes import children, command_line, on_linux, serve, until, until_it_serves
 from webapp.cli import maintain
 from webapp.core.chores.schedule import Chore
 from webapp.core.database import migrations

@@ -18,10 +18,15 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.exc import DBAPIError
 
-from tests.conftest import OPERATOR, ROOT, RUNNER, Cast, Clock, dispose, job_in, make_app, sign_in
-from tests.receiver import receiver
-from tests.test_commands import children, command_line, on_linux, serve, until, until_it_serves
-from tests.test_config import command_in
+from tests.support.apps import dispose, make_app
+from tests.support.clock import Clock
+from tests.support.environment import command_in
+from tests.support.jobs import OPERATOR, RUNNER, job_in
+from tests.support.pages import sign_in
+from tests.support.paths import ROOT
+from tests.support.people import Cast
+from tests.support.processes import children, command_line, on_linux, serve, until, until_it_serves
+from tests.support.receiver import receiver
 from webapp.cli import maintain
 from webapp.core import jobs
 from webapp.core.chores import liveness

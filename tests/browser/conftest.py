@@ -9,9 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests.conftest import Board, Cast, empty, sign_in
+from tests.support.databases import empty
+from tests.support.pages import sign_in
+from tests.support.people import Cast
+from tests.support.servers import Board
 
 OPTIONS = [
     "--no-sandbox",
@@ -54,16 +57,6 @@ def _is_complaint(message: ConsoleMessage) -> bool:
     return message.type == "error" and not re.search(r"status of (4\d\d|503)", message.text)
 
 
-def later(page: Page, seconds: int = 15) -> None:
-    """Move the clock of an open page on: by the slowest pace of its polls, unless told otherwise.
-
-    In steps shorter than what a request may take, with an answer to all that is under way before each.
-    """
-    for _ in range(0, seconds, 5):
-        expect(page.locator(".htmx-request")).to_have_count(0)
-        page.clock.fast_forward(5000)
-
-
 @pytest.fixture
 def page(address: str, client: FlaskClient, cast: Cast, browser: Browser) -> Iterator[Page]:
     """A page in which Ada is signed in; ``later`` moves its clock. What its console complains of fails the test."""
@@ -82,6 +75,13 @@ def page(address: str, client: FlaskClient, cast: Cast, browser: Browser) -> Ite
         page.goto("/w/acme/jobs")
         yield page
     assert not complaints
+
+
+@pytest.fixture
+def still(page: Page) -> Page:
+    """A page on which nothing fades: a colour halfway is nobody's choice."""
+    page.emulate_media(reduced_motion="reduce")
+    return page
 
 
 @pytest.fixture

@@ -5,51 +5,20 @@ import uuid
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import DEFAULT_OPTIONS, Axe
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import later
-from tests.conftest import OPERATOR, RUNNER, Cast, job_in
+from tests.support.browser import assert_clean, assert_narrow, later
+from tests.support.jobs import OPERATOR, RUNNER, job_in
+from tests.support.people import Cast
 from webapp.core import jobs
 from webapp.core.models import Role
 from webapp.core.webhooks import endpoints
 from webapp.core.workspaces import invitations, tokens, workspaces
 from webapp.extensions import outbound
 
-axe = Axe()
-
-
-@pytest.fixture(params=["sqlite"])
-def engine_name(request: pytest.FixtureRequest) -> str:
-    """The engines draw the same pages."""
-    return str(request.param)
-
-
-@pytest.fixture
-def still(page: Page) -> Page:
-    """A page on which nothing fades: a colour halfway is nobody's choice."""
-    page.emulate_media(reduced_motion="reduce")
-    return page
-
-
-OF_COLOURS = DEFAULT_OPTIONS | {"runOnly": ["color-contrast", "link-in-text-block"]}
-"""The rules of axe that look at colours."""
-
-
-def assert_clean(page: Page) -> None:
-    """Axe complains of nothing in light, nor in dark, where nothing but the colours differs."""
-    for scheme, options in ("light", DEFAULT_OPTIONS), ("dark", OF_COLOURS):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        results = axe.run(page, options=options)
-        assert results.violations_count == 0, f"{page.url}, {scheme}: {results.generate_report()}"
-
-
-def assert_narrow(page: Page) -> None:
-    """Nothing is wider than the window, on a telephone and on a desk; the width stays that of the desk."""
-    for width in 360, 768, 800, 1280:
-        page.set_viewport_size({"width": width, "height": 740})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{page.url}, {width}"
+# The engines draw the same pages.
+pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"])
 
 
 def job_of(state: str, app: Flask, cast: Cast) -> uuid.UUID:

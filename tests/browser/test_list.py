@@ -6,8 +6,9 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import later
-from tests.conftest import PASSWORD, RUNNER, Cast
+from tests.support.browser import later
+from tests.support.jobs import RUNNER
+from tests.support.people import PASSWORD, Cast
 from webapp.core import jobs
 
 

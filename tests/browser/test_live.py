@@ -7,9 +7,9 @@ import httpx
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import later
-from tests.browser.test_accessibility import assert_narrow
-from tests.conftest import OPERATOR, PASSWORD, RUNNER, Cast
+from tests.support.browser import assert_narrow, later
+from tests.support.jobs import OPERATOR, RUNNER
+from tests.support.people import PASSWORD, Cast
 from webapp.core import jobs
 from webapp.core.accounts import sessions
 

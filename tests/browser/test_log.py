@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import later
-from tests.browser.test_accessibility import assert_clean, assert_narrow
-from tests.conftest import Cast, job_in
+from tests.support.browser import assert_clean, assert_narrow, later
+from tests.support.jobs import job_in
+from tests.support.people import Cast
 from webapp.core import jobs
 from webapp.core.jobs import logs
 from webapp.core.jobs.inputs import NewLines

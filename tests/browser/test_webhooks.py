@@ -7,15 +7,17 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.test_accessibility import assert_clean, assert_narrow, engine_name, still
-from tests.conftest import OPERATOR, PASSWORD, Cast, job_in
-from tests.receiver import Receiver, receiver
-from tests.test_webhooks import EVERYTHING, PRIVATE
+from tests.support.browser import assert_clean, assert_narrow
+from tests.support.jobs import OPERATOR, job_in
+from tests.support.people import PASSWORD, Cast
+from tests.support.receiver import Receiver, receiver
+from tests.support.webhooks import EVERYTHING, PRIVATE
 from webapp.core.webhooks import endpoints, sender
 from webapp.core.workspaces import workspaces
 from webapp.extensions import outbound
 
-__all__ = ["engine_name", "still"]
+# The engines draw the same pages.
+pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"])
 
 LONG = "/hooks/" + "a-token-without-end" * 20
 

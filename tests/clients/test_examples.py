@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import Operator
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 EXAMPLES = ROOT / "examples" / "runners"
 

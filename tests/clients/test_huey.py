@@ -17,7 +17,8 @@ from huey import MemoryHuey
 
 from tests.clients.conftest import Operator, Outage, lose, until
 from tests.clients.workers import BIN, lines, module, worker
-from tests.conftest import ROOT, Clock
+from tests.support.clock import Clock
+from tests.support.paths import ROOT
 
 SOURCE = """
 from huey import SqliteHuey

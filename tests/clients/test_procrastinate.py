@@ -15,7 +15,8 @@ from procrastinate import App, PsycopgConnector
 
 from tests.clients.conftest import Operator, awaited, until
 from tests.clients.workers import from_here, worker
-from tests.conftest import ROOT, PostgresServer
+from tests.support.databases import PostgresServer
+from tests.support.paths import ROOT
 
 TASKS = "tests.clients.procrastinate_tasks"
 

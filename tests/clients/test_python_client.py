@@ -32,7 +32,8 @@ from callboard_client import (
 from flask import Flask
 
 from tests.clients.conftest import Operator, Outage, awaited, lose, until
-from tests.conftest import Cast, Clock
+from tests.support.clock import Clock
+from tests.support.people import Cast
 from webapp.core.chores import liveness
 
 Program = Callable[..., "subprocess.Popen[str]"]

@@ -17,7 +17,7 @@ from callboard_client import BoardUnreachable, Client, Job, JobCanceled
 from flask import Flask
 
 from tests.clients.conftest import Operator, Outage, awaited, until
-from tests.conftest import Cast
+from tests.support.people import Cast
 from webapp.core.audit import SYSTEM
 from webapp.core.workspaces import tokens
 

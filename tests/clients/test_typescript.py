@@ -17,7 +17,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.clients.conftest import Operator, Outage, until
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 FOLDER = ROOT / "clients" / "typescript"
 INSTALLED = FOLDER / "node_modules" / ".package-lock.json"

@@ -12,7 +12,7 @@ from types import ModuleType
 import psutil
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 BIN = Path(sys.executable).parent
 SHARED = '''

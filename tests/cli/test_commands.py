@@ -1,0 +1,500 @@
+"""The administrator's commands: what each does, and its one line when it refuses."""
+
+import json
+import logging
+import os
+import pty
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import uuid
+from pathlib import Path
+
+import flask_migrate.cli
+import httpx
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from tests.support.apps import dispose, make_app
+from tests.support.clock import Clock
+from tests.support.jobs import job_in
+from tests.support.paths import ROOT
+from tests.support.people import PASSWORD, Cast
+from tests.support.processes import children, command_line, is_free, on_linux, parent, serve, until, until_it_serves
+from tests.support.servers import StartServer
+from webapp.cli import maintain
+from webapp.cli.errors import NOT_MIGRATED
+from webapp.cli.processes import answers
+from webapp.core import jobs
+from webapp.core.accounts import sessions
+from webapp.core.audit import Actor
+from webapp.core.chores import retention
+from webapp.core.chores.schedule import list_chores
+from webapp.core.lifecycle import JobStatus
+from webapp.core.models import Role
+from webapp.core.workspaces import tokens, workspaces
+
+NOBODY = str(uuid.UUID(int=7))
+
+
+def run(app: Flask, *words: str, stdin: str | None = None) -> Result:
+    """One command, as typed."""
+    return app.test_cli_runner().invoke(args=words, input=stdin)
+
+
+def told(app: Flask, *words: str, stdin: str | None = None) -> str:
+    """What a command that succeeds prints."""
+    result = run(app, *words, stdin=stdin)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
+
+
+def refused(app: Flask, *words: str, stdin: str | None = None) -> str:
+    """The one line of a command that is refused; nothing of it is on standard output."""
+    result = run(app, *words, stdin=stdin)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr.removeprefix("Error: ").rstrip()
+
+
+# --- users -------------------------------------------------------------------------------------------------------
+
+
+def test_a_created_user_can_sign_in_with_the_password_from_standard_input(app: Flask) -> None:
+    printed = told(
+        app, "users", "create", "Dora@example.com", "--name", "Dora", "--password-stdin", stdin=PASSWORD + "\n"
+    )
+    assert printed == "dora@example.com can sign in now.\n"
+    with app.app_context():
+        assert sessions.sign_in("dora@example.com", PASSWORD, address="127.0.0.1")
+
+
+def test_without_the_option_the_password_is_asked_for_twice_and_never_shown(app: Flask) -> None:
+    result = run(app, "users", "create", "dora@example.com", "--name", "Dora", stdin=f"{PASSWORD}\n{PASSWORD}\n")
+    assert result.exit_code == 0
+    assert PASSWORD not in result.output
+
+
+def test_an_address_is_taken_once(app: Flask, cast: Cast) -> None:
+    line = refused(app, "users", "create", "ADA@example.com", "--name", "A", "--password-stdin", stdin=PASSWORD)
+    assert line == "There is already an account for ada@example.com."
+
+
+def test_every_fault_of_a_new_user_is_told_at_once(app: Flask) -> None:
+    line = refused(app, "users", "create", "dora", "--name", " ", "--password-stdin", stdin="short\n")
+    assert all(field in line for field in ("password:", "email:", "name:"))
+    assert "short" not in line
+
+
+def test_users_are_listed_by_address_with_who_is_deactivated(app: Flask, cast: Cast) -> None:
+    told(app, "users", "deactivate", "ben@example.com")
+    assert told(app, "users", "list").splitlines() == [
+        "ada@example.com\tAda",
+        "ben@example.com\tBen\tdeactivated",
+        "cleo@example.com\tCleo",
+    ]
+
+
+def test_a_new_password_replaces_the_old_one(app: Flask, cast: Cast) -> None:
+    told(app, "users", "set-password", "ada@example.com", "--password-stdin", stdin="another password\n")
+    with app.app_context():
+        assert sessions.sign_in("ada@example.com", "another password", address="127.0.0.1")
+        with pytest.raises(sessions.WrongPassword):
+            sessions.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
+
+
+def test_a_deactivated_user_cannot_sign_in_and_again_changes_nothing(app: Flask, cast: Cast) -> None:
+    for _ in range(2):
+        assert told(app, "users", "deactivate", "ada@example.com") == "ada@example.com can no longer sign in.\n"
+    with app.app_context(), pytest.raises(sessions.WrongPassword):
+        sessions.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "words", [("set-password", "no@example.com", "--password-stdin"), ("deactivate", "no@example.com")]
+)
+def test_an_unknown_user_is_told_in_one_line(app: Flask, words: tuple[str, ...]) -> None:
+    assert refused(app, "users", *words, stdin=PASSWORD) == "There is no account for no@example.com."
+
+
+# --- workspaces --------------------------------------------------------------------------------------------------
+
+
+def test_a_workspace_is_created_with_its_owner(app: Flask, cast: Cast) -> None:
+    told(app, "workspaces", "create", "New one", "--slug", "new-one", "--owner", "ben@example.com")
+    with app.app_context():
+        assert workspaces.get_membership("new-one", cast.ben.id).role is Role.OWNER
+
+
+def test_a_slug_is_taken_once(app: Flask, cast: Cast) -> None:
+    line = refused(app, "workspaces", "create", "Again", "--slug", "acme", "--owner", "ada@example.com")
+    assert line == "There is already a workspace with the slug acme."
+
+
+def test_a_workspace_needs_an_owner_who_exists_and_a_sound_slug(app: Flask, cast: Cast) -> None:
+    line = refused(app, "workspaces", "create", "New", "--slug", "new", "--owner", "no@example.com")
+    assert line == "There is no account for no@example.com."
+    assert refused(app, "workspaces", "create", "New", "--slug", "-New", "--owner", "ada@example.com").startswith(
+        "slug:"
+    )
+
+
+def test_a_member_is_added_once_with_a_role(app: Flask, cast: Cast) -> None:
+    words = ("workspaces", "add-member", "acme", "cleo@example.com", "--role", "admin")
+    assert told(app, *words) == "cleo@example.com is admin of acme.\n"
+    assert refused(app, *words) == "cleo@example.com is already in acme."
+    with app.app_context():
+        assert workspaces.get_membership("acme", cast.cleo.id).role is Role.ADMIN
+
+
+def test_ownership_goes_to_a_member_alone(app: Flask, cast: Cast) -> None:
+    line = refused(app, "workspaces", "transfer", "acme", "cleo@example.com")
+    assert line == "cleo@example.com is not a member of acme; add them first."
+    for _ in range(2):
+        assert told(app, "workspaces", "transfer", "acme", "ben@example.com") == "ben@example.com is owner of acme.\n"
+    with app.app_context():
+        assert workspaces.get_membership("acme", cast.ada.id).role is Role.ADMIN
+
+
+def test_workspaces_are_listed_with_their_members(app: Flask, cast: Cast) -> None:
+    assert told(app, "workspaces", "list").splitlines() == [
+        "acme\tAcme\tada@example.com (owner), ben@example.com (member)",
+        "other\tOther\tcleo@example.com (owner)",
+    ]
+
+
+# --- tokens ------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_printed_alone_and_may_read_and_write(app: Flask, cast: Cast) -> None:
+    printed = told(app, "tokens", "create", "--workspace", "acme", "--name", "nightly")
+    with app.app_context():
+        bearer = tokens.authenticate(printed.removesuffix("\n"))
+    assert bearer
+    assert bearer.workspace_id == cast.acme.id
+    assert bearer.scopes == {"jobs:read", "jobs:write"}
+
+
+def test_a_token_has_the_scopes_that_were_asked_for(app: Flask, cast: Cast) -> None:
+    words = ("--scope", "jobs:cancel", "--scope", "jobs:read")
+    text = told(app, "tokens", "create", "--workspace", "acme", "--name", "n", *words).strip()
+    with app.app_context():
+        bearer = tokens.authenticate(text)
+    assert bearer
+    assert bearer.scopes == {"jobs:read", "jobs:cancel"}
+
+
+def test_a_revoked_token_is_refused_and_listed_as_such(app: Flask, cast: Cast, token: str) -> None:
+    public_id = token.split("_")[1]
+    assert told(app, "tokens", "list", "--workspace", "acme").split("\t")[0] == public_id
+    for _ in range(2):
+        told(app, "tokens", "revoke", public_id)
+    assert told(app, "tokens", "list", "--workspace", "acme").endswith("\trevoked\n")
+    with app.app_context():
+        assert tokens.authenticate(token) is None
+
+
+def test_what_tokens_refuse_is_one_line(app: Flask, cast: Cast) -> None:
+    assert refused(app, "tokens", "revoke", "none") == "There is no such token."
+    assert refused(app, "tokens", "list", "--workspace", "no") == "There is no workspace with the slug no."
+    assert refused(app, "tokens", "create", "--workspace", "acme", "--name", "").startswith("name:")
+
+
+# --- jobs --------------------------------------------------------------------------------------------------------
+
+
+def test_an_enqueued_job_can_be_shown_and_canceled(app: Flask, cast: Cast) -> None:
+    payload = '{"month": "2026-10", "größe": 1}'
+    words = ("--workspace", "acme", "--payload", payload, "--tag", "a", "--tag", "b", "--heartbeat-timeout", "60")
+    id = told(app, "jobs", "enqueue", "generate-report", *words).strip()
+    shown = json.loads(told(app, "jobs", "show", id))
+    assert shown["payload"] == json.loads(payload)
+    assert (shown["id"], shown["status"], shown["tags"], shown["heartbeat_timeout"]) == (id, "pending", ["a", "b"], 60)
+    assert (shown["workspace_id"], shown["created_by"]) == (str(cast.acme.id), "system")
+    assert shown["created_at"].endswith("Z")
+    for _ in range(2):
+        assert told(app, "jobs", "cancel", id) == f"The job {id} is canceled.\n"
+    assert json.loads(told(app, "jobs", "show", id))["status"] == "canceled"
+
+
+def test_a_job_without_a_workspace_is_for_the_command_line(app: Flask) -> None:
+    id = told(app, "jobs", "enqueue", "chore").strip()
+    assert json.loads(told(app, "jobs", "show", id))["workspace_id"] is None
+
+
+def test_a_finished_job_is_not_canceled(app: Flask) -> None:
+    with app.app_context():
+        job_id = jobs.enqueue_job("chore", None)
+        jobs.update_job_status(job_id, status=JobStatus.FAILED)
+    assert refused(app, "jobs", "cancel", str(job_id)) == "The job had already failed and cannot be canceled."
+
+
+def test_what_jobs_refuse_is_one_line(app: Flask) -> None:
+    assert refused(app, "jobs", "show", NOBODY) == "There is no such job."
+    assert refused(app, "jobs", "cancel", NOBODY) == "There is no such job."
+    assert refused(app, "jobs", "enqueue", "x", "--workspace", "no") == "There is no workspace with the slug no."
+    assert refused(app, "jobs", "enqueue", "x", "--payload", "[1]").startswith("payload:")
+    assert refused(app, "jobs", "enqueue", "x", "--parent", NOBODY).startswith("parent_id:")
+
+
+# --- chores ------------------------------------------------------------------------------------------------------
+
+
+def test_maintain_once_fails_what_ran_too_long(app: Flask, clock: Clock) -> None:
+    with app.app_context():
+        job_id = jobs.enqueue_job("chore", None, max_duration=10)
+        jobs.update_job_status(job_id, status=JobStatus.RUNNING)
+    clock.advance(seconds=11)
+    assert "Failed 1 timed out and 0 lost jobs.\n" in told(app, "maintain", "once")
+    assert "Failed 0 timed out and 0 lost jobs.\n" in told(app, "maintain", "once")
+
+
+def test_a_dry_run_prints_what_would_go_and_deletes_nothing(app: Flask, cast: Cast, clock: Clock) -> None:
+    nothing = "No workspace has set a retention: nothing would go.\n"
+    assert told(app, "maintain", "once", "--dry-run") == nothing
+    with app.app_context():
+        for _ in range(3):
+            job_in("completed", cast.acme)
+        ada = workspaces.get_membership("acme", cast.ada.id)
+        retention.set_retention(ada, {JobStatus.COMPLETED: 7, JobStatus.FAILED: 30}, by=Actor(cast.ada.ref))
+    clock.advance(days=8)
+    for _ in range(2):
+        assert told(app, "maintain", "once", "--dry-run").splitlines() == [
+            "acme\tcompleted\tolder than 7 days\t3 jobs would go",
+            "acme\tfailed\tolder than 30 days\t0 jobs would go",
+        ]
+    done = told(app, "maintain", "once")
+    assert "Deleted 3 jobs that are older than their workspace keeps them.\n" in done
+    assert "\t0 jobs would go" in told(app, "maintain", "once", "--dry-run").splitlines()[0]
+
+
+def test_the_chores_outlive_a_database_that_is_away_and_say_so_once(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop, rounds = threading.Event(), iter([False, False, True])
+    monkeypatch.setattr(stop, "wait", lambda _: stop.set() if next(rounds) else None)
+    app = make_app(empty_url)
+    with caplog.at_level(logging.WARNING):
+        maintain.run_chores(list_chores(app.extensions["outbound"])[:1], app, stop)
+    dispose(app)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The chore liveness waits. {NOT_MIGRATED}",
+        f"The lease of the chore liveness ends by itself. {NOT_MIGRATED}",
+    ]
+
+
+# --- every command -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("users", "create"),
+        ("users", "create", "dora@example.com"),
+        ("workspaces", "add-member", "acme", "cleo@example.com", "--role", "owner"),
+        ("tokens", "create", "--workspace", "acme", "--name", "n", "--scope", "jobs:all"),
+        ("jobs", "show", "no-id"),
+        ("jobs", "enqueue", "x", "--payload", "{"),
+        ("jobs", "enqueue", "x", "--payload", "[" * 100_000),
+        ("jobs", "enqueue", "x", "--max-duration", "soon"),
+        ("maintain", "sometimes"),
+    ],
+)
+def test_a_wrong_argument_is_exit_code_2_without_a_traceback(app: Flask, words: tuple[str, ...]) -> None:
+    result = run(app, *words)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+def test_text_that_is_not_utf_8_is_told_in_one_line(app: Flask) -> None:
+    assert "UTF-8" in refused(app, "workspaces", "create", "\udcff", "--slug", "s", "--owner", "\udcff@example.com")
+
+
+def test_a_database_that_is_not_migrated_is_told_in_one_line(empty_url: str) -> None:
+    app = make_app(empty_url)
+    for words in (("users", "list"), ("maintain", "once"), ("jobs", "show", NOBODY)):
+        assert refused(app, *words) == NOT_MIGRATED
+    dispose(app)
+
+
+def test_a_database_that_is_away_is_told_in_one_line() -> None:
+    app = make_app("postgresql://nobody@127.0.0.1:9/nothing")
+    assert refused(app, "users", "list").startswith("The database did not answer; check DATABASE_URL")
+    dispose(app)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("upgrade",), ("downgrade", "base"), ("current",), ("stamp", "head"), ("check",), ("revision", "--autogenerate")],
+)
+def test_the_commands_of_the_database_tell_in_one_line_that_it_is_away(words: tuple[str, ...]) -> None:
+    app = make_app("postgresql://nobody@127.0.0.1:9/nothing")
+    result = app.test_cli_runner().invoke(flask_migrate.cli.db, words)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: The database did not answer; check DATABASE_URL and that it runs: ")
+    assert result.stderr.count("\n") == 1
+    dispose(app)
+
+
+def test_an_upgrade_of_what_is_no_database_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Ada, this is a letter and not a database.")
+    app = make_app(f"sqlite:///{tmp_path / 'letter.txt'}")
+    result = app.test_cli_runner().invoke(flask_migrate.cli.db, ["upgrade"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: The database refused this; check DATABASE_URL: file is not a database\n"
+    dispose(app)
+
+
+# --- serve -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_serves_until_told_to_stop_and_leaves_nothing(
+    url: str, port: int, tmp_path: Path, number: signal.Signals
+) -> None:
+    log = tmp_path / "serve.log"
+    with serve(url, port, tmp_path) as process:
+        try:
+            until_it_serves(process, log)
+            assert not is_free(port)
+        finally:
+            process.send_signal(number)
+        assert process.wait(30) == 0
+    assert is_free(port)
+    [line] = log.read_text().splitlines()
+    assert json.loads(line)["message"] == f"Callboard serves on http://127.0.0.1:{port}."
+
+
+def test_at_a_terminal_serve_says_in_plain_words_that_it_serves(
+    sqlite_template: Path, port: int, tmp_path: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    database = shutil.copy(sqlite_template, tmp_path / "callboard.db")
+    with serve(f"sqlite:///{database}", port, tmp_path, output=theirs) as process:
+        os.close(theirs)
+        try:
+            said = os.read(ours, 1000).decode() if select.select([ours], [], [], 30)[0] else ""
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
+    os.close(ours)
+    assert said == f"Callboard serves on http://127.0.0.1:{port} (Ctrl-C stops it).\r\n"
+
+
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_serve_listens_on_an_ipv6_address(sqlite_template: Path, port: int, tmp_path: Path, host: str) -> None:
+    log = tmp_path / "serve.log"
+    database = shutil.copy(sqlite_template, tmp_path / "callboard.db")
+    with serve(f"sqlite:///{database}", port, tmp_path, HOST=host) as process:
+        try:
+            until_it_serves(process, log)
+            assert answers("::1", port)
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
+    assert f"Callboard serves on http://[{host}]:{port}." in log.read_text()
+
+
+def test_a_server_alone_serves_the_app_and_says_that_it_is_well(server: StartServer) -> None:
+    [address] = server()
+    answer = httpx.get(f"{address}/healthz")
+    assert (answer.status_code, answer.text) == (200, "ok\n")
+
+
+@on_linux
+def test_a_worker_that_is_killed_does_not_take_the_board_down(url: str, port: int, tmp_path: Path) -> None:
+    log = tmp_path / "serve.log"
+    with serve(url, port, tmp_path, WORKERS="2") as process:
+        try:
+            until_it_serves(process, log)
+            [server] = [child for child in children(process.pid) if "granian" in command_line(child)]
+            killed, steady = children(server)
+            os.kill(killed, signal.SIGKILL)
+            until(lambda: len(set(children(server)) - {killed}) == 2, log.read_text)
+            assert steady in children(server)
+            assert process.poll() is None, log.read_text()
+            until(lambda: answers("127.0.0.1", port), log.read_text)
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
+
+
+@on_linux
+def test_when_serve_itself_is_killed_the_server_and_the_chores_end_too(url: str, port: int, tmp_path: Path) -> None:
+    log = tmp_path / "serve.log"
+    with serve(url, port, tmp_path) as process:
+        try:
+            until_it_serves(process, log)
+            left = children(process.pid)
+            assert len(left) == 2
+        finally:
+            process.kill()
+    until(lambda: is_free(port) and all(parent(child) is None for child in left), log.read_text)
+
+
+def test_serve_refuses_a_port_in_use_in_one_line(url: str, port: int, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", port)), serve(url, port, tmp_path) as process:
+        assert process.wait(30) == 1
+    assert (tmp_path / "serve.log").read_text() == (
+        f"Error: Cannot listen on 127.0.0.1:{port}: address already in use. "
+        f"Stop what uses it, or choose another port, for example PORT={port + 1}.\n"
+    )
+
+
+def test_serve_refuses_a_database_that_is_not_migrated(empty_url: str, port: int, tmp_path: Path) -> None:
+    with serve(empty_url, port, tmp_path) as process:
+        assert process.wait(30) == 1
+    assert (tmp_path / "serve.log").read_text() == f"Error: {NOT_MIGRATED}\n"
+
+
+TOLD_AT_ANY_MOMENT = """
+import faulthandler, os, signal, sys
+from pathlib import Path
+from webapp.cli.processes import ChildProcesses
+
+faulthandler.dump_traceback_later(30, exit=True)
+for moment in range(12):
+    lines = 0
+
+    def trace(frame, event, _):
+        global lines
+        lines += event == "line"
+        if event == "line" and lines == moment + 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return trace
+
+    with ChildProcesses(Path.cwd()) as children:
+        sys.settrace(trace)
+        children.wait()
+        sys.settrace(None)
+"""
+
+
+def test_whoever_is_told_to_stop_stops_whatever_line_it_is_at() -> None:
+    ended = subprocess.run([sys.executable, "-c", TOLD_AT_ANY_MOMENT], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+ONE_DIES = """
+from pathlib import Path
+import click
+from webapp.cli.processes import ChildProcesses
+try:
+    with ChildProcesses(Path.cwd()) as children:
+        children.start("The steady one", "-c", "import time; time.sleep(600)")
+        children.start("The weak one", "-c", "raise SystemExit(3)")
+        children.wait()
+except click.ClickException as error:
+    print(error.message)
+"""
+
+
+def test_when_one_process_dies_all_are_stopped_and_it_is_named() -> None:
+    ended = subprocess.run([sys.executable, "-c", ONE_DIES], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("The weak one ended by itself (exit code 3); all is stopped.\n", "")

@@ -1,0 +1,1 @@
+"""The core, called as the doors call it."""

@@ -1,0 +1,173 @@
+"""The migrations: from nothing to the models, and back, on both engines."""
+
+import ast
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import flask_migrate
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from tests.support.apps import dispose, make_app
+from tests.support.paths import ROOT
+from webapp.core.database.session import db
+from webapp.core.jobs import error_groups
+from webapp.core.models import Base, JobRun
+
+MIGRATIONS = ROOT / "migrations"
+INSERT_JOB = sa.text(
+    "INSERT INTO job_runs (id, type, status, error, progress, created_by, created_at, updated_at, tags, version)"
+    " VALUES (:id, 't', :status, :error, 0, 'system', :at, :at, '[]', 1)"
+)
+
+
+def job_row(number: int, status: str, error: str | None = None) -> dict[str, str | None]:
+    return {"id": uuid.UUID(int=number).hex, "status": status, "error": error, "at": "2026-11-24 12:00:00+00:00"}
+
+
+@pytest.fixture
+def bare(empty_url: str) -> Iterator[Flask]:
+    """The app on a database without any table, its context pushed."""
+    app = make_app(empty_url)
+    with app.app_context():
+        yield app
+    dispose(app)
+
+
+def tables() -> set[str]:
+    db.session.remove()
+    return set(sa.inspect(db.engine).get_table_names())
+
+
+def test_from_nothing_to_head_the_models_and_the_database_agree(bare: Flask) -> None:
+    assert tables() == set()
+    flask_migrate.upgrade()
+    assert tables() == {*Base.metadata.tables, "alembic_version"}
+    flask_migrate.check()
+
+
+def test_upgrading_again_changes_nothing(bare: Flask) -> None:
+    flask_migrate.upgrade()
+    before = tables()
+    flask_migrate.upgrade()
+    assert tables() == before
+
+
+def test_down_to_base_nothing_is_left_and_up_again_works(bare: Flask) -> None:
+    flask_migrate.upgrade()
+    flask_migrate.downgrade(revision="base")
+    assert tables() == {"alembic_version"}
+    flask_migrate.upgrade()
+    flask_migrate.check()
+
+
+def test_a_difference_between_models_and_database_would_be_found(bare: Flask) -> None:
+    flask_migrate.upgrade()
+    with db.engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE users ADD COLUMN nickname VARCHAR(20)"))
+    with pytest.raises(SystemExit):
+        flask_migrate.check()
+
+
+def test_a_board_with_jobs_comes_up_from_every_earlier_revision(bare: Flask) -> None:
+    flask_migrate.upgrade()
+    rows = [job_row(1, "pending"), job_row(2, "failed", "boom 1"), job_row(3, "canceled")]
+    with db.engine.begin() as connection:
+        connection.execute(INSERT_JOB, rows)
+    revisions = sorted(path.name[:4] for path in MIGRATIONS.glob("versions/*.py"))
+    assert len(revisions) >= 10
+    for revision in reversed(revisions[:-1]):
+        flask_migrate.downgrade(revision=revision)
+        flask_migrate.upgrade()
+        with db.engine.connect() as connection:
+            jobs = connection.execute(sa.text("SELECT status, error FROM job_runs ORDER BY id")).all()
+        assert [tuple(job) for job in jobs] == [(row["status"], row["error"]) for row in rows], revision
+    flask_migrate.check()
+
+
+PACKAGES_OF_A_MIGRATION = {"sqlalchemy", "alembic", *sys.stdlib_module_names}
+
+
+def live_imports(source: str) -> list[str]:
+    """Return the modules that a migration imports beyond the standard library, SQLAlchemy and Alembic."""
+    modules: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules.append("." * node.level + (node.module or ""))
+    return [module for module in modules if module.partition(".")[0] not in PACKAGES_OF_A_MIGRATION]
+
+
+@pytest.mark.parametrize("path", sorted(MIGRATIONS.glob("versions/*.py")), ids=lambda path: path.stem)
+def test_a_migration_imports_no_code_of_the_board(path: Path) -> None:
+    assert live_imports(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "modules"),
+    [
+        ("from webapp.core.clock import UtcDateTime", ["webapp.core.clock"]),
+        ("def upgrade():\n    import webapp.core.jobs", ["webapp.core.jobs"]),
+        ("from . import shared", ["."]),
+        ("import hashlib\nimport sqlalchemy as sa\nfrom alembic import op", []),
+    ],
+)
+def test_a_migration_that_imports_code_of_the_board_would_be_found(source: str, modules: list[str]) -> None:
+    assert live_imports(source) == modules
+
+
+def test_a_new_migration_is_written_without_code_of_the_board(bare: Flask, tmp_path: Path) -> None:
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    flask_migrate.upgrade()
+    with db.engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE users DROP COLUMN deactivated_at"))
+    flask_migrate.migrate(directory=str(folder), rev_id="9999", message="again")
+    source = (folder / "versions" / "9999_again.py").read_text()
+    assert "sa.Column('deactivated_at', sa.DateTime(timezone=True), nullable=True)" in source
+    assert live_imports(source) == []
+
+
+def test_jobs_that_failed_before_they_were_grouped_are_marked(bare: Flask) -> None:
+    flask_migrate.upgrade(revision="0008")
+    errors = [f"boom {number}" for number in range(1001)]
+    rows = [job_row(number, "failed", error) for number, error in enumerate([*errors, None])]
+    with db.engine.begin() as connection:
+        connection.execute(INSERT_JOB, [*rows, job_row(1002, "completed")])
+    flask_migrate.upgrade()
+    with db.engine.connect() as connection:
+        found = connection.execute(sa.text("SELECT error_group FROM job_runs ORDER BY id")).scalars().all()
+    alike, none = error_groups.make_fingerprint("t", "boom 9"), error_groups.make_fingerprint("t", None)
+    assert found == [alike] * 1001 + [none, None]
+
+
+def test_no_index_knows_anything_that_progress_moves() -> None:
+    moved = {"progress", "message", "result", "link", "runner", "updated_at", "last_seen_at", "version"}
+    indexes = JobRun.metadata.tables[JobRun.__tablename__].indexes
+    assert len(indexes) > 5
+    assert [index.name for index in indexes if moved & set(index.columns.keys())] == []
+
+
+@pytest.mark.parametrize("constraint", ["progress = 101", "status = 'done'", "failure_reason = 'bad luck'"])
+def test_the_database_itself_refuses_what_no_job_may_be(core: Flask, constraint: str) -> None:
+    insert = sa.text(
+        "INSERT INTO job_runs (id, type, status, progress, created_by, created_at, updated_at, tags, version)"
+        " VALUES ('0193a00000007000800000000000000a', 't', 'pending', 0, 'system', :at, :at, '[]', 1)"
+    )
+    with db.engine.begin() as connection:
+        connection.execute(insert, {"at": "2026-11-24 12:00:00+00:00"})
+    with pytest.raises(sa.exc.IntegrityError), db.engine.begin() as connection:
+        connection.execute(sa.text(f"UPDATE job_runs SET {constraint}"))
+
+
+def test_sqlite_holds_its_foreign_keys_after_migrating(bare: Flask) -> None:
+    flask_migrate.upgrade()
+    if db.engine.dialect.name == "sqlite":
+        with db.engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"

@@ -1,0 +1,1 @@
+"""Webhooks, from the event to the POST."""

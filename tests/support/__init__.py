@@ -1,0 +1,1 @@
+"""What tests share: each file has a subject, its functions, its classes, and its fixtures."""

@@ -1,0 +1,43 @@
+"""Jobs in every state."""
+
+from webapp.core import demo_data, jobs
+from webapp.core.audit import SYSTEM, Actor
+from webapp.core.database.session import db
+from webapp.core.lifecycle import FINAL, FailureReason
+from webapp.core.models import JobRun, Workspace
+
+RUNNER = Actor("token:0193a000-0000-7000-8000-000000000001")
+
+
+OPERATOR = Actor("user:0193a000-0000-7000-8000-000000000002")
+
+
+def job_in(state: str, workspace: Workspace) -> JobRun:
+    """A job in a status, or failed by the board as ``lost`` or ``timed_out``. Needs a pushed context (``core``)."""
+    job_id = jobs.enqueue_job("generate-report", workspace.id, heartbeat_timeout=60, max_duration=3600, by=RUNNER)
+    if state not in ("pending", "canceled"):
+        jobs.update_job_status(job_id, status="running", by=RUNNER)
+    if state in ("completed", "failed"):
+        jobs.update_job_status(job_id, status=state, by=RUNNER)
+    if state in ("lost", "timed_out"):
+        running = jobs.get_job_status(job_id)
+        assert jobs.fail_overdue(running, FailureReason(state), "The board says so.")
+    if state == "canceled":
+        jobs.cancel_job(job_id, by=OPERATOR)
+    return jobs.get_job_status(job_id)
+
+
+def fill(workspace: Workspace) -> None:
+    """Give a workspace a fortnight of jobs, and the database its statistics of them.
+
+    Without these PostgreSQL plans for a table as it was some tests ago. Needs a pushed context (``core``).
+    """
+    list(demo_data.seed(workspace.id, 2000, seed=1, by=SYSTEM))
+    db.session.remove()
+    if db.engine.dialect.name == "postgresql":
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM (ANALYZE) job_runs")
+
+
+def final_moves(job: JobRun) -> list[str | None]:
+    return [event.to_status for event in jobs.list_events(job) if event.kind == "moved" and event.to_status in FINAL]
