@@ -63,9 +63,7 @@ def test_after_a_body_that_is_too_large_the_connection_is_closed_openly(token: s
             assert client.get("/api/v1/jobs").status_code == 200
 
 
-def test_a_doubled_slash_is_an_unknown_address_and_no_redirect_to_a_host_of_the_callers_choice(
-    token: str, server: StartServer
-) -> None:
+def test_a_doubled_slash_is_an_unknown_address_and_no_redirect_to_another_host(token: str, server: StartServer) -> None:
     [address] = server()
     place = urlsplit(address)
     for path, kind in (("/w//acme/jobs", "text/html"), ("/api/v1//jobs", "application/problem+json")):
@@ -81,9 +79,7 @@ def test_a_doubled_slash_is_an_unknown_address_and_no_redirect_to_a_host_of_the_
 MEBIBYTE = 1024 * 1024
 
 
-def test_a_client_that_sends_a_whole_body_before_it_listens_hears_that_it_is_too_large(
-    token: str, server: StartServer
-) -> None:
+def test_a_client_that_sends_all_before_it_listens_hears_that_it_is_too_large(token: str, server: StartServer) -> None:
     [address] = server()
     place = urlsplit(address)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}

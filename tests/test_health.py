@@ -147,7 +147,7 @@ raise ValueError("the end")
 """
 
 
-def test_all_that_a_process_writes_from_a_warning_on_is_json_even_what_nobody_caught() -> None:
+def test_all_that_a_process_writes_from_a_warning_on_is_json_even_if_uncaught() -> None:
     ended = subprocess.run([sys.executable, "-c", TROUBLE], cwd=ROOT, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (1, "")
     loud, old, thread, end = (json.loads(text) for text in ended.stderr.splitlines())

@@ -95,7 +95,7 @@ def test_every_call_about_a_job_is_404_to_another_workspace(
     assert_problem(stranger.post("/jobs", {"type": "child", "parent_id": job["id"]}), 422)
 
 
-def test_every_call_is_403_to_a_token_without_its_scope_before_anything_is_looked_up(
+def test_a_call_without_its_scope_is_403_before_anything_is_looked_up(
     app: Flask, client: FlaskClient, cast: Cast
 ) -> None:
     document: Any = client.get("/api/v1/openapi.json").json

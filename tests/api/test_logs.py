@@ -242,7 +242,7 @@ def test_another_body_under_a_used_key_is_refused(runner: Runner, job: dict[str,
     assert texts(runner, job) == ["a"]
 
 
-def test_a_key_is_unique_within_its_job_and_lasts_as_long_as_the_job_has_lines_or_not(
+def test_a_key_is_unique_within_its_job_and_outlasts_its_lines(
     runner: Runner, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "MAX_LINES", 2)

@@ -173,7 +173,7 @@ def test_a_hidden_tab_makes_no_request_and_catches_up_at_once_when_it_is_shown(
     expect(page.locator(f"#job-{newest}")).to_be_visible()
 
 
-def test_a_tick_takes_what_is_a_second_old_and_after_a_command_the_page_looks_itself(
+def test_a_tick_may_be_a_second_old_and_after_a_command_the_page_looks_itself(
     page: Page, app: Flask, cast: Cast
 ) -> None:
     job_id = running_job(app, cast)

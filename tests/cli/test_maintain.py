@@ -113,7 +113,7 @@ def test_when_the_one_that_does_the_chores_is_told_to_end_another_takes_over(app
     assert processes[first].wait(10) == 0
 
 
-def test_when_the_one_that_does_the_chores_is_killed_another_takes_over_within_the_lease(
+def test_when_whoever_does_the_chores_is_killed_another_takes_over_within_the_lease(
     app: Flask, cast: Cast, start: Start
 ) -> None:
     processes = {process.pid: process for process in (start(), start())}

@@ -151,7 +151,7 @@ def test_what_is_not_of_all_jobs_says_so(
     assert len(led_to(ben, page, "2 jobs")) == 2
 
 
-def test_what_runs_longest_has_its_progress_and_leaves_it_to_the_browser_whether_it_is_slow(
+def test_what_runs_longest_shows_progress_and_the_browser_says_whether_it_is_slow(
     ben: FlaskClient, clock: Clock, app: Flask, cast: Cast
 ) -> None:
     for _ in range(3):

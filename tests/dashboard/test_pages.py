@@ -227,7 +227,7 @@ def test_what_a_runner_sends_is_shown_as_text(ben: FlaskClient, app: Flask, cast
 
 
 @pytest.mark.parametrize("state", ["pending", "running", "completed", "failed", "canceled", "lost", "timed_out"])
-def test_a_job_polls_exactly_while_its_runner_may_have_news_and_offers_cancel_while_it_is_live(
+def test_a_job_polls_exactly_while_news_may_come_and_offers_cancel_while_it_is_live(
     ben: FlaskClient, app: Flask, cast: Cast, state: str
 ) -> None:
     job_id = made(app, cast, state)

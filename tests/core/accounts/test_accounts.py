@@ -157,7 +157,7 @@ class TestSessions:
 
 @pytest.mark.usefixtures("core")
 class TestTheBrake:
-    def test_ten_failures_of_an_account_from_an_address_close_that_door_even_to_the_right_password(
+    def test_after_ten_failures_from_an_address_even_the_right_password_is_refused(
         self, cast: Cast, clock: Clock
     ) -> None:
         fail("ada@example.com", times=9)

@@ -254,9 +254,7 @@ def test_a_job_looked_at_is_not_looked_at_again_before_it_can_be_due(cast: Cast,
     assert (check_at - started).total_seconds() == 60
 
 
-def test_no_report_moves_the_next_look_and_a_look_that_has_come_is_pushed_on_to_what_was_said(
-    cast: Cast, clock: Clock
-) -> None:
+def test_a_report_does_not_move_the_next_check_but_a_due_check_moves_past_it(cast: Cast, clock: Clock) -> None:
     job_id, started = running(cast, heartbeat_timeout=60), clock.now()
 
     def next_look() -> float:

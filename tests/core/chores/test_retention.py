@@ -376,9 +376,7 @@ def test_a_member_may_not_set_it(cast: Cast, ada: Membership) -> None:
     assert retention.get_retention(cast.acme.id) == {COMPLETED: 30}
 
 
-def test_days_that_are_none_and_jobs_that_are_not_finished_are_refused_with_every_fault(
-    cast: Cast, ada: Membership
-) -> None:
+def test_wrong_days_and_jobs_that_are_not_finished_are_refused_with_every_fault(cast: Cast, ada: Membership) -> None:
     with pytest.raises(Invalid) as refused:
         keep(ada, completed=0, failed=-1, canceled=3651, running=5)
     assert [fault.path for fault in refused.value.faults] == [

@@ -118,7 +118,7 @@ def test_a_search_and_a_filter_must_both_hold(core: Flask, cast: Cast) -> None:
     assert len(found(cast, search.parse_search(cast.acme.id, "nightly").narrow(JobFilter(type="import")))) == 1
 
 
-def test_text_is_looked_for_as_it_stands_in_the_newest_failed_jobs_that_the_filters_leave(
+def test_text_is_searched_as_it_is_in_the_newest_failed_jobs_that_match_the_filters(
     core: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "ERRORS_SEARCHED", 2)
@@ -222,7 +222,7 @@ def test_what_runs_longest_is_offered_where_jobs_run(clock: Clock, ben: FlaskCli
     assert "sort=longest" not in re.search(r'id="tab-failed"[^>]*href="([^"]*)"', page)[1]  # type: ignore[index]
 
 
-def test_the_failed_jobs_of_the_last_night_are_one_link_away_and_the_link_keeps_its_meaning(
+def test_one_link_leads_to_the_failed_jobs_of_last_night_and_keeps_its_meaning(
     clock: Clock, ben: FlaskClient, app: Flask, cast: Cast
 ) -> None:
     with app.app_context():

@@ -37,7 +37,7 @@ def test_the_tabs_count_every_status_whatever_status_is_shown(cast: Cast) -> Non
     assert counted[PENDING] == Count(1, capped=False)
 
 
-def test_a_tag_that_is_common_finds_the_same_jobs_and_counts_them_as_far_as_it_looked(
+def test_a_common_tag_finds_the_same_jobs_and_counts_them_as_far_as_it_looked(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(6):

@@ -167,7 +167,7 @@ def test_over_the_most_lines_the_oldest_go_and_are_counted(job: JobRun) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_over_the_most_bytes_the_oldest_go_and_a_letter_weighs_what_it_weighs_in_utf_8(job: JobRun) -> None:
+def test_over_the_most_bytes_in_utf_8_the_oldest_go(job: JobRun) -> None:
     append(job, "éé", "ab", "é" * 7)
     assert tail_row(job) == (3, 3, 20, 0)
     append(job, "x")
@@ -294,9 +294,7 @@ def test_a_runner_that_only_writes_lines_is_not_lost(cast: Cast, clock: Clock) -
     assert liveness.sweep().lost == 1
 
 
-def test_where_nobody_judges_by_silence_lines_renew_the_sign_of_life_only_now_and_then(
-    cast: Cast, clock: Clock
-) -> None:
+def test_without_a_heartbeat_timeout_lines_renew_the_sign_of_life_now_and_then(cast: Cast, clock: Clock) -> None:
     job_id = jobs.enqueue_job("t", cast.acme.id, by=RUNNER)
     started = jobs.update_job_status(job_id, status="running", by=RUNNER)
     version, seen = started.version, []
@@ -362,9 +360,7 @@ def test_writers_at_once_lose_no_line_and_share_no_number(core: Flask, job: JobR
     assert texts(jobs.get_job_status(job.id)) == ["x", "y"] * 8
 
 
-def test_a_job_that_is_deleted_while_lines_arrive_is_gone_or_not_found_and_nobody_waits_in_a_circle(
-    core: Flask, cast: Cast
-) -> None:
+def test_a_job_deleted_while_lines_arrive_is_gone_or_not_found_without_a_deadlock(core: Flask, cast: Cast) -> None:
     def arrive(job_id: uuid.UUID) -> bool:
         with suppress(NotFound):
             return append_detached(job_id, None, *["x"] * 100).next_after > 0

@@ -122,9 +122,7 @@ def test_batches_at_once_over_the_same_jobs_lose_no_report(core: Flask, cast: Ca
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])
-def test_a_batch_that_waits_for_its_first_job_holds_no_other_so_that_nobody_waits_in_a_circle(
-    core: Flask, cast: Cast
-) -> None:
+def test_a_batch_that_waits_for_its_first_job_holds_no_other_so_none_deadlocks(core: Flask, cast: Cast) -> None:
     made = sorted(job_in("running", cast.acme).id for _ in range(12))
     reports = [BatchedReport.parse({"id": str(job_id), "progress": 1}) for job_id in reversed(made)]
     lock = sa.text("SELECT id FROM job_runs WHERE id = ANY(:ids) FOR UPDATE NOWAIT")

@@ -117,9 +117,7 @@ def test_a_lost_job_counts_as_failed_until_its_runner_speaks_again(clock: Clock,
 # --- durations ---------------------------------------------------------------------------------------------------
 
 
-def test_half_of_the_jobs_of_a_type_took_no_longer_than_its_median_and_95_of_100_than_the_other(
-    clock: Clock, cast: Cast
-) -> None:
+def test_half_the_jobs_of_a_type_took_at_most_its_median_and_95_of_100_its_p95(clock: Clock, cast: Cast) -> None:
     for seconds in range(100, 0, -1):
         ran(clock, cast.acme, seconds=seconds)
     for span in (0.25, 3, 8):

@@ -183,7 +183,7 @@ def test_a_redirect_is_never_followed(status: int, hooks: Receiver) -> None:
 # --- TLS ---------------------------------------------------------------------------------------------------------
 
 
-def test_with_tls_the_name_is_asked_for_and_a_certificate_that_nobody_signed_is_refused(
+def test_tls_asks_for_the_name_and_refuses_a_certificate_that_nobody_signed(
     lookups: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: list[str | None] = []

@@ -463,7 +463,7 @@ def test_a_ping_is_signed_and_sent_whatever_the_endpoint_listens_to(ada: Members
 
 
 @pytest.mark.parametrize(("failing", "first"), [(False, sender.MAX_PER_ENDPOINT), (True, 1)])
-def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_and_a_failing_one_has_one(
+def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_a_failing_one_one(
     failing: bool,
     first: int,
     ada: Membership,
@@ -730,7 +730,7 @@ def test_a_message_sent_again_by_hand_has_a_day_of_attempts_again(
 # --- giving up ---------------------------------------------------------------------------------------------------
 
 
-def test_an_endpoint_that_says_it_is_gone_is_disabled_at_once_and_hears_nothing_more(
+def test_an_endpoint_that_answers_gone_is_disabled_at_once_and_hears_nothing_more(
     endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast
 ) -> None:
     hooks.status = 410
@@ -746,7 +746,7 @@ def test_an_endpoint_that_says_it_is_gone_is_disabled_at_once_and_hears_nothing_
     assert entry.actor == "system"
 
 
-def test_an_endpoint_is_disabled_after_three_days_of_failure_with_all_that_waits_for_it(
+def test_after_three_days_of_failure_an_endpoint_is_disabled_with_all_that_waits(
     endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast, clock: Clock
 ) -> None:
     hooks.status, began = 500, clock.now()

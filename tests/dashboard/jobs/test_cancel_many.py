@@ -106,7 +106,7 @@ def test_without_scripts_the_ticked_jobs_are_named_before_anything_happens(
     assert f"1 canceled, 1 had finished (generate-report …{str(done)[-8:]})" in ben.get(answer.location).text
 
 
-def test_the_first_of_those_that_were_not_canceled_are_named_and_none_of_another_workspace(
+def test_the_first_that_were_not_canceled_are_named_and_none_of_another_workspace(
     ben: FlaskClient, app: Flask, cast: Cast
 ) -> None:
     with app.app_context():
@@ -132,7 +132,7 @@ def test_with_scripts_which_have_asked_before_the_ticked_are_canceled_at_once(
     assert status_of(app, one) == "canceled"
 
 
-def test_all_that_match_are_counted_by_status_and_canceled_and_no_job_that_came_since(
+def test_all_that_match_are_counted_by_status_and_canceled_but_none_that_came_since(
     ben: FlaskClient, app: Flask, cast: Cast
 ) -> None:
     with app.app_context():

@@ -83,7 +83,7 @@ def test_a_running_job_leaves_it_to_the_browser_whether_it_is_slow(
     assert 'data-started="' in panel
 
 
-def test_the_list_knows_how_long_a_running_type_usually_takes_and_an_unchanged_poll_does_not_ask(
+def test_the_list_knows_the_usual_time_of_a_type_and_an_unchanged_poll_asks_nothing(
     ben: FlaskClient, clock: Clock, app: Flask, cast: Cast
 ) -> None:
     for _ in range(3):

@@ -146,7 +146,7 @@ def field(page: str, name: str) -> str:
     return value[1] if value else ""
 
 
-def test_the_limits_of_every_type_are_saved_as_people_write_them_and_stand_in_the_form(
+def test_limits_of_every_type_are_saved_as_people_write_them_and_stand_in_the_form(
     app: Flask, ada: FlaskClient, cast: Cast
 ) -> None:
     answer = post(ada, LIMITS, {"heartbeat_timeout": "90 s", "max_duration": " 1 H  30min"})
@@ -304,7 +304,7 @@ def test_emptied_fields_keep_the_jobs_for_ever_again(app: Flask, ada: FlaskClien
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "3651", "soon", "1.5", "9" * 30, "9" * 5000])
-def test_days_that_are_none_are_told_beside_the_field_and_nothing_is_counted_or_saved(
+def test_wrong_days_are_told_beside_the_field_and_nothing_is_counted_or_saved(
     app: Flask, ada: FlaskClient, cast: Cast, days: str
 ) -> None:
     wrong = '<p class="wrong" id="failed-wrong">A whole number of days from 1 to 3650, or nothing.</p>'

@@ -43,7 +43,7 @@ def call_with(app: Flask, text: str) -> int:
     return app.test_client().get("/api/v1/jobs", headers={"Authorization": f"Bearer {text}"}).status_code
 
 
-def test_a_token_is_shown_once_with_a_first_call_and_stands_in_no_address_cookie_or_log(
+def test_a_token_is_shown_once_with_a_first_call_and_in_no_address_cookie_or_log(
     app: Flask, ada: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
