@@ -27,14 +27,14 @@ def test_every_row_has_figures_and_stands_beside_its_limit(
     engine: str, tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_DATABASE_URL", postgres_server.url.render_as_string(hide_password=False))
-    wanted = ["--engine", engine, "--connections", "2", "--seconds", "0.01", "--jobs", "300"]
-    command = [sys.executable, "-m", "benchmarks", *wanted, "--json", str(tmp_path / "figures.json")]
+    options = ["--engine", engine, "--connections", "2", "--seconds", "0.01", "--jobs", "300"]
+    command = [sys.executable, "-m", "benchmarks", *options, "--json", str(tmp_path / "figures.json")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr
     (rows,) = json.loads((tmp_path / "figures.json").read_text())
     assert all(row["figures"]["per_second"] > 0 for row in rows)
-    judged = {row["name"] for row in rows if row["ratio"]}
-    assert judged == {row["name"] for row in rows} - {"bare route", "poll that draws"}
+    with_limit = {row["name"] for row in rows if row["ratio"]}
+    assert with_limit == {row["name"] for row in rows} - {"bare route", "poll that draws"}
     assert done.stdout.count("\n| ") == len(rows) + 1
 
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.apps import SECRET_KEY, dispose
-from tests.support.environment import command_in, given, refusal
+from tests.support.environment import command_in, read_settings, refusal
 from tests.support.paths import ROOT
 from webapp import create_app
 from webapp.cli.processes import local_address
@@ -41,7 +41,7 @@ NUMBERS = {
     "environ", [{}, dict.fromkeys(("DATABASE_URL", "PUBLIC_URL", "HOST", "METRICS_TOKEN", *NUMBERS), "")]
 )
 def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict[str, str]) -> None:
-    chosen = given(environ)
+    chosen = read_settings(environ)
     assert str(chosen["SQLALCHEMY_DATABASE_URI"]) == "sqlite:///callboard.db"
     assert chosen["PUBLIC_URL"] == "http://127.0.0.1:8000"
     names = ("HOST", "PORT", "WORKERS", "THREADS", "TRUSTED_PROXIES")
@@ -63,7 +63,7 @@ def test_a_relative_sqlite_path_is_taken_from_the_instance_folder(tmp_path: Path
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_every_usual_name_of_postgresql_means_psycopg(scheme: str) -> None:
-    url = given({"DATABASE_URL": f"{scheme}://ada:p%40ss@db:5433/board"})["SQLALCHEMY_DATABASE_URI"]
+    url = read_settings({"DATABASE_URL": f"{scheme}://ada:p%40ss@db:5433/board"})["SQLALCHEMY_DATABASE_URI"]
     assert url == sa.make_url("postgresql+psycopg://ada:p%40ss@db:5433/board")
 
 
@@ -101,7 +101,7 @@ def test_a_database_that_cannot_serve_is_refused(url: str, sentence: str) -> Non
     ],
 )
 def test_the_public_address_is_that_of_the_server_unless_told_otherwise(host: str, address: str) -> None:
-    assert given({"HOST": host})["PUBLIC_URL"] == address
+    assert read_settings({"HOST": host})["PUBLIC_URL"] == address
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_public_address_that_is_none_is_refused(url: str) -> None:
 
 
 def test_the_public_address_ends_without_a_slash() -> None:
-    assert given({"PUBLIC_URL": "https://jobs.example.com/"})["PUBLIC_URL"] == "https://jobs.example.com"
+    assert read_settings({"PUBLIC_URL": "https://jobs.example.com/"})["PUBLIC_URL"] == "https://jobs.example.com"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_public_address_with_https_makes_cookies_secure(url: str, secure: bool
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_is_good_from_its_lowest_to_its_highest(name: str) -> None:
     for bound in NUMBERS[name]:
-        assert given({name: str(bound)})[name] == bound
+        assert read_settings({name: str(bound)})[name] == bound
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -156,7 +156,7 @@ def test_a_number_out_of_bounds_or_no_number_is_refused(name: str, text: str) ->
 
 
 def test_a_process_keeps_a_connection_for_each_thread() -> None:
-    assert given({"THREADS": "3"})["SQLALCHEMY_ENGINE_OPTIONS"]["pool_size"] == 3
+    assert read_settings({"THREADS": "3"})["SQLALCHEMY_ENGINE_OPTIONS"]["pool_size"] == 3
 
 
 @pytest.mark.parametrize("token", ["two words", "schlüssel", "a\nb", " "])

@@ -84,11 +84,11 @@ def test_a_client_that_sends_all_before_it_listens_hears_that_it_is_too_large(to
     place = urlsplit(address)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     for size in (MEBIBYTE + 1, 4 * MEBIBYTE, 16 * MEBIBYTE):
-        for told in ({"Content-Length": str(size)}, {"Transfer-Encoding": "chunked"}):
+        for length in ({"Content-Length": str(size)}, {"Transfer-Encoding": "chunked"}):
             pieces = (b" " * min(65_536, size - at) for at in range(0, size, 65_536))
             with closing(HTTPConnection(place.hostname or "", place.port, timeout=30)) as connection:
-                chunked = "Transfer-Encoding" in told
-                connection.request("POST", "/api/v1/jobs", pieces, headers | told, encode_chunked=chunked)
+                chunked = "Transfer-Encoding" in length
+                connection.request("POST", "/api/v1/jobs", pieces, headers | length, encode_chunked=chunked)
                 answer = connection.getresponse()
                 assert (answer.status, json.load(answer)["code"]) == (413, "request_entity_too_large")
 

@@ -86,18 +86,18 @@ def test_a_line_is_one_json_object() -> None:
 
 def test_a_line_within_a_request_carries_its_id_and_nothing_else_of_it(app: Flask) -> None:
     with app.test_request_context("/login?next=secret", headers={"X-Request-Id": "abc", "Authorization": "Bearer s"}):
-        told = line(record("It failed."))
-    assert told["request_id"] == "abc"
-    assert "secret" not in str(told)
-    assert "Bearer" not in str(told)
+        written = line(record("It failed."))
+    assert written["request_id"] == "abc"
+    assert "secret" not in str(written)
+    assert "Bearer" not in str(written)
 
 
 def test_an_error_brings_its_trace() -> None:
     try:
         raise ValueError("wrong")
     except ValueError as error:
-        told = line(record("It failed.", exc_info=(type(error), error, error.__traceback__)))
-    assert "ValueError: wrong" in told["trace"]
+        written = line(record("It failed.", exc_info=(type(error), error, error.__traceback__)))
+    assert "ValueError: wrong" in written["trace"]
 
 
 def test_a_line_carries_what_it_is_about_only_within_its_block() -> None:
@@ -128,8 +128,8 @@ def test_the_lines_of_one_run_of_a_chore_have_its_name_and_a_number_of_its_own(a
         maintain.run_chores([Chore("chatting", timedelta(0), chat)], app, stop)
     finally:
         chatty.removeHandler(handler)
-    assert {told["chore"] for told in lines} == {"chatting"}
-    first, second, third, fourth = (told["run"] for told in lines)
+    assert {entry["chore"] for entry in lines} == {"chatting"}
+    first, second, third, fourth = (entry["run"] for entry in lines)
     assert first == second != third == fourth
 
 
@@ -166,8 +166,8 @@ def test_every_line_of_serve_is_json_whoever_writes_it(sqlite_template: Path, po
         # What stands after the last end of a line is still being written.
         return [json.loads(text) for text in log.read_text().rpartition("\n")[0].splitlines()]
 
-    def told_by(logger: str) -> list[dict[str, Any]]:
-        return [told for told in lines() if told["logger"] == logger]
+    def entries_by(logger: str) -> list[dict[str, Any]]:
+        return [entry for entry in lines() if entry["logger"] == logger]
 
     with serve(f"sqlite:///{database}", port, tmp_path, GRANIAN_LOG_ACCESS_ENABLED="1") as process:
         try:
@@ -178,20 +178,20 @@ def test_every_line_of_serve_is_json_whoever_writes_it(sqlite_template: Path, po
                     connection.execute(f"DROP TABLE {table}")
             refused = httpx.post(f"http://127.0.0.1:{port}/api/v1/jobs", headers={"Authorization": "Bearer cb_x_y"})
             broken = ("webapp.errors", "webapp.heartbeat", "webapp.cli.maintain", "granian.access")
-            until(lambda: all(told_by(logger) for logger in broken), log.read_text)
+            until(lambda: all(entries_by(logger) for logger in broken), log.read_text)
             [worker] = children(server)
             os.kill(worker, signal.SIGKILL)
-            until(lambda: bool(told_by("_granian")), log.read_text)
+            until(lambda: bool(entries_by("_granian")), log.read_text)
             os.kill(chores, signal.SIGKILL)
             assert process.wait(30) == 1
         finally:
             process.kill()
     assert log.read_text().endswith("}\n")
     assert refused.status_code == 503
-    assert [told["request_id"] for told in told_by("webapp.errors")] == [refused.headers["X-Request-Id"]]
-    served, *_, last = told_by("webapp.cli.serve")
+    assert [entry["request_id"] for entry in entries_by("webapp.errors")] == [refused.headers["X-Request-Id"]]
+    served, *_, last = entries_by("webapp.cli.serve")
     assert (served["level"], served["message"]) == ("info", f"Callboard serves on http://127.0.0.1:{port}.")
     assert last["message"] == "The chores ended by itself (exit code -9); all is stopped."
-    assert all(told["chore"] and told["run"] for told in told_by("webapp.cli.maintain"))
-    [died] = told_by("_granian")
+    assert all(entry["chore"] and entry["run"] for entry in entries_by("webapp.cli.maintain"))
+    [died] = entries_by("_granian")
     assert (died["level"], died["message"]) == ("error", "Unexpected exit from worker-1")

@@ -146,18 +146,18 @@ reports = st.fixed_dictionaries(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(told=st.lists(st.tuples(st.integers(0, 2), reports), min_size=1, max_size=12))
+@given(numbered_reports=st.lists(st.tuples(st.integers(0, 2), reports), min_size=1, max_size=12))
 def test_a_batch_is_what_its_reports_would_have_been_one_by_one(
-    core: Flask, cast: Cast, clock: Clock, told: list[tuple[int, dict[str, Any]]]
+    core: Flask, cast: Cast, clock: Clock, numbered_reports: list[tuple[int, dict[str, Any]]]
 ) -> None:
     twins = [(job_in(state, cast.acme).id, job_in(state, cast.acme).id) for state in ("pending", "running", "lost")]
     alone: list[str] = []
-    for n, sent in told:
+    for n, sent in numbered_reports:
         try:
             alone.append(jobs.apply_report(twins[n][0], Report.parse(sent), within=cast.acme.id, by=RUNNER).status)
         except CoreError as error:
             alone.append(getattr(error, "code", "?"))
-    batch = [BatchedReport.parse(sent | {"id": str(twins[n][1])}) for n, sent in told]
+    batch = [BatchedReport.parse(sent | {"id": str(twins[n][1])}) for n, sent in numbered_reports]
     together = jobs.apply_reports(cast.acme.id, batch, by=RUNNER)
     assert [
         answer.status if isinstance(answer, JobSnapshot) else getattr(answer, "code", "?") for answer in together

@@ -27,8 +27,8 @@ def test_every_answer_is_one_that_the_document_tells_of(app: Flask, cast: Cast, 
         text = tokens.create_unchecked(cast.acme.id, "everything", scopes=tuple(Scope), by=SYSTEM)[1]
         ids = cycle([None, *(str(job_in(state, cast.acme).id) for state in STATES)])
     described: Any = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
-    for found in described.get_all_operations():
-        exercise(found.ok(), mode, text, ids)
+    for result in described.get_all_operations():
+        exercise(result.ok(), mode, text, ids)
 
 
 def exercise(operation: Any, mode: GenerationMode, token: str, ids: Iterator[str | None]) -> None:

@@ -103,8 +103,8 @@ def test_a_call_without_its_scope_is_403_before_anything_is_looked_up(
         keys = {scope: tokens.create_unchecked(cast.acme.id, scope, scopes=[scope], by=SYSTEM)[1] for scope in Scope}
     assert len(api_calls(app)) >= 6
     for method, path in api_calls(app):
-        told = path.removeprefix("/api/v1").replace(UNKNOWN, "{job_id}")
-        needed = document["paths"][told][method.lower()]["description"]
+        template = path.removeprefix("/api/v1").replace(UNKNOWN, "{job_id}")
+        needed = document["paths"][template][method.lower()]["description"]
         for scope, key in keys.items():
             headers = {"Authorization": f"Bearer {key}"}
             answer = client.open(path, method=method, headers=headers, data=b"not JSON")
@@ -298,11 +298,11 @@ def test_a_422_is_not_the_runners_hearing_of_a_cancel(app: Flask, client: FlaskC
 
 def test_long_errors_and_messages_are_cut_and_nul_in_an_error_is_replaced(runner: Runner) -> None:
     job = runner.enqueue()
-    told = runner.report(job, status="failed", error="\0" + "é" * 65_536, message="m" * 600).json
-    assert told["error"].startswith("\ufffdé")
-    assert told["error"].endswith("… [cut]")
-    assert len(told["error"].encode()) <= 65_536
-    assert len(told["message"]) == 500
+    record = runner.report(job, status="failed", error="\0" + "é" * 65_536, message="m" * 600).json
+    assert record["error"].startswith("\ufffdé")
+    assert record["error"].endswith("… [cut]")
+    assert len(record["error"].encode()) <= 65_536
+    assert len(record["message"]) == 500
     assert runner.report(job, status="failed", error="\0" + "é" * 65_536, message="m" * 600).status_code == 200
 
 

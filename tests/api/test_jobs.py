@@ -79,11 +79,11 @@ def test_a_canceled_job_tells_its_runner_to_stop_and_keeps_the_story(runner: Run
     runner.report(job, status="running")
     assert canceler.post(f"/jobs/{job['id']}/cancel").json["status"] == "canceled"
     assert canceler.post(f"/jobs/{job['id']}/cancel").status_code == 200
-    told = runner.report(job, progress=60)
-    assert told.status_code == 409
-    assert told.json["code"] == "job_canceled"
-    assert told.json["job"]["cancel_seen_at"]
-    assert "payload" not in told.json["job"]
+    answer = runner.report(job, progress=60)
+    assert answer.status_code == 409
+    assert answer.json["code"] == "job_canceled"
+    assert answer.json["job"]["cancel_seen_at"]
+    assert "payload" not in answer.json["job"]
     assert runner.report(job, status="completed", result={"n": 1}).status_code == 409
     assert runner.report(job, status="canceled").json["cancel_confirmed_at"]
     assert runner.report(job, status="canceled").status_code == 200
@@ -122,18 +122,18 @@ def test_a_list_filters_by_status_type_tag_and_time(runner: Runner, app: Flask, 
         new = str(jobs.enqueue_job("report", cast.acme.id))
         jobs.update_job_status(uuid.UUID(new), status="running")
 
-    def found(query: str) -> list[str]:
+    def find(query: str) -> list[str]:
         return [job["id"] for job in runner.get(f"/jobs?{query}").json["data"]]
 
-    assert found("status=running") == [new]
-    assert found("status=running&status=pending") == [new, old]
-    assert found("type=backup") == [old]
-    assert found("tag=night") == [old]
-    assert found("created_after=2026-11-24T12:00:00Z") == [new]
-    assert found("created_before=2026-11-24T13:00:00Z") == [old]
+    assert find("status=running") == [new]
+    assert find("status=running&status=pending") == [new, old]
+    assert find("type=backup") == [old]
+    assert find("tag=night") == [old]
+    assert find("created_after=2026-11-24T12:00:00Z") == [new]
+    assert find("created_before=2026-11-24T13:00:00Z") == [old]
     # Before there were ids there were no jobs.
-    assert found("created_after=0022-09-24T12:38:01Z") == [new, old]
-    assert found("created_before=0113-05-25T05:31:45Z") == []
+    assert find("created_after=0022-09-24T12:38:01Z") == [new, old]
+    assert find("created_before=0113-05-25T05:31:45Z") == []
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_everything_wrong_with_a_query_is_named_at_once_in_the_words_of_a_body(r
 
 def test_a_whole_number_may_be_written_with_a_point(runner: Runner) -> None:
     job = runner.enqueue(max_duration=60.0)
-    told = runner.send("PATCH", f"/jobs/{job['id']}", b'{"status": "running", "progress": 40.0}')
-    assert (told.status_code, told.json["progress"], told.json["max_duration"]) == (200, 40, 60)
+    answer = runner.send("PATCH", f"/jobs/{job['id']}", b'{"status": "running", "progress": 40.0}')
+    assert (answer.status_code, answer.json["progress"], answer.json["max_duration"]) == (200, 40, 60)
 
 
 def test_a_304_is_answered_without_drawing_the_job(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,8 +175,8 @@ def test_a_304_is_answered_without_drawing_the_job(runner: Runner, monkeypatch: 
 
 def test_a_job_that_is_told_late_was_made_when_its_runner_made_it(runner: Runner, clock: Clock) -> None:
     newer = runner.enqueue()
-    told = {"occurred_at": "2026-11-24T11:00:00Z", "tags": ["late"]}
-    late = runner.enqueue(**told)
+    body = {"occurred_at": "2026-11-24T11:00:00Z", "tags": ["late"]}
+    late = runner.enqueue(**body)
     assert (late["created_at"], late["updated_at"]) == ("2026-11-24T11:00:00.000000Z", newer["created_at"])
     started = runner.report(late, status="running", occurred_at="2026-11-24T11:00:05Z").json["started_at"]
     assert started == "2026-11-24T11:00:05.000000Z"
@@ -188,13 +188,13 @@ def test_a_job_that_is_told_late_was_made_when_its_runner_made_it(runner: Runner
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"),
+    ("occurred_at", "kept"),
     [("2026-11-24T12:00:01Z", "2026-11-24T12:00:00.000000Z"), ("1999-01-01T00:00:00Z", "2026-10-25T12:00:00.000000Z")],
 )
 def test_a_job_is_made_neither_in_the_future_nor_more_than_30_days_ago(
-    runner: Runner, clock: Clock, told: str, kept: str
+    runner: Runner, clock: Clock, occurred_at: str, kept: str
 ) -> None:
-    assert runner.enqueue(occurred_at=told)["created_at"] == kept
+    assert runner.enqueue(occurred_at=occurred_at)["created_at"] == kept
 
 
 def test_a_late_report_tells_the_true_times_within_bounds(runner: Runner, app: Flask, cast: Cast, clock: Clock) -> None:

@@ -117,8 +117,8 @@ def test_a_late_line_keeps_its_time_between_the_jobs_creation_and_now(
         {"text": "in the future", "at": "2999-01-01T00:00:00+02:00"},
         "now",
     )
-    told = [line["at"] for line in read(runner, job).json["data"]]
-    assert told == [to_iso(late), created, to_iso(now), to_iso(now)]
+    times = [line["at"] for line in read(runner, job).json["data"]]
+    assert times == [to_iso(late), created, to_iso(now), to_iso(now)]
 
 
 def test_a_canceled_job_takes_its_last_words_and_has_not_heard(
@@ -213,8 +213,8 @@ def test_an_unknown_job_and_anothers_are_404(
 ) -> None:
     append(runner, job, "secret")
     stranger = Runner(client, other_token)
-    for asker, asked in ((runner, {"id": UNKNOWN}), (stranger, job)):
-        for answer in (read(asker, asked), append(asker, asked, "x", key="k")):
+    for caller, its_job in ((runner, {"id": UNKNOWN}), (stranger, job)):
+        for answer in (read(caller, its_job), append(caller, its_job, "x", key="k")):
             assert (answer.status_code, answer.json["code"]) == (404, "not_found")
             assert "secret" not in answer.text
     assert texts(runner, job) == ["secret"]
@@ -290,5 +290,5 @@ def test_of_twenty_equal_requests_at_once_over_two_processes_one_appends(server:
                     json.dumps({"next_after": 50 if key == "first" else 100})
                 }
                 assert sum("Idempotent-Replayed" in answer.headers for answer in answers) == 19
-            told = client.get(path).json()["data"]
-            assert [line["seq"] for line in told] == list(range(1, 101))
+            lines = client.get(path).json()["data"]
+            assert [line["seq"] for line in lines] == list(range(1, 101))

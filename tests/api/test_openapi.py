@@ -20,26 +20,26 @@ def test_the_document_is_valid_openapi(client: FlaskClient) -> None:
 def test_the_document_and_the_routes_name_the_same_calls(app: Flask) -> None:
     answer: Any = app.test_client().get("/api/v1/openapi.json")
     paths = answer.json["paths"]
-    told = {(path, method) for path, item in paths.items() for method in item if method != "parameters"}
+    documented = {(path, method) for path, item in paths.items() for method in item if method != "parameters"}
     served = {
         (rule.rule.removeprefix("/api/v1").replace("<uuid:job_id>", "{job_id}"), method.lower())
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/v1/")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
-    assert told == served
+    assert documented == served
 
 
 def test_every_field_of_a_job_is_told_as_what_it_is(client: FlaskClient) -> None:
     answer: Any = client.get("/api/v1/openapi.json")
     schemas = answer.json["components"]["schemas"]
-    told = schemas["Job"]["properties"]
-    assert tuple(told) == JOB_FIELDS
-    assert {name for name, schema in told.items() if schema.get("format") == "date-time"} == {
+    properties = schemas["Job"]["properties"]
+    assert tuple(properties) == JOB_FIELDS
+    assert {name for name, schema in properties.items() if schema.get("format") == "date-time"} == {
         column.name for column in JobRun.__table__.columns if isinstance(column.type, UtcDateTime)
     } & set(JOB_FIELDS)
-    assert set(told) - set(schemas["ReportedJob"]["properties"]) == {"payload"}
-    assert set(told) - set(schemas["ListedJob"]["properties"]) == {"payload", "result"}
+    assert set(properties) - set(schemas["ReportedJob"]["properties"]) == {"payload"}
+    assert set(properties) - set(schemas["ListedJob"]["properties"]) == {"payload", "result"}
 
 
 def test_every_field_and_parameter_that_may_be_sent_says_what_it_means(client: FlaskClient) -> None:

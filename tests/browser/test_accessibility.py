@@ -50,8 +50,8 @@ def test_the_list_before_and_after_a_poll_with_a_dialog_and_a_toast(still: Page,
 @pytest.mark.parametrize("state", STATES)
 def test_a_job_in_every_state(still: Page, app: Flask, cast: Cast, state: str) -> None:
     with app.app_context():
-        asked = {"rows": 2}
-        job_id = jobs.enqueue_job("import", cast.acme.id, asked, tags=["nightly"], link="https://e.test", by=RUNNER)
+        payload = {"rows": 2}
+        job_id = jobs.enqueue_job("import", cast.acme.id, payload, tags=["nightly"], link="https://e.test", by=RUNNER)
     if state != "pending":
         job_id = job_of(state, app, cast)
     still.goto(f"/w/acme/jobs/{job_id}")

@@ -132,7 +132,7 @@ def test_a_poll_leaves_focus_scroll_ticks_and_an_open_menu_alone(page: Page, app
 def test_with_scripts_off_one_filters_ticks_is_asked_and_cancels(
     address: str, browser: Browser, app: Flask, cast: Cast
 ) -> None:
-    wanted, other = made(app, cast, running=True), made(app, cast, "export")
+    match, other = made(app, cast, running=True), made(app, cast, "export")
     with browser.new_context(base_url=address, java_script_enabled=False) as context:
         page = context.new_page()
         page.goto("/login")
@@ -144,12 +144,12 @@ def test_with_scripts_off_one_filters_ticks_is_asked_and_cancels(
         page.select_option("#type", "import")
         page.click("#more button")
         expect(page.locator("#rows tr")).to_have_count(1)
-        page.check(f"#sel-{wanted}")
+        page.check(f"#sel-{match}")
         page.click("#bulk-button")
         expect(page.locator("#sure h1")).to_have_text("Cancel 1 job?")
         page.click("#sure-yes")
         expect(page.locator(".flash")).to_have_text("1 canceled")
-        expect(page.locator(f"#job-{wanted} .status-canceled")).to_be_visible()
+        expect(page.locator(f"#job-{match} .status-canceled")).to_be_visible()
         expect(page.locator("#drop-tag")).to_be_visible()
         page.click("#drop-tag")
         page.click("#drop-type")

@@ -179,19 +179,19 @@ def test_a_tick_may_be_a_second_old_and_after_a_command_the_page_looks_itself(
     job_id = running_job(app, cast)
     page.context.set_extra_http_headers({})
     page.reload()
-    asked: list[str | None] = []
+    cache_headers: list[str | None] = []
     page.on(
         "request",
-        lambda request: asked.append(request.headers.get("cache-control")) if "/table" in request.url else None,
+        lambda request: cache_headers.append(request.headers.get("cache-control")) if "/table" in request.url else None,
     )
     later(page)
-    ticks = list(asked)
+    ticks = list(cache_headers)
     assert ticks
     assert set(ticks) == {"max-age=1"}
     page.click(f"#cancel-{job_id}")
     page.click("#confirm-yes")
     expect(page.locator(f"#job-{job_id} .status-canceled")).to_be_visible()
-    assert asked[len(ticks)] != "max-age=1"
+    assert cache_headers[len(ticks)] != "max-age=1"
 
 
 def test_a_session_that_ended_sends_the_whole_page_to_the_login_and_back(page: Page, app: Flask, cast: Cast) -> None:

@@ -47,7 +47,7 @@ def run(app: Flask, *words: str, stdin: str | None = None) -> Result:
     return app.test_cli_runner().invoke(args=words, input=stdin)
 
 
-def told(app: Flask, *words: str, stdin: str | None = None) -> str:
+def succeed(app: Flask, *words: str, stdin: str | None = None) -> str:
     """What a command that succeeds prints."""
     result = run(app, *words, stdin=stdin)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -67,7 +67,7 @@ def refused(app: Flask, *words: str, stdin: str | None = None) -> str:
 
 
 def test_a_created_user_can_sign_in_with_the_password_from_standard_input(app: Flask) -> None:
-    printed = told(
+    printed = succeed(
         app, "users", "create", "Dora@example.com", "--name", "Dora", "--password-stdin", stdin=PASSWORD + "\n"
     )
     assert printed == "dora@example.com can sign in now.\n"
@@ -93,8 +93,8 @@ def test_every_fault_of_a_new_user_is_told_at_once(app: Flask) -> None:
 
 
 def test_users_are_listed_by_address_with_who_is_deactivated(app: Flask, cast: Cast) -> None:
-    told(app, "users", "deactivate", "ben@example.com")
-    assert told(app, "users", "list").splitlines() == [
+    succeed(app, "users", "deactivate", "ben@example.com")
+    assert succeed(app, "users", "list").splitlines() == [
         "ada@example.com\tAda",
         "ben@example.com\tBen\tdeactivated",
         "cleo@example.com\tCleo",
@@ -102,7 +102,7 @@ def test_users_are_listed_by_address_with_who_is_deactivated(app: Flask, cast: C
 
 
 def test_a_new_password_replaces_the_old_one(app: Flask, cast: Cast) -> None:
-    told(app, "users", "set-password", "ada@example.com", "--password-stdin", stdin="another password\n")
+    succeed(app, "users", "set-password", "ada@example.com", "--password-stdin", stdin="another password\n")
     with app.app_context():
         assert sessions.sign_in("ada@example.com", "another password", address="127.0.0.1")
         with pytest.raises(sessions.WrongPassword):
@@ -111,7 +111,7 @@ def test_a_new_password_replaces_the_old_one(app: Flask, cast: Cast) -> None:
 
 def test_a_deactivated_user_cannot_sign_in_and_again_changes_nothing(app: Flask, cast: Cast) -> None:
     for _ in range(2):
-        assert told(app, "users", "deactivate", "ada@example.com") == "ada@example.com can no longer sign in.\n"
+        assert succeed(app, "users", "deactivate", "ada@example.com") == "ada@example.com can no longer sign in.\n"
     with app.app_context(), pytest.raises(sessions.WrongPassword):
         sessions.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
 
@@ -127,7 +127,7 @@ def test_an_unknown_user_is_told_in_one_line(app: Flask, words: tuple[str, ...])
 
 
 def test_a_workspace_is_created_with_its_owner(app: Flask, cast: Cast) -> None:
-    told(app, "workspaces", "create", "New one", "--slug", "new-one", "--owner", "ben@example.com")
+    succeed(app, "workspaces", "create", "New one", "--slug", "new-one", "--owner", "ben@example.com")
     with app.app_context():
         assert workspaces.get_membership("new-one", cast.ben.id).role is Role.OWNER
 
@@ -147,7 +147,7 @@ def test_a_workspace_needs_an_owner_who_exists_and_a_sound_slug(app: Flask, cast
 
 def test_a_member_is_added_once_with_a_role(app: Flask, cast: Cast) -> None:
     words = ("workspaces", "add-member", "acme", "cleo@example.com", "--role", "admin")
-    assert told(app, *words) == "cleo@example.com is admin of acme.\n"
+    assert succeed(app, *words) == "cleo@example.com is admin of acme.\n"
     assert refused(app, *words) == "cleo@example.com is already in acme."
     with app.app_context():
         assert workspaces.get_membership("acme", cast.cleo.id).role is Role.ADMIN
@@ -157,13 +157,15 @@ def test_ownership_goes_to_a_member_alone(app: Flask, cast: Cast) -> None:
     line = refused(app, "workspaces", "transfer", "acme", "cleo@example.com")
     assert line == "cleo@example.com is not a member of acme; add them first."
     for _ in range(2):
-        assert told(app, "workspaces", "transfer", "acme", "ben@example.com") == "ben@example.com is owner of acme.\n"
+        assert (
+            succeed(app, "workspaces", "transfer", "acme", "ben@example.com") == "ben@example.com is owner of acme.\n"
+        )
     with app.app_context():
         assert workspaces.get_membership("acme", cast.ada.id).role is Role.ADMIN
 
 
 def test_workspaces_are_listed_with_their_members(app: Flask, cast: Cast) -> None:
-    assert told(app, "workspaces", "list").splitlines() == [
+    assert succeed(app, "workspaces", "list").splitlines() == [
         "acme\tAcme\tada@example.com (owner), ben@example.com (member)",
         "other\tOther\tcleo@example.com (owner)",
     ]
@@ -173,7 +175,7 @@ def test_workspaces_are_listed_with_their_members(app: Flask, cast: Cast) -> Non
 
 
 def test_a_token_is_printed_alone_and_may_read_and_write(app: Flask, cast: Cast) -> None:
-    printed = told(app, "tokens", "create", "--workspace", "acme", "--name", "nightly")
+    printed = succeed(app, "tokens", "create", "--workspace", "acme", "--name", "nightly")
     with app.app_context():
         bearer = tokens.authenticate(printed.removesuffix("\n"))
     assert bearer
@@ -183,7 +185,7 @@ def test_a_token_is_printed_alone_and_may_read_and_write(app: Flask, cast: Cast)
 
 def test_a_token_has_the_scopes_that_were_asked_for(app: Flask, cast: Cast) -> None:
     words = ("--scope", "jobs:cancel", "--scope", "jobs:read")
-    text = told(app, "tokens", "create", "--workspace", "acme", "--name", "n", *words).strip()
+    text = succeed(app, "tokens", "create", "--workspace", "acme", "--name", "n", *words).strip()
     with app.app_context():
         bearer = tokens.authenticate(text)
     assert bearer
@@ -192,10 +194,10 @@ def test_a_token_has_the_scopes_that_were_asked_for(app: Flask, cast: Cast) -> N
 
 def test_a_revoked_token_is_refused_and_listed_as_such(app: Flask, cast: Cast, token: str) -> None:
     public_id = token.split("_")[1]
-    assert told(app, "tokens", "list", "--workspace", "acme").split("\t")[0] == public_id
+    assert succeed(app, "tokens", "list", "--workspace", "acme").split("\t")[0] == public_id
     for _ in range(2):
-        told(app, "tokens", "revoke", public_id)
-    assert told(app, "tokens", "list", "--workspace", "acme").endswith("\trevoked\n")
+        succeed(app, "tokens", "revoke", public_id)
+    assert succeed(app, "tokens", "list", "--workspace", "acme").endswith("\trevoked\n")
     with app.app_context():
         assert tokens.authenticate(token) is None
 
@@ -212,20 +214,20 @@ def test_what_tokens_refuse_is_one_line(app: Flask, cast: Cast) -> None:
 def test_an_enqueued_job_can_be_shown_and_canceled(app: Flask, cast: Cast) -> None:
     payload = '{"month": "2026-10", "größe": 1}'
     words = ("--workspace", "acme", "--payload", payload, "--tag", "a", "--tag", "b", "--heartbeat-timeout", "60")
-    id = told(app, "jobs", "enqueue", "generate-report", *words).strip()
-    shown = json.loads(told(app, "jobs", "show", id))
+    id = succeed(app, "jobs", "enqueue", "generate-report", *words).strip()
+    shown = json.loads(succeed(app, "jobs", "show", id))
     assert shown["payload"] == json.loads(payload)
     assert (shown["id"], shown["status"], shown["tags"], shown["heartbeat_timeout"]) == (id, "pending", ["a", "b"], 60)
     assert (shown["workspace_id"], shown["created_by"]) == (str(cast.acme.id), "system")
     assert shown["created_at"].endswith("Z")
     for _ in range(2):
-        assert told(app, "jobs", "cancel", id) == f"The job {id} is canceled.\n"
-    assert json.loads(told(app, "jobs", "show", id))["status"] == "canceled"
+        assert succeed(app, "jobs", "cancel", id) == f"The job {id} is canceled.\n"
+    assert json.loads(succeed(app, "jobs", "show", id))["status"] == "canceled"
 
 
 def test_a_job_without_a_workspace_is_for_the_command_line(app: Flask) -> None:
-    id = told(app, "jobs", "enqueue", "chore").strip()
-    assert json.loads(told(app, "jobs", "show", id))["workspace_id"] is None
+    id = succeed(app, "jobs", "enqueue", "chore").strip()
+    assert json.loads(succeed(app, "jobs", "show", id))["workspace_id"] is None
 
 
 def test_a_finished_job_is_not_canceled(app: Flask) -> None:
@@ -251,13 +253,13 @@ def test_maintain_once_fails_what_ran_too_long(app: Flask, clock: Clock) -> None
         job_id = jobs.enqueue_job("chore", None, max_duration=10)
         jobs.update_job_status(job_id, status=JobStatus.RUNNING)
     clock.advance(seconds=11)
-    assert "Failed 1 timed out and 0 lost jobs.\n" in told(app, "maintain", "once")
-    assert "Failed 0 timed out and 0 lost jobs.\n" in told(app, "maintain", "once")
+    assert "Failed 1 timed out and 0 lost jobs.\n" in succeed(app, "maintain", "once")
+    assert "Failed 0 timed out and 0 lost jobs.\n" in succeed(app, "maintain", "once")
 
 
 def test_a_dry_run_prints_what_would_go_and_deletes_nothing(app: Flask, cast: Cast, clock: Clock) -> None:
     nothing = "No workspace has set a retention: nothing would go.\n"
-    assert told(app, "maintain", "once", "--dry-run") == nothing
+    assert succeed(app, "maintain", "once", "--dry-run") == nothing
     with app.app_context():
         for _ in range(3):
             job_in("completed", cast.acme)
@@ -265,13 +267,13 @@ def test_a_dry_run_prints_what_would_go_and_deletes_nothing(app: Flask, cast: Ca
         retention.set_retention(ada, {JobStatus.COMPLETED: 7, JobStatus.FAILED: 30}, by=Actor(cast.ada.ref))
     clock.advance(days=8)
     for _ in range(2):
-        assert told(app, "maintain", "once", "--dry-run").splitlines() == [
+        assert succeed(app, "maintain", "once", "--dry-run").splitlines() == [
             "acme\tcompleted\tolder than 7 days\t3 jobs would go",
             "acme\tfailed\tolder than 30 days\t0 jobs would go",
         ]
-    done = told(app, "maintain", "once")
+    done = succeed(app, "maintain", "once")
     assert "Deleted 3 jobs that are older than their workspace keeps them.\n" in done
-    assert "\t0 jobs would go" in told(app, "maintain", "once", "--dry-run").splitlines()[0]
+    assert "\t0 jobs would go" in succeed(app, "maintain", "once", "--dry-run").splitlines()[0]
 
 
 def test_the_chores_outlive_a_database_that_is_away_and_say_so_once(

@@ -202,8 +202,8 @@ def test_a_cancel_stops_a_job_in_the_middle_of_a_file(
     with app.app_context(), sample_runner(address, token, tmp_path / "library"):
         until(lambda: any(job.progress for job in on_the_board(JobStatus.RUNNING)), lambda: "no progress")
         [job] = on_the_board(JobStatus.RUNNING)
-        told = app.test_cli_runner().invoke(args=["jobs", "cancel", str(job.id)])
-        assert told.exit_code == 0
+        result = app.test_cli_runner().invoke(args=["jobs", "cancel", str(job.id)])
+        assert result.exit_code == 0
         until(lambda: bool(on_the_board(JobStatus.CANCELED)[0].cancel_confirmed_at), lambda: "not stopped", seconds=5)
         assert on_the_board(JobStatus.CANCELED)[0].progress < 99
 
@@ -226,10 +226,10 @@ def test_a_runner_that_is_told_to_end_takes_its_jobs_off_the_board(
 class PassingBoard(BaseHTTPRequestHandler):
     """A board that takes whatever it is told, for as long as it is there."""
 
-    asked = threading.Event()
+    called = threading.Event()
 
     def do_POST(self) -> None:
-        self.asked.set()
+        self.called.set()
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()
@@ -248,7 +248,7 @@ def test_a_runner_outlives_a_board_that_goes_away_in_the_middle_of_a_round(tmp_p
         thread = threading.Thread(target=board.serve_forever)
         thread.start()
         with sample_runner(f"http://127.0.0.1:{board.server_port}", "", tmp_path) as process:
-            assert PassingBoard.asked.wait(20)
+            assert PassingBoard.called.wait(20)
             board.shutdown()
             thread.join()
             board.server_close()

@@ -99,8 +99,8 @@ def test_several_processes_do_the_work_once(app: Flask, cast: Cast, start: Start
         start()
     until(lambda: ask(app, "SELECT count(*) FROM job_runs WHERE status = 'running'") == 0, 30)
     with app.app_context():
-        told = db.session.scalars(sa.text("SELECT count(*) FROM job_events WHERE to_status = 'failed' GROUP BY job_id"))
-        assert told.all() == [1] * len(ids)
+        query = sa.text("SELECT count(*) FROM job_events WHERE to_status = 'failed' GROUP BY job_id")
+        assert db.session.scalars(query).all() == [1] * len(ids)
 
 
 def test_when_the_one_that_does_the_chores_is_told_to_end_another_takes_over(app: Flask, start: Start) -> None:

@@ -30,14 +30,14 @@ def seeded(cast: Cast, count: int = 300) -> list[JobRun]:
 
 
 def test_a_fortnight_has_every_status_and_ends_now(clock: Clock, core: Flask, cast: Cast) -> None:
-    found = seeded(cast)
-    assert len(found) == 300
-    assert {job.status for job in found} == set(JobStatus)
-    assert all(clock.now() - demo_data.SPAN <= job.created_at <= clock.now() for job in found)
-    assert all(job.ended_at <= clock.now() for job in found if job.ended_at)
-    assert [job.created_at for job in found] == sorted(job.created_at for job in found)
-    assert {job.workspace_id for job in found} == {cast.acme.id}
-    assert all(job.error and job.failure_reason for job in found if job.status is JobStatus.FAILED)
+    made_up = seeded(cast)
+    assert len(made_up) == 300
+    assert {job.status for job in made_up} == set(JobStatus)
+    assert all(clock.now() - demo_data.SPAN <= job.created_at <= clock.now() for job in made_up)
+    assert all(job.ended_at <= clock.now() for job in made_up if job.ended_at)
+    assert [job.created_at for job in made_up] == sorted(job.created_at for job in made_up)
+    assert {job.workspace_id for job in made_up} == {cast.acme.id}
+    assert all(job.error and job.failure_reason for job in made_up if job.status is JobStatus.FAILED)
 
 
 def test_each_job_has_the_history_that_leads_to_its_status(clock: Clock, core: Flask, cast: Cast) -> None:
@@ -61,16 +61,16 @@ def test_each_record_tells_the_moments_of_its_history_and_no_others(clock: Clock
         assert job.updated_at == max(at.values())
         assert job.canceled_by == (entered[JobStatus.CANCELED].by if job.canceled_at else None)
         # A job that was canceled before it started has no runner that could have heard.
-        heard = job.canceled_at if job.started_at else None
-        assert (job.cancel_seen_at, job.cancel_confirmed_at) == (heard, heard)
+        confirmed_at = job.canceled_at if job.started_at else None
+        assert (job.cancel_seen_at, job.cancel_confirmed_at) == (confirmed_at, confirmed_at)
 
 
 def test_the_same_seed_tells_the_same_fortnight(clock: Clock) -> None:
-    def told(seed: int) -> list[PastJob]:
+    def make_up(seed: int) -> list[PastJob]:
         return list(demo_data.make_fortnight(200, seed=seed, until=clock.now(), creators=["a", "b"]))
 
-    assert told(1) == told(1)
-    assert told(1) != told(2)
+    assert make_up(1) == make_up(1)
+    assert make_up(1) != make_up(2)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 1200])
@@ -79,8 +79,8 @@ def test_as_many_jobs_are_told_as_were_asked_for(clock: Clock, count: int) -> No
 
 
 def test_some_wait_some_run_and_some_have_been_running_for_hours(clock: Clock) -> None:
-    told = list(demo_data.make_fortnight(3000, seed=1, until=clock.now(), creators=["a", "b"]))
-    live = [job for job in told if job.status not in FINAL]
+    past_jobs = list(demo_data.make_fortnight(3000, seed=1, until=clock.now(), creators=["a", "b"]))
+    live = [job for job in past_jobs if job.status not in FINAL]
     assert min(Counter(job.status for job in live).values()) >= 5
     assert sum(clock.now() - job.created_at > timedelta(hours=1) for job in live) >= 3
 
@@ -133,12 +133,12 @@ def test_the_command_makes_its_workspace_once_and_adds_to_it(
         assert (db.session.scalar(sa.select(sa.func.count()).select_from(JobEvent)) or 0) > 60
 
 
-@pytest.mark.parametrize("given", [["--jobs", "0"], ["--jobs", "many"], ["--workspace", "No Slug"]])
+@pytest.mark.parametrize("options", [["--jobs", "0"], ["--jobs", "many"], ["--workspace", "No Slug"]])
 def test_the_command_refuses_in_one_line_what_it_cannot_do(
-    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str]
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
     monkeypatch.setattr(app, "instance_path", str(tmp_path))
-    ended = app.test_cli_runner().invoke(args=["demo", "seed", *given])
+    ended = app.test_cli_runner().invoke(args=["demo", "seed", *options])
     assert ended.exit_code != 0
     assert "Error: " in ended.output
     assert "Traceback" not in ended.output

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.support.clock import Clock
-from tests.support.environment import given, refusal
+from tests.support.environment import read_settings, refusal
 from tests.support.mailbox import CERTIFICATE, Mailbox, mailbox
 from tests.support.pages import csrf_token, sign_in
 from tests.support.people import PASSWORD, Cast
@@ -45,8 +45,8 @@ def ada(app: Flask, cast: Cast, box: Mailbox, monkeypatch: pytest.MonkeyPatch) -
 
 def server(url: str) -> MailServer:
     """The mail server as the settings name it."""
-    found: MailServer = given({"SMTP_URL": url, "MAIL_FROM": SENDER})["MAIL_SERVER"]
-    return found
+    mail_server: MailServer = read_settings({"SMTP_URL": url, "MAIL_FROM": SENDER})["MAIL_SERVER"]
+    return mail_server
 
 
 def invite(client: FlaskClient, email: str = DORA) -> TestResponse:
@@ -56,9 +56,9 @@ def invite(client: FlaskClient, email: str = DORA) -> TestResponse:
 
 
 def link_in(text: str) -> str:
-    found = re.search(r"http://127\.0\.0\.1:8000(/invitations/[\w-]+)", text)
-    assert found, text
-    return found[1]
+    link = re.search(r"http://127\.0\.0\.1:8000(/invitations/[\w-]+)", text)
+    assert link, text
+    return link[1]
 
 
 # --- what is sent ------------------------------------------------------------------------------------------------
@@ -264,8 +264,8 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_user_and_password_are_told_after_encryption_alone(core: Flask, box: Mailbox) -> None:
     box.offers = ("STARTTLS", "AUTH PLAIN")
     server(f"smtp://b%40example.com:p%3Aw@127.0.0.1:{box.port}").send(DORA, "subject", "text")
-    told = [command.partition(" ")[0] for command in box.commands]
-    assert told[:4] == ["ehlo", "STARTTLS", "ehlo", "\0b@example.com\0p:w"]
+    words = [command.partition(" ")[0] for command in box.commands]
+    assert words[:4] == ["ehlo", "STARTTLS", "ehlo", "\0b@example.com\0p:w"]
     assert len(box.taken) == 1
 
 
@@ -310,8 +310,8 @@ def test_a_wrong_password_is_told_to_the_log_by_its_code(
 
 
 def test_without_an_address_of_a_server_no_mail_is_sent() -> None:
-    assert given({"MAIL_FROM": SENDER})["MAIL_SERVER"] is None
-    assert given({"SMTP_URL": ""})["MAIL_SERVER"] is None
+    assert read_settings({"MAIL_FROM": SENDER})["MAIL_SERVER"] is None
+    assert read_settings({"SMTP_URL": ""})["MAIL_SERVER"] is None
 
 
 @pytest.mark.parametrize(
@@ -361,4 +361,4 @@ def test_mail_needs_an_address_that_it_is_from(sender: str) -> None:
 
 
 def test_a_password_shows_in_no_picture_of_the_settings() -> None:
-    assert "hunter2" not in repr(given({"SMTP_URL": "smtp://ana:hunter2@h", "MAIL_FROM": SENDER}))
+    assert "hunter2" not in repr(read_settings({"SMTP_URL": "smtp://ana:hunter2@h", "MAIL_FROM": SENDER}))

@@ -13,7 +13,7 @@ from tests.support.clock import Clock
 from tests.support.jobs import RUNNER, job_in
 from tests.support.pages import sign_in
 from tests.support.people import PASSWORD, Cast
-from tests.support.statements import watched
+from tests.support.statements import record_statements
 from webapp.core import jobs
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
@@ -43,10 +43,10 @@ def tick(browser: FlaskClient, held: TestResponse | None = None, address: str = 
 
 @contextmanager
 def reads_of_jobs() -> Iterator[list[str]]:
-    with watched() as asked:
-        found: list[str] = []
-        yield found
-        found += [statement for statement in asked if "job_runs" in statement]
+    with record_statements() as statements:
+        about_jobs: list[str] = []
+        yield about_jobs
+        about_jobs += [statement for statement in statements if "job_runs" in statement]
 
 
 def test_what_one_browser_was_told_another_hears_without_a_look(

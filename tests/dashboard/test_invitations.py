@@ -45,9 +45,9 @@ def invited(client: FlaskClient, email: str = DORA, role: str = "member") -> str
     """The path of a new invitation's link."""
     answer = post(client, f"{PAGE}/invitations", {"email": email, "role": role})
     assert answer.headers["Cache-Control"] == "no-store"
-    found = re.search(r">http://127\.0\.0\.1:8000(/invitations/[\w-]+)</pre>", answer.text)
-    assert found, answer.text
-    return found[1]
+    link = re.search(r">http://127\.0\.0\.1:8000(/invitations/[\w-]+)</pre>", answer.text)
+    assert link, answer.text
+    return link[1]
 
 
 def roles(app: Flask, cast: Cast) -> dict[str, str]:

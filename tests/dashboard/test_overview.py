@@ -68,12 +68,12 @@ def test_the_table_behind_the_charts_has_their_figures(ben: FlaskClient, clock: 
     assert 'aria-label="Completed jobs over time, at most 2 in 1 min."' in page
 
 
-@pytest.mark.parametrize(("asked", "shown"), [("hour", 60), ("day", 48), ("week", 56), ("", 48), ("century", 48)])
+@pytest.mark.parametrize(("span", "shown"), [("hour", 60), ("day", 48), ("week", 56), ("", 48), ("century", 48)])
 def test_the_address_names_the_range_and_nonsense_means_the_last_day(
-    ben: FlaskClient, clock: Clock, app: Flask, cast: Cast, asked: str, shown: int
+    ben: FlaskClient, clock: Clock, app: Flask, cast: Cast, span: str, shown: int
 ) -> None:
     ended(clock, app, cast)
-    assert len(cells(ben.get(f"/w/acme/overview?range={asked}").text)) == shown
+    assert len(cells(ben.get(f"/w/acme/overview?range={span}").text)) == shown
 
 
 def test_durations_stand_by_type(ben: FlaskClient, clock: Clock, app: Flask, cast: Cast) -> None:
@@ -104,7 +104,7 @@ def led_to(ben: FlaskClient, page: str, link: str) -> set[uuid.UUID]:
     """The jobs on the page that a link of the overview leads to."""
     [address] = re.findall(rf'href="([^"]+)">{link}<', page)
     listed = ben.get(unescape(address)).text
-    return {uuid.UUID(found) for found in re.findall(r'<tr id="job-([^"]+)"', listed)}
+    return {uuid.UUID(job_id) for job_id in re.findall(r'<tr id="job-([^"]+)"', listed)}
 
 
 def test_the_list_tells_which_error_it_is_filtered_by_and_the_filter_can_be_dropped(
@@ -192,23 +192,23 @@ def test_an_unchanged_poll_draws_nothing_until_something_ends_or_time_moves_on(
     page = ben.get("/w/acme/overview?range=hour").text
     mark = unescape(re.search(r"""id="overview" data-etag='([^']+)'""", page)[1])  # type: ignore[index]
 
-    def asked(known: str, span: str = "hour") -> tuple[int, str]:
+    def poll(known: str, span: str = "hour") -> tuple[int, str]:
         answer = ben.get(f"/w/acme/overview/panel?range={span}", headers=HTMX | {"If-None-Match": known})
         return answer.status_code, answer.headers["ETag"]
 
-    assert asked(mark)[0] == 304
+    assert poll(mark)[0] == 304
     clock.advance(seconds=20)
-    assert asked(mark)[0] == 304
+    assert poll(mark)[0] == 304
     ended(clock, app, cast)
-    status, news = asked(mark)
+    status, news = poll(mark)
     assert status == 200
     clock.advance(minutes=1)
-    assert asked(news)[0] == 200
-    assert asked(news, "day")[0] == 200
-    _, news = asked(news)
+    assert poll(news)[0] == 200
+    assert poll(news, "day")[0] == 200
+    _, news = poll(news)
     with app.app_context():
         jobs.cancel_job(jobs.enqueue_job("report", cast.acme.id, by=RUNNER), by=RUNNER)
-    assert asked(news)[0] == 200
+    assert poll(news)[0] == 200
 
 
 def test_the_page_asks_again_twice_a_minute_and_no_more_often(ben: FlaskClient) -> None:

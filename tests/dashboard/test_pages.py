@@ -247,9 +247,9 @@ def test_a_canceled_job_polls_until_its_runner_has_said_how_it_ended(
     assert "hx-trigger" in ben.get(f"/w/acme/jobs/{job_id}/panel").text
     with app.app_context(), suppress(Conflict):
         jobs.update_job_status(job_id, progress=50, by=RUNNER)
-    told = ben.get(f"/w/acme/jobs/{job_id}/panel").text
-    assert "Runner heard" in told
-    assert "hx-trigger" in told
+    panel = ben.get(f"/w/acme/jobs/{job_id}/panel").text
+    assert "Runner heard" in panel
+    assert "hx-trigger" in panel
     with app.app_context(), suppress(Conflict):
         jobs.update_job_status(job_id, status=last_word, by=RUNNER)
     assert "hx-trigger" not in ben.get(f"/w/acme/jobs/{job_id}/panel").text
@@ -287,7 +287,7 @@ def test_the_list_tells_how_far_the_runner_has_followed_a_cancel(
             with suppress(Conflict):
                 jobs.update_job_status(job_id, by=RUNNER, **said)
     list_ = ben.get("/w/acme/jobs").text
-    assert [told for told in STORIES if f"runner {told}" in list_] == [story]
+    assert [each for each in STORIES if f"runner {each}" in list_] == [story]
 
 
 # --- cancel ------------------------------------------------------------------------------------------------------
@@ -358,11 +358,11 @@ def test_each_kind_of_runner_has_its_first_lines_with_this_address(ben: FlaskCli
 
 @pytest.mark.parametrize("runner", RUNNERS, ids=lambda runner: runner.slug)
 def test_each_kind_of_runner_has_a_page_of_docs_with_the_code_that_the_tests_run(runner: Runner) -> None:
-    told = (ROOT / runner.page).read_text()
-    assert f"`{runner.example}`" in told
-    assert f"\n{runner.code}\n```" in told
-    assert runner.install in told
-    assert [line for line in (runner.start or "").splitlines() if f"    {line}\n" not in told] == []
+    text = (ROOT / runner.page).read_text()
+    assert f"`{runner.example}`" in text
+    assert f"\n{runner.code}\n```" in text
+    assert runner.install in text
+    assert [line for line in (runner.start or "").splitlines() if f"    {line}\n" not in text] == []
 
 
 # --- every answer ------------------------------------------------------------------------------------------------

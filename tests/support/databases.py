@@ -50,8 +50,8 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """``TEST_DATABASE_URL``, or a PostgreSQL of our own for as long as the tests run."""
-    if given := os.environ.get("TEST_DATABASE_URL"):
-        yield PostgresServer(sa.make_url(given).set(drivername="postgresql+psycopg"))
+    if address := os.environ.get("TEST_DATABASE_URL"):
+        yield PostgresServer(sa.make_url(address).set(drivername="postgresql+psycopg"))
         return
     with warnings.catch_warnings():
         # It looks for XDG_RUNTIME_DIR when imported, and warns where there is no desktop; nothing of ours hangs on it.

@@ -13,14 +13,14 @@ from tests.support.apps import SECRET_KEY
 from webapp.config import SettingsError, load_settings
 
 
-def given(environ: Mapping[str, str], instance: Path = Path("nowhere")) -> dict[str, Any]:
+def read_settings(environ: Mapping[str, str], instance: Path = Path("nowhere")) -> dict[str, Any]:
     """The settings of an environment that has a secret key."""
     return load_settings({"SECRET_KEY": SECRET_KEY} | dict(environ), instance)
 
 
 def refusal(environ: Mapping[str, str]) -> str:
     with pytest.raises(SettingsError) as refused:
-        given(environ)
+        read_settings(environ)
     return str(refused.value)
 
 

@@ -13,9 +13,9 @@ HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
 
 def csrf_token(html: str) -> str:
     """The token in a page's form."""
-    found = re.search(r'<input[^>]*name="csrf_token"[^>]*>', html)
-    assert found, "There is no csrf_token field in this page."
-    value = re.search(r'value="([^"]+)"', found[0])
+    field = re.search(r'<input[^>]*name="csrf_token"[^>]*>', html)
+    assert field, "There is no csrf_token field in this page."
+    value = re.search(r'value="([^"]+)"', field[0])
     assert value
     return value[1]
 

@@ -1,4 +1,4 @@
-"""A real receiver of webhooks, which tests tell how to answer and ask what it heard."""
+"""A real receiver of webhooks, which tests tell how to answer, and which keeps what it received."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedPost:
     """One POST as it arrived."""
 
     path: str
@@ -26,14 +26,14 @@ class Heard:
 
 @dataclass
 class Receiver:
-    """Listens on 127.0.0.1; ``answer`` is what it says from now on, ``delay`` seconds after it was asked."""
+    """Listens on 127.0.0.1; ``answer`` is what it says from now on, ``delay`` seconds after a request."""
 
     port: int = 0
     status: int = 200
     answer: bytes = b"thanks"
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0
-    heard: list[Heard] = field(default_factory=list)
+    received: list[ReceivedPost] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -41,7 +41,7 @@ class Receiver:
 
     @property
     def ids(self) -> list[str]:
-        return [heard.headers["webhook-id"] for heard in self.heard]
+        return [post.headers["webhook-id"] for post in self.received]
 
 
 class _Server(ThreadingHTTPServer):
@@ -52,29 +52,30 @@ class _Server(ThreadingHTTPServer):
 @contextmanager
 def receiver() -> Iterator[Receiver]:
     """A receiver for as long as the block runs."""
-    told = Receiver()
+    running = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            told.heard.append(Heard(self.path, {name.lower(): value for name, value in self.headers.items()}, body))
-            time.sleep(told.delay)
-            self.send_response(told.status)
-            for name, value in told.headers.items():
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            running.received.append(ReceivedPost(self.path, headers, body))
+            time.sleep(running.delay)
+            self.send_response(running.status)
+            for name, value in running.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(told.answer)))
+            self.send_header("Content-Length", str(len(running.answer)))
             self.end_headers()
-            self.wfile.write(told.answer)
+            self.wfile.write(running.answer)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
     server = _Server(("127.0.0.1", 0), Handler)
-    told.port = server.server_address[1]
+    running.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
-        yield told
+        yield running
     finally:
         server.shutdown()
         server.server_close()

@@ -10,13 +10,13 @@ from webapp.core.database.session import db
 
 
 @contextmanager
-def watched() -> Iterator[list[str]]:
-    """The statements that the database is asked meanwhile."""
-    asked: list[str] = []
+def record_statements() -> Iterator[list[str]]:
+    """Give a list that takes every statement that the database is asked meanwhile."""
+    statements: list[str] = []
 
     def note(_: Any, __: Any, statement: str, *___: Any) -> None:
-        asked.append(statement)
+        statements.append(statement)
 
     sa.event.listen(db.engine, "before_cursor_execute", note)
-    yield asked
+    yield statements
     sa.event.remove(db.engine, "before_cursor_execute", note)

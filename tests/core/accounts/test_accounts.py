@@ -43,10 +43,10 @@ class TestSessions:
     ) -> None:
         secret = sign_in()
         clock.advance(days=13)
-        found = sessions.find_session(secret)
-        assert found is not None
-        assert found.user.email == "ada@example.com"
-        sessions.touch(found)
+        session = sessions.find_session(secret)
+        assert session is not None
+        assert session.user.email == "ada@example.com"
+        sessions.touch(session)
         clock.advance(hours=23, minutes=59, seconds=59)
         assert sessions.find_session(secret) is not None
         clock.advance(seconds=1)
@@ -54,9 +54,9 @@ class TestSessions:
 
     def test_signing_out_deletes_the_session_so_that_a_copied_cookie_is_worth_nothing(self, cast: Cast) -> None:
         secret, elsewhere = sign_in(), sign_in()
-        found = sessions.find_session(secret)
-        assert found is not None
-        sessions.sign_out(found)
+        session = sessions.find_session(secret)
+        assert session is not None
+        sessions.sign_out(session)
         assert count_sessions() == 1
         assert sessions.find_session(secret) is None
         assert sessions.find_session(elsewhere) is not None

@@ -58,7 +58,7 @@ def standing(workspace: Workspace) -> set[uuid.UUID]:
     return set(db.session.scalars(sa.select(JobRun.id).where(JobRun.workspace_id == workspace.id)))
 
 
-def told(counts: Mapping[JobStatus, Count]) -> dict[str, int]:
+def as_numbers(counts: Mapping[JobStatus, Count]) -> dict[str, int]:
     return {status.value: count.count for status, count in counts.items()}
 
 
@@ -110,7 +110,7 @@ def test_a_lost_job_whose_runner_speaks_again_lives_on(cast: Cast, ada: Membersh
     keep(ada, failed=1)
     job_id = job_in("lost", cast.acme).id
     clock.advance(days=2)
-    assert told(retention.count_due(cast.acme.id, {FAILED: 1})) == {"failed": 1}
+    assert as_numbers(retention.count_due(cast.acme.id, {FAILED: 1})) == {"failed": 1}
     jobs.update_job_status(job_id, progress=50, by=RUNNER)
     assert retention.sweep() == 0
 
@@ -141,16 +141,16 @@ def test_a_retention_that_is_taken_back_stops_the_sweep_at_once(
     for _ in range(6):
         job_in("completed", cast.acme)
     clock.advance(days=2)
-    asked: list[None] = []
+    calls: list[None] = []
 
     def take_back() -> bool:
         keep(ada, completed=3)
-        asked.append(None)
+        calls.append(None)
         return True
 
     assert retention.sweep(take_back) == 2
     assert len(standing(cast.acme)) == 4
-    assert len(asked) == 2
+    assert len(calls) == 2
 
 
 def test_other_workspaces_keep_theirs(cast: Cast, ada: Membership, clock: Clock) -> None:
@@ -325,13 +325,13 @@ def test_a_dry_run_counts_what_the_sweep_then_deletes_and_deletes_nothing(
     job_in("completed", cast.other)
     clock.advance(days=10)
     job_in("completed", cast.acme)
-    wanted = {COMPLETED: 5, FAILED: 5, CANCELED: 11}
+    days = {COMPLETED: 5, FAILED: 5, CANCELED: 11}
     before = standing(cast.acme)
-    assert told(retention.count_due(cast.acme.id, wanted)) == {"completed": 2, "failed": 3, "canceled": 0}
+    assert as_numbers(retention.count_due(cast.acme.id, days)) == {"completed": 2, "failed": 3, "canceled": 0}
     assert standing(cast.acme) == before
-    retention.set_retention(ada, wanted, by=SYSTEM)
+    retention.set_retention(ada, days, by=SYSTEM)
     assert retention.sweep() == 5
-    assert told(retention.count_due(cast.acme.id, wanted)) == {"completed": 0, "failed": 0, "canceled": 0}
+    assert as_numbers(retention.count_due(cast.acme.id, days)) == {"completed": 0, "failed": 0, "canceled": 0}
 
 
 def test_counting_stops_where_it_is_told_to(cast: Cast, clock: Clock) -> None:
@@ -362,8 +362,8 @@ def test_every_change_is_one_line_of_the_audit_log_and_no_change_is_none(cast: C
     keep(ada, completed=30)
     keep(ada, completed=30)
     keep(ada)
-    told = [(entry.action, entry.actor, entry.workspace_id, entry.detail) for entry in entries()]
-    assert told == [
+    records = [(entry.action, entry.actor, entry.workspace_id, entry.detail) for entry in entries()]
+    assert records == [
         ("retention.set", cast.ada.ref, cast.acme.id, {"completed": 30, "failed": None, "canceled": None}),
         ("retention.removed", cast.ada.ref, cast.acme.id, {"completed": None, "failed": None, "canceled": None}),
     ]

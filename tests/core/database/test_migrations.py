@@ -141,9 +141,9 @@ def test_jobs_that_failed_before_they_were_grouped_are_marked(bare: Flask) -> No
         connection.execute(INSERT_JOB, [*rows, job_row(1002, "completed")])
     flask_migrate.upgrade()
     with db.engine.connect() as connection:
-        found = connection.execute(sa.text("SELECT error_group FROM job_runs ORDER BY id")).scalars().all()
+        groups = connection.execute(sa.text("SELECT error_group FROM job_runs ORDER BY id")).scalars().all()
     alike, none = error_groups.make_fingerprint("t", "boom 9"), error_groups.make_fingerprint("t", None)
-    assert found == [alike] * 1001 + [none, None]
+    assert groups == [alike] * 1001 + [none, None]
 
 
 def test_no_index_knows_anything_that_progress_moves() -> None:

@@ -83,13 +83,13 @@ def faults_on_sqlite(connection: sa.Connection, statement: str, parameters: Any)
 
 def test_no_question_reads_or_sorts_a_workspace_or_touches_what_is_large(full: Cast, engine_name: str) -> None:
     faults_of = faults_on_postgresql if engine_name == "postgresql" else faults_on_sqlite
-    found = []
-    asked = make_queries(full.acme.slug)
+    problems = []
+    queries = make_queries(full.acme.slug)
     outside = sa.create_engine(db.engine.url, poolclass=sa.NullPool)
-    for name, question in asked.items():
+    for name, question in queries.items():
         for statement, parameters in asked_by(question):
             with outside.connect() as connection:
-                found += [(name, fault) for fault in faults_of(connection, statement, parameters)]
+                problems += [(name, fault) for fault in faults_of(connection, statement, parameters)]
             if LARGE.search(statement) and not name.startswith(("search of a text", "one job")):
-                found.append((name, "touches a large column"))
-    assert not found, "\n".join(f"{name}: {fault}" for name, fault in found)
+                problems.append((name, "touches a large column"))
+    assert not problems, "\n".join(f"{name}: {fault}" for name, fault in problems)

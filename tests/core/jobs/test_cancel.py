@@ -20,7 +20,7 @@ from webapp.core.models import AuditEntry, CancelProgress, JobRun
 pytestmark = pytest.mark.usefixtures("core")
 
 
-def told(job: JobRun) -> list[tuple[str, str]]:
+def events_of(job: JobRun) -> list[tuple[str, str]]:
     """What happened to the job and by whom, after its beginnings."""
     return [
         (event.kind.value, event.by)
@@ -51,7 +51,7 @@ def test_cancel_is_immediate_in_the_record_and_claims_nothing_of_the_process(
     assert (after.status, after.canceled_at, after.canceled_by) == ("canceled", at, OPERATOR.ref)
     assert (after.completed_at, after.cancel_seen_at, after.cancel_confirmed_at) == (None, None, None)
     assert after.cancel_progress is CancelProgress.NOT_SEEN
-    assert told(job) == [("moved", OPERATOR.ref)]
+    assert events_of(job) == [("moved", OPERATOR.ref)]
     assert (jobs.list_events(job)[-1].from_status, jobs.list_events(job)[-1].to_status) == (state, "canceled")
 
 
@@ -62,7 +62,7 @@ def test_canceling_again_changes_nothing_and_is_no_error(cast: Cast, clock: Cloc
     clock.advance(seconds=4)
     again = jobs.cancel_job(job.id, by=Actor("user:somebody else"))
     assert (again.canceled_at, again.canceled_by, again.version) == (at, OPERATOR.ref, version)
-    assert len(told(job)) == len(cancels(job.id)) == 1
+    assert len(events_of(job)) == len(cancels(job.id)) == 1
 
 
 @pytest.mark.parametrize("state", ["completed", "failed", "timed_out", "lost"])
@@ -101,14 +101,14 @@ def test_the_runner_hears_of_the_cancel_by_its_next_report_and_that_is_noted_onc
 ) -> None:
     job = job_in("canceled", cast.acme)
     progress = job.progress
-    heard = clock.advance(seconds=7)
+    seen_at = clock.advance(seconds=7)
     assert refused(job, **report) == "job_canceled"
     clock.advance(seconds=7)
     assert refused(job, **report) == "job_canceled"
     after = jobs.get_job_status(job.id)
-    assert (after.cancel_seen_at, after.cancel_confirmed_at, after.progress) == (heard, None, progress)
+    assert (after.cancel_seen_at, after.cancel_confirmed_at, after.progress) == (seen_at, None, progress)
     assert after.cancel_progress is CancelProgress.SEEN
-    assert told(job) == [("moved", OPERATOR.ref), ("cancel_seen", RUNNER.ref)]
+    assert events_of(job) == [("moved", OPERATOR.ref), ("cancel_seen", RUNNER.ref)]
 
 
 def test_a_report_with_a_fault_is_no_hearing_of_the_cancel(cast: Cast) -> None:
@@ -120,16 +120,16 @@ def test_a_report_with_a_fault_is_no_hearing_of_the_cancel(cast: Cast) -> None:
 
 def test_the_runner_confirms_that_it_stopped_once(cast: Cast, clock: Clock) -> None:
     job = job_in("canceled", cast.acme)
-    heard = clock.advance(seconds=7)
+    seen_at = clock.advance(seconds=7)
     refused(job, progress=6)
     stopped = clock.advance(seconds=7)
     jobs.update_job_status(job.id, status="canceled", message="rolled back", by=RUNNER)
     clock.advance(seconds=7)
     after = jobs.update_job_status(job.id, status="canceled", message="again", by=RUNNER)
-    assert (after.cancel_seen_at, after.cancel_confirmed_at, after.message) == (heard, stopped, "rolled back")
+    assert (after.cancel_seen_at, after.cancel_confirmed_at, after.message) == (seen_at, stopped, "rolled back")
     assert after.canceled_by == OPERATOR.ref
     assert after.cancel_progress is CancelProgress.STOPPED
-    assert told(job) == [("moved", OPERATOR.ref), ("cancel_seen", RUNNER.ref), ("cancel_confirmed", RUNNER.ref)]
+    assert events_of(job) == [("moved", OPERATOR.ref), ("cancel_seen", RUNNER.ref), ("cancel_confirmed", RUNNER.ref)]
 
 
 def test_a_runner_that_polls_confirms_without_ever_having_been_refused(cast: Cast, clock: Clock) -> None:
@@ -137,7 +137,7 @@ def test_a_runner_that_polls_confirms_without_ever_having_been_refused(cast: Cas
     at = clock.advance(seconds=7)
     after = jobs.update_job_status(job.id, status="canceled", by=RUNNER)
     assert (after.cancel_seen_at, after.cancel_confirmed_at) == (at, at)
-    assert told(job) == [("moved", OPERATOR.ref), ("cancel_confirmed", RUNNER.ref)]
+    assert events_of(job) == [("moved", OPERATOR.ref), ("cancel_confirmed", RUNNER.ref)]
 
 
 @pytest.mark.parametrize("status", ["completed", "failed"])
@@ -150,7 +150,7 @@ def test_a_runner_that_finished_anyway_is_refused_and_remembered_once(status: st
     after = jobs.get_job_status(job.id)
     assert (after.finish_refused, after.cancel_seen_at, after.completed_at, after.result) == (status, at, None, None)
     assert after.cancel_progress is CancelProgress.FINISHED_ANYWAY
-    assert told(job) == [("moved", OPERATOR.ref), ("cancel_seen", RUNNER.ref), ("refused", RUNNER.ref)]
+    assert events_of(job) == [("moved", OPERATOR.ref), ("cancel_seen", RUNNER.ref), ("refused", RUNNER.ref)]
     last = jobs.list_events(job)[-1]
     assert (last.to_status, last.message) == (status, "all done")
 
@@ -158,12 +158,12 @@ def test_a_runner_that_finished_anyway_is_refused_and_remembered_once(status: st
 @pytest.mark.parametrize("state", ["pending", "running", "lost"])
 def test_a_runner_that_stops_by_itself_leaves_one_move_and_nothing_open(state: str, cast: Cast, clock: Clock) -> None:
     job = job_in(state, cast.acme)
-    before = len(told(job))
+    before = len(events_of(job))
     at = clock.advance(seconds=2)
     after = jobs.update_job_status(job.id, status="canceled", message="no longer wanted", by=RUNNER)
     assert (after.canceled_at, after.cancel_seen_at, after.cancel_confirmed_at) == (at, at, at)
     assert (after.canceled_by, after.completed_at, after.message) == (RUNNER.ref, None, "no longer wanted")
-    assert told(job)[before:] == [("moved", RUNNER.ref)]
+    assert events_of(job)[before:] == [("moved", RUNNER.ref)]
 
 
 def test_a_canceled_job_is_no_longer_watched_by_the_board(cast: Cast) -> None:
@@ -202,7 +202,7 @@ def test_the_story_never_runs_backwards_though_clocks_disagree(cast: Cast, clock
         else:
             jobs.update_job_status(job_id, status=word, by=RUNNER)
     job = jobs.get_job_status(job_id)
-    told = [
+    moments = [
         job.created_at,
         job.started_at,
         job.canceled_at,
@@ -210,6 +210,6 @@ def test_the_story_never_runs_backwards_though_clocks_disagree(cast: Cast, clock
         job.cancel_confirmed_at,
         job.updated_at,
     ]
-    assert told == sorted(filter(None, told))
+    assert moments == sorted(filter(None, moments))
     events = [event.at for event in jobs.list_events(job)]
     assert events == sorted(events)

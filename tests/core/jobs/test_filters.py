@@ -11,7 +11,7 @@ from tests.support.clock import Clock
 from tests.support.jobs import RUNNER, job_in
 from tests.support.pages import sign_in
 from tests.support.people import Cast
-from tests.support.statements import watched
+from tests.support.statements import record_statements
 from webapp.core import jobs
 from webapp.core.audit import Actor
 from webapp.core.jobs import listing, search
@@ -23,8 +23,8 @@ HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
 RUNNING = JobFilter(statuses=(JobStatus.RUNNING,), longest_first=True)
 
 
-def found(cast: Cast, wanted: JobFilter) -> list[uuid.UUID]:
-    return [job.id for job in listing.list_jobs(cast.acme.id, wanted, limit=50).jobs]
+def find(cast: Cast, filters: JobFilter) -> list[uuid.UUID]:
+    return [job.id for job in listing.list_jobs(cast.acme.id, filters, limit=50).jobs]
 
 
 def failed(cast: Cast, error: str) -> uuid.UUID:
@@ -45,7 +45,7 @@ def ben(client: FlaskClient, cast: Cast) -> FlaskClient:
 def test_jobs_are_found_by_who_created_them(core: Flask, cast: Cast) -> None:
     mine = jobs.enqueue_job("t", cast.acme.id, by=Actor(cast.ben.ref))
     jobs.enqueue_job("t", cast.acme.id, by=RUNNER)
-    assert found(cast, JobFilter(created_by=cast.ben.ref)) == [mine]
+    assert find(cast, JobFilter(created_by=cast.ben.ref)) == [mine]
 
 
 def test_jobs_are_found_by_when_they_were_created_and_the_bounds_are_outside(
@@ -57,7 +57,7 @@ def test_jobs_are_found_by_when_they_were_created_and_the_bounds_are_outside(
     between = jobs.enqueue_job("t", cast.acme.id)
     last = clock.advance(minutes=1)
     jobs.enqueue_job("t", cast.acme.id)
-    assert found(cast, JobFilter(created_after=first, created_before=last)) == [between]
+    assert find(cast, JobFilter(created_after=first, created_before=last)) == [between]
 
 
 def test_failed_since_means_the_moment_of_the_failure_and_counts_only_those(
@@ -67,9 +67,9 @@ def test_failed_since_means_the_moment_of_the_failure_and_counts_only_those(
     failed(cast, "before")
     since = clock.advance(hours=8)
     jobs.update_job_status(evening, status="failed", error="in the night", by=RUNNER)
-    wanted = JobFilter(failed_since=since)
-    assert found(cast, wanted) == [evening]
-    counted = listing.count_by_status(cast.acme.id, wanted)
+    filters = JobFilter(failed_since=since)
+    assert find(cast, filters) == [evening]
+    counted = listing.count_by_status(cast.acme.id, filters)
     assert {status.value: count.count for status, count in counted.items() if count.count} == {"failed": 1}
 
 
@@ -107,15 +107,15 @@ def test_a_word_is_understood_as_id_type_tag_or_text_in_that_order(core: Flask, 
     }
     assert {text: search.parse_search(cast.acme.id, text).kind for text in meant} == meant
     for text in (job_id, job_id[:13], job_id.replace("-", "")[:13], "import", "nightly", "BOOM"):
-        assert found(cast, search.parse_search(cast.acme.id, text).narrow(JobFilter())) == [uuid.UUID(job_id)], text
-    assert found(cast, search.parse_search(cast.acme.id, str(elsewhere)).narrow(JobFilter())) == []
+        assert find(cast, search.parse_search(cast.acme.id, text).narrow(JobFilter())) == [uuid.UUID(job_id)], text
+    assert find(cast, search.parse_search(cast.acme.id, str(elsewhere)).narrow(JobFilter())) == []
 
 
 def test_a_search_and_a_filter_must_both_hold(core: Flask, cast: Cast) -> None:
     failed(cast, "boom")
     for text, other in (("import", JobFilter(type="export")), ("nightly", JobFilter(tag="daily"))):
-        assert found(cast, search.parse_search(cast.acme.id, text).narrow(other)) == []
-    assert len(found(cast, search.parse_search(cast.acme.id, "nightly").narrow(JobFilter(type="import")))) == 1
+        assert find(cast, search.parse_search(cast.acme.id, text).narrow(other)) == []
+    assert len(find(cast, search.parse_search(cast.acme.id, "nightly").narrow(JobFilter(type="import")))) == 1
 
 
 def test_text_is_searched_as_it_is_in_the_newest_failed_jobs_that_match_the_filters(
@@ -125,9 +125,9 @@ def test_text_is_searched_as_it_is_in_the_newest_failed_jobs_that_match_the_filt
     failed(cast, "100% full")
     newer = failed(cast, "100% full")
     failed(cast, "1000 full")
-    assert found(cast, JobFilter(error_text="100% FULL")) == [newer]
-    assert found(cast, JobFilter(error_text="100_ full")) == []
-    assert found(cast, JobFilter(error_text="full", type="export")) == []
+    assert find(cast, JobFilter(error_text="100% FULL")) == [newer]
+    assert find(cast, JobFilter(error_text="100_ full")) == []
+    assert find(cast, JobFilter(error_text="full", type="export")) == []
 
 
 # --- the page ----------------------------------------------------------------------------------------------------
@@ -169,13 +169,13 @@ def test_a_moment_without_a_zone_is_utc_and_one_that_means_nothing_is_left_out(
         job_id = jobs.enqueue_job("t", cast.acme.id)
     for moment, shown in (("2026-11-24T11:59", True), ("2026-11-24T12:01", False), ("2026-11-24T13:01%2B01:00", False)):
         assert (f"job-{job_id}" in ben.get(f"/w/acme/jobs?created_after={moment}").text) is shown
-    for asked, told in (
+    for bound, words in (
         ("2026-11-25", "2026-11-25 00:00 UTC"),
         ("2026-11-25T13:00:07.5%2B01:00", "2026-11-25 12:00:07 UTC"),
     ):
-        page = ben.get(f"/w/acme/jobs?created_after={asked}").text
-        assert re.search(rf'id="drop-created_after"[^>]*>created after {told}', page)
-        assert f"Nothing matches created after <b>{told}</b>." in page
+        page = ben.get(f"/w/acme/jobs?created_after={bound}").text
+        assert re.search(rf'id="drop-created_after"[^>]*>created after {words}', page)
+        assert f"Nothing matches created after <b>{words}</b>." in page
     for nonsense in ("yesterday", "0001-01-01T00:00", "9999-12-31T23:59-12:00", "%00"):
         assert f"job-{job_id}" in ben.get(f"/w/acme/jobs?created_after={nonsense}&failed_since={nonsense}").text
 
@@ -190,10 +190,10 @@ def test_an_unchanged_poll_reads_the_jobs_three_times_at_most(ben: FlaskClient, 
         failed(cast, "boom")
     address = "/w/acme/jobs/table?q=nightly&status=failed&failed_since=2020-01-01&created_after=2020-01-01"
     tag = ben.get(address, headers=HTMX).headers["ETag"]
-    with app.app_context(), watched() as asked:
+    with app.app_context(), record_statements() as statements:
         answer = ben.get(address, headers=HTMX | {"If-None-Match": tag})
     assert answer.status_code == 304
-    about_jobs = [statement for statement in asked if "job_runs" in statement]
+    about_jobs = [statement for statement in statements if "job_runs" in statement]
     assert 1 <= len(about_jobs) <= 3
     assert not any(re.search(r"job_runs\.(error|message|payload)\b", statement) for statement in about_jobs)
 

@@ -134,9 +134,9 @@ def test_a_new_job_at_every_limit_is_taken() -> None:
 
 def test_all_faults_are_named_at_once_and_no_rejected_value_is_repeated() -> None:
     secret = "s3cr3t-in-the-wrong-place"
-    found = faults(Report, status="running", progress=secret, error=secret, link=secret, token=secret)
-    assert set(found) == {("progress",), ("error",), ("link",), ("token",)}
-    assert secret not in " ".join(found.values())
+    details = faults(Report, status="running", progress=secret, error=secret, link=secret, token=secret)
+    assert set(details) == {("progress",), ("error",), ("link",), ("token",)}
+    assert secret not in " ".join(details.values())
 
 
 @pytest.mark.parametrize("status", [None, "pending", "running", "completed", "canceled"])

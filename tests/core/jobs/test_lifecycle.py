@@ -295,11 +295,11 @@ def test_a_lost_job_that_had_completed_tells_when_and_its_history_runs_forward(c
     end = clock.advance(minutes=1)
     clock.advance(minutes=1)
     assert jobs.fail_overdue(jobs.get_job_status(job.id), FailureReason.LOST, "Silence.")
-    told = clock.advance(minutes=1)
+    reported_at = clock.advance(minutes=1)
     assert jobs.update_job_status(job.id, status="completed", occurred_at=end).completed_at == end
     times = [event.at for event in jobs.list_events(job)]
     assert times == sorted(times)
-    assert times[-2:] == [told, told]
+    assert times[-2:] == [reported_at, reported_at]
 
 
 def test_each_history_begins_with_the_enqueueing(cast: Cast) -> None:

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.people import Cast
-from tests.support.statements import watched
+from tests.support.statements import record_statements
 from webapp.core import jobs
 from webapp.core.database.session import db
 from webapp.core.jobs import listing
@@ -45,18 +45,18 @@ def test_a_common_tag_finds_the_same_jobs_and_counts_them_as_far_as_it_looked(
         jobs.enqueue_job("t", cast.other.id, tags=["all", "even"])
     running = jobs.enqueue_job("t", cast.acme.id, tags=["all"])
     jobs.update_job_status(running, status="running")
-    wanted = [JobFilter(tag="all"), JobFilter(tag="all", also_tag="even"), JobFilter(tag="all", type="t")]
+    filters = [JobFilter(tag="all"), JobFilter(tag="all", also_tag="even"), JobFilter(tag="all", type="t")]
 
-    def found() -> list[Any]:
-        pages = [listing.list_jobs(cast.acme.id, each, limit=10).jobs for each in wanted]
+    def read_lists() -> list[Any]:
+        pages = [listing.list_jobs(cast.acme.id, each, limit=10).jobs for each in filters]
         return [
             ([job.id for job in page], listing.count_by_status(cast.acme.id, each))
-            for page, each in zip(pages, wanted, strict=True)
+            for page, each in zip(pages, filters, strict=True)
         ]
 
-    rare = found()
+    rare = read_lists()
     monkeypatch.setattr(listing, "COMMON_TAG", 2)
-    assert found() == rare
+    assert read_lists() == rare
     assert rare[0][1][PENDING] == Count(6, capped=False)
     monkeypatch.setattr(listing, "COMMON_TAG_SAMPLE", 5)
     counted = listing.count_by_status(cast.acme.id, JobFilter(tag="all"))
@@ -71,11 +71,11 @@ def test_a_list_loads_neither_payload_nor_result_nor_error(cast: Cast) -> None:
     job_id = jobs.enqueue_job("t", cast.acme.id, payload={"large": "x" * 1000})
     jobs.update_job_status(job_id, status="failed", error="y" * 1000)
     db.session.expunge_all()
-    with watched() as asked:
+    with record_statements() as statements:
         (job,) = listing.list_jobs(cast.acme.id, JobFilter(), limit=10).jobs
-    assert asked
+    assert statements
     for column in ("payload", "result", "error"):
-        assert not any(re.search(rf"\bjob_runs\.{column}\b", statement) for statement in asked)
+        assert not any(re.search(rf"\bjob_runs\.{column}\b", statement) for statement in statements)
         with pytest.raises(sa.exc.InvalidRequestError):
             getattr(job, column)
     (record,) = listing.list_records(cast.acme.id, JobFilter(), limit=10).jobs

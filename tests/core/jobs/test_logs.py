@@ -70,14 +70,14 @@ def record(job: JobRun) -> dict[str, Any]:
 def test_lines_are_numbered_from_one_and_read_in_the_order_in_which_they_came(clock: Clock, job: JobRun) -> None:
     assert append(job, "one", "two", level="info") == (2, False)
     assert append(job, "three") == (3, False)
-    found = logs.list_after(job, 0)
-    assert [(line.seq, line.text, line.level) for line in found.lines] == [
+    page = logs.list_after(job, 0)
+    assert [(line.seq, line.text, line.level) for line in page.lines] == [
         (1, "one", "info"),
         (2, "two", "info"),
         (3, "three", None),
     ]
-    assert {line.at for line in found.lines} == {clock.now()}
-    assert found.dropped == 0
+    assert {line.at for line in page.lines} == {clock.now()}
+    assert page.dropped == 0
 
 
 def test_reading_goes_on_after_the_line_read_last_a_page_at_a_time(job: JobRun) -> None:
@@ -239,8 +239,8 @@ def test_an_append_reads_no_line_that_stays(job: JobRun) -> None:
 
 def test_the_tail_is_the_newest_lines_that_fit_and_tells_what_is_before_them(job: JobRun) -> None:
     def tail(lines: int, size: int) -> tuple[str, int, int]:
-        found = logs.get_tail(job, lines=lines, size=size)
-        return " ".join(line.text for line in found.lines), found.earlier, found.dropped
+        tail = logs.get_tail(job, lines=lines, size=size)
+        return " ".join(line.text for line in tail.lines), tail.earlier, tail.dropped
 
     assert tail(3, 100) == ("", 0, 0)
     assert logs.get_last_seq(job) == 0
@@ -256,8 +256,8 @@ def test_the_tail_is_the_newest_lines_that_fit_and_tells_what_is_before_them(job
 @pytest.mark.usefixtures("small")
 def test_the_tail_tells_how_many_lines_are_gone(job: JobRun) -> None:
     append(job, *"abcdefgh")
-    found = logs.get_tail(job, lines=2, size=100)
-    assert ([line.text for line in found.lines], found.earlier, found.dropped) == (["g", "h"], 3, 3)
+    tail = logs.get_tail(job, lines=2, size=100)
+    assert ([line.text for line in tail.lines], tail.earlier, tail.dropped) == (["g", "h"], 3, 3)
 
 
 # --- a line is no word about the job -----------------------------------------------------------------------------

@@ -34,15 +34,15 @@ def put(member: Membership, type: str | None = None, **seconds: int) -> None:
 
 def standing(cast: Cast) -> list[tuple[str, int | None, int | None]]:
     return [
-        (found.type, found.heartbeat_timeout, found.max_duration) for found in time_limits.list_limits(cast.acme.id)
+        (limit.type, limit.heartbeat_timeout, limit.max_duration) for limit in time_limits.list_limits(cast.acme.id)
     ]
 
 
 def enqueued(cast: Cast, type: str = "import", **own: Any) -> tuple[int | None, int | None]:
     """The limits of a new job, as the answer and as the table has them."""
     job_id = jobs.enqueue_job(type, cast.acme.id, by=RUNNER, **own)
-    told = jobs.get_job_status(job_id)
-    return told.heartbeat_timeout, told.max_duration
+    job = jobs.get_job_status(job_id)
+    return job.heartbeat_timeout, job.max_duration
 
 
 def entries() -> Sequence[AuditEntry]:
@@ -78,8 +78,8 @@ def test_what_the_runner_says_comes_first(cast: Cast, ada: Membership) -> None:
 def test_the_answer_to_a_new_job_tells_the_limits_that_it_got(cast: Cast, ada: Membership) -> None:
     put(ada, heartbeat_timeout=60, max_duration=3600)
     new = NewJob.parse({"type": "import", "max_duration": 7})
-    told = jobs.enqueue_new_job(cast.acme.id, new, by=RUNNER)
-    assert (told.heartbeat_timeout, told.max_duration) == (60, 7)
+    job = jobs.enqueue_new_job(cast.acme.id, new, by=RUNNER)
+    assert (job.heartbeat_timeout, job.max_duration) == (60, 7)
 
 
 def test_another_workspace_and_a_job_of_none_get_nothing(cast: Cast, ada: Membership) -> None:
@@ -152,8 +152,8 @@ def test_every_change_is_one_line_of_the_audit_log_and_no_change_is_none(cast: C
     put(ada, "a", heartbeat_timeout=2)
     time_limits.delete_limits(ada, "a", by=Actor(cast.ada.ref))
     time_limits.delete_limits(ada, "a", by=Actor(cast.ada.ref))
-    told = [(entry.action, entry.actor, entry.detail) for entry in entries()]
-    assert told == [
+    records = [(entry.action, entry.actor, entry.detail) for entry in entries()]
+    assert records == [
         ("time_limits.set", cast.ada.ref, {"type": "a", "heartbeat_timeout": 2, "max_duration": None}),
         ("time_limits.removed", cast.ada.ref, {"type": "a", "heartbeat_timeout": None, "max_duration": None}),
     ]

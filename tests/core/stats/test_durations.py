@@ -63,16 +63,16 @@ def test_nothing_of_another_workspace_counts(clock: Clock, cast: Cast) -> None:
 def test_the_usual_duration_is_read_from_its_index_alone(cast: Cast, engine_name: str) -> None:
     fill(cast.acme)
     [type] = db.session.scalars(sa.select(JobRun.type).limit(1))
-    wanted = durations._select_newest(cast.acme.id, type, None).compile(
+    statement = durations._select_newest(cast.acme.id, type, None).compile(
         db.engine, compile_kwargs={"literal_binds": True}
     )
     if engine_name == "sqlite":
-        plan = str(db.session.execute(sa.text(f"EXPLAIN QUERY PLAN {wanted}")).all())
+        plan = str(db.session.execute(sa.text(f"EXPLAIN QUERY PLAN {statement}")).all())
         assert "COVERING INDEX ix_job_runs_completed" in plan
     else:
         with db.engine.execution_options(isolation_level="READ COMMITTED").connect() as connection:
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-            plan = str(connection.execute(sa.text(f"EXPLAIN {wanted}")).all())
+            plan = str(connection.execute(sa.text(f"EXPLAIN {statement}")).all())
         assert "Index Only Scan Backward using ix_job_runs_completed" in plan
     assert "TEMP B-TREE" not in plan
     assert "Sort" not in plan
@@ -100,8 +100,8 @@ def test_children_come_in_their_order_and_the_rest_is_counted(
     parent = jobs.get_job_status(jobs.enqueue_job("import", cast.acme.id))
     assert jobs.list_children(parent).jobs == []
     ids = [jobs.enqueue_job("part", cast.acme.id, parent_id=parent.id) for _ in range(5) if clock.advance(seconds=1)]
-    found = jobs.list_children(parent)
-    assert ([child.id for child in found.jobs], found.more, found.capped) == (ids[:2], 3, False)
+    children = jobs.list_children(parent)
+    assert ([child.id for child in children.jobs], children.more, children.capped) == (ids[:2], 3, False)
     monkeypatch.setattr(read, "CHILD_COUNT_CAP", 2)
     assert (jobs.list_children(parent).more, jobs.list_children(parent).capped) == (2, True)
     above = jobs.get_parent(jobs.get_job_status(ids[0]))

@@ -52,10 +52,10 @@ def read(cast: Cast, span: Range = Range.HOUR) -> Overview:
     return overview.get_overview(cast.acme.id, span)
 
 
-def behind(cast: Cast, found: Overview, mark: str) -> list[uuid.UUID]:
+def behind(cast: Cast, numbers: Overview, mark: str) -> list[uuid.UUID]:
     """The jobs that the link of a group leads to."""
-    wanted = JobFilter(statuses=(FAILED,), error_group=mark, failed_since=found.failures.since)
-    return [job.id for job in listing.list_jobs(cast.acme.id, wanted, limit=50).jobs]
+    filters = JobFilter(statuses=(FAILED,), error_group=mark, failed_since=numbers.failures.since)
+    return [job.id for job in listing.list_jobs(cast.acme.id, filters, limit=50).jobs]
 
 
 # --- counts ------------------------------------------------------------------------------------------------------
@@ -99,11 +99,11 @@ def test_what_is_alive_and_what_another_workspace_has_counts_nowhere(clock: Cloc
     for status in (COMPLETED, FAILED, CANCELED):
         ran(clock, cast.other, status, error="boom" if status is FAILED else None)
     job_in("running", cast.other)
-    found = read(cast, Range.WEEK)
-    assert set(found.ended.values()) == {0}
-    assert not found.durations.types
-    assert not found.failures.groups
-    assert [job.workspace_id for job in found.longest] == [cast.acme.id]
+    numbers = read(cast, Range.WEEK)
+    assert set(numbers.ended.values()) == {0}
+    assert not numbers.durations.types
+    assert not numbers.failures.groups
+    assert [job.workspace_id for job in numbers.longest] == [cast.acme.id]
 
 
 def test_a_lost_job_counts_as_failed_until_its_runner_speaks_again(clock: Clock, cast: Cast) -> None:
@@ -124,8 +124,8 @@ def test_half_the_jobs_of_a_type_took_at_most_its_median_and_95_of_100_its_p95(c
         ran(clock, cast.acme, seconds=span, type="mail")
     ran(clock, cast.acme, FAILED, seconds=500)
     ran(clock, cast.acme, seconds=500, ago=timedelta(hours=2))
-    told = [(each.type, each.jobs, each.median, each.p95) for each in read(cast).durations.types]
-    assert told == [
+    durations = [(each.type, each.jobs, each.median, each.p95) for each in read(cast).durations.types]
+    assert durations == [
         ("report", 100, timedelta(seconds=50), timedelta(seconds=95)),
         ("mail", 3, timedelta(seconds=3), timedelta(seconds=8)),
     ]
@@ -133,8 +133,8 @@ def test_half_the_jobs_of_a_type_took_at_most_its_median_and_95_of_100_its_p95(c
 
 def test_a_duration_of_one_job_is_told_to_the_millisecond(clock: Clock, cast: Cast) -> None:
     ran(clock, cast.acme, seconds=0.25)
-    [told] = read(cast).durations.types
-    assert told.median == told.p95 == timedelta(milliseconds=250)
+    [duration] = read(cast).durations.types
+    assert duration.median == duration.p95 == timedelta(milliseconds=250)
 
 
 def test_of_many_jobs_the_newest_tell_how_long_they_took_and_that_is_said(
@@ -145,11 +145,11 @@ def test_of_many_jobs_the_newest_tell_how_long_they_took_and_that_is_said(
         ran(clock, cast.acme, ago=timedelta(minutes=minutes), seconds=minutes)
     assert not read(cast).durations_are_capped
     ran(clock, cast.acme, ago=timedelta(minutes=4), seconds=4)
-    found = read(cast)
-    assert found.durations_are_capped
-    assert found.durations.jobs == 3
-    assert found.durations.types[0].p95 == timedelta(seconds=3)
-    assert found.ended[COMPLETED] == 4
+    numbers = read(cast)
+    assert numbers.durations_are_capped
+    assert numbers.durations.jobs == 3
+    assert numbers.durations.types[0].p95 == timedelta(seconds=3)
+    assert numbers.ended[COMPLETED] == 4
 
 
 def test_the_types_with_most_jobs_are_told_and_the_others_counted(
@@ -158,9 +158,9 @@ def test_the_types_with_most_jobs_are_told_and_the_others_counted(
     monkeypatch.setattr(overview, "TYPES_SHOWN", 2)
     for type in ("c", "b", "b", "a", "d"):
         ran(clock, cast.acme, type=type)
-    told = read(cast).durations
-    assert [each.type for each in told.types] == ["b", "a"]
-    assert (told.jobs, told.more_types) == (5, 2)
+    durations = read(cast).durations
+    assert [each.type for each in durations.types] == ["b", "a"]
+    assert (durations.jobs, durations.more_types) == (5, 2)
 
 
 # --- failures ----------------------------------------------------------------------------------------------------
@@ -172,29 +172,29 @@ def test_failures_are_grouped_by_type_and_by_what_their_errors_say(clock: Clock,
     ran(clock, cast.acme, FAILED, error="no room for 1", type="mail")
     ran(clock, cast.acme, FAILED, ago=timedelta(minutes=1), error=None)
     ran(clock, cast.acme, FAILED, ago=timedelta(hours=2), error="no room for 2")
-    found = read(cast)
-    assert [(group.type, group.pattern, group.jobs) for group in found.failures.groups] == [
+    numbers = read(cast)
+    assert [(group.type, group.pattern, group.jobs) for group in numbers.failures.groups] == [
         ("report", "no room for …", 3),
         ("mail", "no room for …", 1),
         ("report", "", 1),
     ]
-    first = found.failures.groups[0]
+    first = numbers.failures.groups[0]
     assert (first.first, first.last) == (clock.now() - timedelta(minutes=30), clock.now() - timedelta(minutes=10))
-    assert (found.failures.jobs, found.failures.more_jobs, found.failures_are_capped) == (5, 0, False)
+    assert (numbers.failures.jobs, numbers.failures.more_jobs, numbers.failures_are_capped) == (5, 0, False)
 
 
 def test_a_group_leads_to_exactly_its_jobs(clock: Clock, cast: Cast) -> None:
     for number in range(6):
         ran(clock, cast.acme, FAILED, ago=timedelta(minutes=number), error=f"bo{'o' * (number % 2)}m {number}")
     ran(clock, cast.acme, FAILED, ago=timedelta(hours=2), error="bom 9")
-    found = read(cast)
-    for group in found.failures.groups:
-        listed = behind(cast, found, group.fingerprint)
+    numbers = read(cast)
+    for group in numbers.failures.groups:
+        listed = behind(cast, numbers, group.fingerprint)
         assert len(listed) == group.jobs == 3
         errors = db.session.scalars(sa.select(JobRun.error).where(JobRun.id.in_(listed)))
         assert {str(error).split()[0] for error in errors} == {group.pattern.split()[0]}
-        wanted = JobFilter(error_group=group.fingerprint, failed_since=found.failures.since)
-        counted = listing.count_by_status(cast.acme.id, wanted)
+        filters = JobFilter(error_group=group.fingerprint, failed_since=numbers.failures.since)
+        counted = listing.count_by_status(cast.acme.id, filters)
         assert {status: count.count for status, count in counted.items() if count.count} == {FAILED: 3}
         assert JobFilter(error_group=group.fingerprint).only_failed
 
@@ -209,11 +209,11 @@ def test_of_many_failures_the_newest_are_grouped_and_the_link_begins_where_they_
     assert not read(cast).failures_are_capped
     for number in range(2):
         ran(clock, cast.acme, FAILED, ago=timedelta(minutes=3), error=f"boom {number}")
-    found = read(cast)
-    [group] = found.failures.groups
-    assert found.failures_are_capped
-    assert found.failures.jobs == group.jobs == len(behind(cast, found, group.fingerprint)) == 3
-    assert found.ended[FAILED] == 6
+    numbers = read(cast)
+    [group] = numbers.failures.groups
+    assert numbers.failures_are_capped
+    assert numbers.failures.jobs == group.jobs == len(behind(cast, numbers, group.fingerprint)) == 3
+    assert numbers.ended[FAILED] == 6
 
 
 def test_more_failures_at_one_moment_than_are_looked_at_are_told_as_they_are(
@@ -222,8 +222,8 @@ def test_more_failures_at_one_moment_than_are_looked_at_are_told_as_they_are(
     monkeypatch.setattr(overview, "SAMPLE_SIZE", 2)
     for _ in range(4):
         ran(clock, cast.acme, FAILED, error="boom")
-    found = read(cast)
-    assert found.failures.jobs == len(behind(cast, found, found.failures.groups[0].fingerprint)) == 4
+    numbers = read(cast)
+    assert numbers.failures.jobs == len(behind(cast, numbers, numbers.failures.groups[0].fingerprint)) == 4
 
 
 def test_the_largest_groups_are_told_and_the_others_counted(
@@ -232,9 +232,9 @@ def test_the_largest_groups_are_told_and_the_others_counted(
     monkeypatch.setattr(overview, "GROUPS_SHOWN", 1)
     for error in ("a", "b", "b", "c"):
         ran(clock, cast.acme, FAILED, error=error)
-    told = read(cast).failures
-    assert [group.pattern for group in told.groups] == ["b"]
-    assert (told.jobs, told.more_jobs, told.more_groups) == (4, 2, 2)
+    failures = read(cast).failures
+    assert [group.pattern for group in failures.groups] == ["b"]
+    assert (failures.jobs, failures.more_jobs, failures.more_groups) == (4, 2, 2)
 
 
 def test_nobody_sees_what_the_errors_of_another_workspace_say(clock: Clock, cast: Cast) -> None:
@@ -278,10 +278,10 @@ def test_every_figure_is_read_from_an_index_alone(
 ) -> None:
     fill(cast.acme)
     starts = Range.HOUR.buckets(clock.now())
-    asked: list[tuple[str, Any]] = []
+    statements: list[tuple[str, Any]] = []
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        asked.append((statement, parameters))
+        statements.append((statement, parameters))
 
     sa.event.listen(db.engine, "before_cursor_execute", note)
     overview._count_buckets(cast.acme.id, starts, Range.HOUR.width)
@@ -290,7 +290,7 @@ def test_every_figure_is_read_from_an_index_alone(
     sa.event.remove(db.engine, "before_cursor_execute", note)
     connection = db.engine.execution_options(**IN_A_TRANSACTION[engine_name]).connect()
     request.addfinalizer(connection.close)
-    looked = [(statement, parameters) for statement, parameters in asked if "job_runs" in statement]
+    looked = [(statement, parameters) for statement, parameters in statements if "job_runs" in statement]
     assert len(looked) == 4
     if engine_name == "postgresql":
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")

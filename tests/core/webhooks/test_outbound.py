@@ -32,14 +32,14 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """``lookups("10.0.0.1")`` makes every name lead there; the names that are asked for from then on."""
 
     def answer(*addresses: str) -> list[str]:
-        asked: list[str] = []
+        hosts: list[str] = []
 
         def resolve(host: str, port: int) -> list[str]:
-            asked.append(host)
+            hosts.append(host)
             return list(addresses)
 
         monkeypatch.setattr(outbound, "resolve", resolve)
-        return asked
+        return hosts
 
     return answer
 
@@ -101,7 +101,7 @@ WRITTEN = ["127.1", "0", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1"]
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:7f00:1]", *WRITTEN])
 def test_every_way_to_write_this_machine_is_refused(host: str, hooks: Receiver) -> None:
     answer = GUARDED.post(f"http://{host}:{hooks.port}/", b"{}", {})
-    assert (answer.status, answer.error, hooks.heard) == (None, NOT_PUBLIC, [])
+    assert (answer.status, answer.error, hooks.received) == (None, NOT_PUBLIC, [])
 
 
 WRITTEN_OUT = {
@@ -147,9 +147,9 @@ def test_one_closed_address_among_many_is_enough_to_refuse(
 def test_a_name_is_looked_up_once_and_the_connection_goes_to_what_was_checked(
     lookups: Callable[..., list[str]], connected: list[str]
 ) -> None:
-    asked = lookups("8.8.8.8", "8.8.4.4")
+    hosts = lookups("8.8.8.8", "8.8.4.4")
     answer = GUARDED.post("https://rebinding.example.com:8443/", b"{}", {})
-    assert (asked, connected) == (["rebinding.example.com"], ["8.8.8.8", "8.8.4.4"])
+    assert (hosts, connected) == (["rebinding.example.com"], ["8.8.8.8", "8.8.4.4"])
     assert answer.error == "No connection: refused."
 
 
@@ -159,9 +159,9 @@ def test_a_name_that_leads_here_is_called_only_if_the_administrator_allows_it(
     lookups("127.0.0.1")
     url = f"http://hooks.example.com:{hooks.port}/in"
     assert GUARDED.post(url, b"{}", {}).error == NOT_PUBLIC
-    assert hooks.heard == []
+    assert hooks.received == []
     assert FREE.post(url, b"{}", {}).status == 200
-    assert hooks.heard[0].headers["host"] == f"hooks.example.com:{hooks.port}"
+    assert hooks.received[0].headers["host"] == f"hooks.example.com:{hooks.port}"
 
 
 def test_proxies_of_the_environment_are_not_asked(hooks: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ def test_proxies_of_the_environment_are_not_asked(hooks: Receiver, monkeypatch: 
         for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
         assert FREE.post(hooks.url, b"{}", {}).status == 200
-        assert (len(hooks.heard), proxy.heard) == (1, [])
+        assert (len(hooks.received), proxy.received) == (1, [])
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -177,7 +177,7 @@ def test_a_redirect_is_never_followed(status: int, hooks: Receiver) -> None:
     with receiver() as elsewhere:
         hooks.status, hooks.headers = status, {"Location": elsewhere.url}
         answer = FREE.post(hooks.url, b"{}", {})
-        assert (answer.status, answer.is_delivered, elsewhere.heard) == (status, False, [])
+        assert (answer.status, answer.is_delivered, elsewhere.received) == (status, False, [])
 
 
 # --- TLS ---------------------------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def test_an_answer_that_is_none_is_an_error_in_words(said: bytes) -> None:
 
 
 def test_a_name_that_does_not_exist_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere(*asked: object, **more: object) -> None:
+    def nowhere(*args: object, **more: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)

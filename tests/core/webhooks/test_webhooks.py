@@ -272,8 +272,8 @@ def test_a_batch_and_a_cancel_of_several_put_down_each_end(endpoint: WebhookEndp
     again = BatchedReport.parse({"id": ids[0], "status": "completed"})
     jobs.apply_reports(cast.acme.id, [*reports, again], by=RUNNER)
     jobs.cancel_jobs(cast.acme.id, ids, by=OPERATOR)
-    told = {(message.job_id, message.event) for message in list_deliveries()}
-    assert told == {
+    messages = {(message.job_id, message.event) for message in list_deliveries()}
+    assert messages == {
         (ids[0], "job.completed"),
         (ids[2], "job.failed"),
         (ids[1], "job.canceled"),
@@ -293,8 +293,8 @@ def test_each_endpoint_hears_what_it_asked_for_and_none_hears_of_another_workspa
     endpoints.create(cleo, "https://three.example", EVERYTHING, outbound=outbound(), by=OPERATOR)
     for state in ("completed", "failed", "canceled"):
         job_in(state, cast.acme)
-    told = [(message.endpoint_id, message.event) for message in list_deliveries()]
-    assert sorted(told) == sorted([(ends.id, "job.completed"), (failures.id, "job.failed"), (ends.id, "job.failed")])
+    pairs = [(message.endpoint_id, message.event) for message in list_deliveries()]
+    assert sorted(pairs) == sorted([(ends.id, "job.completed"), (failures.id, "job.failed"), (ends.id, "job.failed")])
 
 
 def test_a_job_without_a_workspace_is_nobodys_news(endpoint: WebhookEndpoint) -> None:
@@ -308,8 +308,8 @@ def test_the_message_and_the_change_of_the_job_stand_or_fall_together(
     job = job_in("running", cast.acme)
     announce = outbox.enqueue_deliveries
 
-    def announce_and_break(*told: Any) -> None:
-        announce(*told)
+    def announce_and_break(*args: Any) -> None:
+        announce(*args)
         assert db.session.scalar(sa.select(sa.func.count()).select_from(WebhookDelivery)) == 1
         raise RuntimeError("the power fails")
 
@@ -377,9 +377,9 @@ def test_what_is_told_of_two_workspaces_reaches_each_its_own(ada: Membership, ca
     theirs = endpoints.create(cleo, "https://two.example", EVERYTHING, outbound=outbound(), by=OPERATOR)
     ends = [job_in("running", workspace) for workspace in (cast.acme, cast.other)]
     rows = [JobSnapshot(**{name: getattr(job, name) for name in JobSnapshot._fields}) for job in ends]
-    told = [(row, HistoryEvent(EventKind.MOVED, row.created_at, to_status=JobStatus.COMPLETED)) for row in rows]
+    happenings = [(row, HistoryEvent(EventKind.MOVED, row.created_at, to_status=JobStatus.COMPLETED)) for row in rows]
     with write_transaction() as session:
-        outbox.enqueue_deliveries(session, told)
+        outbox.enqueue_deliveries(session, happenings)
     assert {(message.endpoint_id, message.job_id) for message in list_deliveries()} == {
         (ours.id, ends[0].id),
         (theirs.id, ends[1].id),
@@ -392,16 +392,16 @@ def test_what_is_told_of_two_workspaces_reaches_each_its_own(ada: Membership, ca
 def test_a_message_arrives_signed_as_the_standard_says(endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast) -> None:
     job = job_in("completed", cast.acme)
     assert send() == SendResult(attempts=1, delivered=1)
-    [heard] = hooks.heard
+    [post] = hooks.received
     [message] = list_deliveries()
-    assert heard.path == "/hooks?from=board"
-    told = heard.verified(endpoint.secret)
-    assert told == json.loads(message.body)
-    assert (told["type"], heard.headers["webhook-id"]) == ("job.completed", str(message.id))
-    assert str(job.id) in heard.body.decode()
-    assert heard.headers["content-type"] == "application/json"
-    assert heard.headers["user-agent"].startswith("Callboard/0.")
-    assert heard.headers["host"] == f"127.0.0.1:{hooks.port}"
+    assert post.path == "/hooks?from=board"
+    content = post.verified(endpoint.secret)
+    assert content == json.loads(message.body)
+    assert (content["type"], post.headers["webhook-id"]) == ("job.completed", str(message.id))
+    assert str(job.id) in post.body.decode()
+    assert post.headers["content-type"] == "application/json"
+    assert post.headers["user-agent"].startswith("Callboard/0.")
+    assert post.headers["host"] == f"127.0.0.1:{hooks.port}"
 
 
 def test_a_signature_by_another_secret_and_a_changed_body_are_found_out(
@@ -411,11 +411,11 @@ def test_a_signature_by_another_secret_and_a_changed_body_are_found_out(
     endpoints.delete(ada, endpoints.list_endpoints(cast.acme.id)[1].id, by=OPERATOR)
     job_in("completed", cast.acme)
     send()
-    [heard] = hooks.heard
+    [post] = hooks.received
     with pytest.raises(WebhookVerificationError):
-        heard.verified(other)
+        post.verified(other)
     with pytest.raises(WebhookVerificationError):
-        type(heard)(heard.path, heard.headers, heard.body.replace(b"completed", b"failed")).verified(endpoint.secret)
+        type(post)(post.path, post.headers, post.body.replace(b"completed", b"failed")).verified(endpoint.secret)
 
 
 def test_what_came_back_is_kept_with_its_status_and_its_time(
@@ -440,7 +440,7 @@ def test_nothing_is_sent_twice_and_what_is_not_due_is_not_sent(
 ) -> None:
     job_in("completed", cast.acme)
     assert (send().attempts, send().attempts) == (1, 0)
-    assert len(hooks.heard) == 1
+    assert len(hooks.received) == 1
 
 
 def test_every_2xx_is_a_delivery_and_everything_else_is_none(
@@ -457,8 +457,8 @@ def test_a_ping_is_signed_and_sent_whatever_the_endpoint_listens_to(ada: Members
     endpoint = endpoints.create(ada, hooks.url, ["job.lost"], outbound=outbound(), by=OPERATOR)
     history.ping(ada, endpoint.id, by=OPERATOR)
     assert send().delivered == 1
-    told = hooks.heard[0].verified(endpoint.secret)
-    assert told["type"] == "ping"
+    content = hooks.received[0].verified(endpoint.secret)
+    assert content["type"] == "ping"
     assert len(audited("pinged")) == 1
 
 
@@ -508,17 +508,17 @@ def test_what_comes_due_while_another_endpoint_hangs_is_sent_at_once(
         endpoints.create(ada, slow.url, ["job.completed"], outbound=outbound(), by=OPERATOR)
         endpoints.create(ada, hooks.url, ["job.canceled"], outbound=outbound(), by=OPERATOR)
         job_in("completed", cast.acme)
-        heard: list[int] = []
+        counts: list[int] = []
 
         def go_on() -> bool:
-            if not heard:
+            if not counts:
                 job_in("canceled", cast.acme)
-            heard.append(len(hooks.heard))
+            counts.append(len(hooks.received))
             return True
 
         assert sender.send_due(outbound(), go_on) == SendResult(2, 2)
         # The last look but one was made while the slow one was still busy.
-        assert heard[-3] == 1
+        assert counts[-3] == 1
 
 
 def test_a_chore_that_is_told_to_stop_begins_nothing_more_and_keeps_what_came_back(
@@ -527,13 +527,13 @@ def test_a_chore_that_is_told_to_stop_begins_nothing_more_and_keeps_what_came_ba
     for _ in range(9):
         job_in("completed", cast.acme)
     assert sender.send_due(outbound(), lambda: False) == SendResult(4, 4)
-    assert len(attempts()) == len(hooks.heard) == 4
+    assert len(attempts()) == len(hooks.received) == 4
 
 
 def test_the_chores_send_what_is_due(endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast) -> None:
     job_in("completed", cast.acme)
-    told = [chore.do(lambda: True) for chore in list_chores(outbound()) if "webhooks" in chore.name]
-    assert told == [
+    sentences = [chore.do(lambda: True) for chore in list_chores(outbound()) if "webhooks" in chore.name]
+    assert sentences == [
         "Made 1 attempts to call webhooks, 1 of them answered well.",
         "Forgot 0 old messages to webhooks.",
     ]
@@ -564,9 +564,9 @@ def test_what_failed_is_tried_again_over_a_day_and_then_given_up(
     clock.advance(days=2)
     assert send().attempts == 0
     assert len(set(hooks.ids)) == 1
-    assert len(attempts()) == len(hooks.heard) == len(BACKOFF) + 1
-    assert len({heard.headers["webhook-timestamp"] for heard in hooks.heard}) == len(hooks.heard)
-    assert len({heard.body for heard in hooks.heard}) == 1
+    assert len(attempts()) == len(hooks.received) == len(BACKOFF) + 1
+    assert len({post.headers["webhook-timestamp"] for post in hooks.received}) == len(hooks.received)
+    assert len({post.body for post in hooks.received}) == 1
 
 
 def test_what_failed_together_does_not_come_together_again(
@@ -623,7 +623,7 @@ def test_a_process_that_dies_loses_its_claim_and_the_message_is_sent_by_another(
     assert list_deliveries()[0].attempts == 2
 
 
-def die(*asked: Any) -> None:
+def die(*args: Any) -> None:
     raise KeyboardInterrupt
 
 
@@ -699,7 +699,7 @@ def test_all_that_failed_since_a_moment_is_sent_again_and_nothing_else(
         moments.append(clock.advance(hours=1))
         job_in("failed", cast.acme)
     exhaust(clock)
-    hooks.status, hooks.heard = 200, []
+    hooks.status, hooks.received = 200, []
     waiting = job_in("canceled", cast.acme)
     assert history.redeliver_failed(ada, endpoint.id, moments[1], by=OPERATOR) == 2
     [done, old, *others] = list_deliveries()
@@ -736,10 +736,10 @@ def test_an_endpoint_that_answers_gone_is_disabled_at_once_and_hears_nothing_mor
     hooks.status = 410
     job_in("completed", cast.acme)
     send()
-    told = again(endpoint)
-    assert told.disabled_at is not None
-    assert told.disabled_reason == "It answered 410: gone for good."
-    assert [found.id for found in endpoints.list_disabled(cast.acme.id)] == [endpoint.id]
+    disabled = again(endpoint)
+    assert disabled.disabled_at is not None
+    assert disabled.disabled_reason == "It answered 410: gone for good."
+    assert [listed.id for listed in endpoints.list_disabled(cast.acme.id)] == [endpoint.id]
     job_in("completed", cast.acme)
     assert [message.state for message in list_deliveries()] == [DeliveryState.FAILED]
     [entry] = audited("disabled")
@@ -819,9 +819,9 @@ def test_the_latest_messages_come_page_by_page_with_their_attempts(
     send()
     first, cursor = history.list_deliveries(endpoint.id)
     rest, end = history.list_deliveries(endpoint.id, before=cursor)
-    shown = [told.delivery.id for told in [*first, *rest]]
+    shown = [each.delivery.id for each in [*first, *rest]]
     assert (shown, end) == ([message.id for message in reversed(list_deliveries())], None)
-    assert all(len(told.attempts) == 1 for told in first)
+    assert all(len(each.attempts) == 1 for each in first)
     assert history.list_deliveries(endpoint.id, failed=True) == ([], None)
     assert history.newest_by_endpoint([endpoint])[endpoint.id].delivery.id == shown[0]
 

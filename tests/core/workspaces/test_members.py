@@ -96,12 +96,12 @@ ALLOWED = {
 def buttons(html: str, team: Team) -> set[tuple[str, str]]:
     """What the page of members offers, and to do to whom."""
     ids = {str(user.id): word for word, user in team.everybody.items()}
-    found = set()
+    buttons = set()
     for row in re.findall(r'<tr id="member-.*?</tr>', html, re.DOTALL):
         whom = ids[re.findall(r'id="member-([^"]+)"', row)[0]]
-        found |= {("make " + role, whom) for role in re.findall(r'name="role" value="(\w+)"', row)}
-        found |= {(act, whom) for act in re.findall(r'href="[^"]*/(remove|transfer|leave)"', row)}
-    return found
+        buttons |= {("make " + role, whom) for role in re.findall(r'name="role" value="(\w+)"', row)}
+        buttons |= {(act, whom) for act in re.findall(r'href="[^"]*/(remove|transfer|leave)"', row)}
+    return buttons
 
 
 def press(client: FlaskClient, act: str, user: User) -> TestResponse:

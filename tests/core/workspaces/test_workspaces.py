@@ -133,10 +133,10 @@ def test_a_stranger_lists_and_counts_nothing_of_it(cast: Cast) -> None:
     tagged = JobFilter(tag="secret")
     assert [job.id for job in listing.list_jobs(ours, tagged, limit=10).jobs] == [job_id]
     assert listing.list_types(ours) == ["secret-type"]
-    for wanted in (JobFilter(), tagged, JobFilter(type="secret-type")):
-        assert listing.list_jobs(theirs, wanted, limit=10).jobs == []
-        assert listing.list_versions(theirs, wanted, limit=10) == []
-        assert {count.count for count in listing.count_by_status(theirs, wanted).values()} == {0}
+    for filters in (JobFilter(), tagged, JobFilter(type="secret-type")):
+        assert listing.list_jobs(theirs, filters, limit=10).jobs == []
+        assert listing.list_versions(theirs, filters, limit=10) == []
+        assert {count.count for count in listing.count_by_status(theirs, filters).values()} == {0}
     assert listing.list_types(theirs) == []
 
 

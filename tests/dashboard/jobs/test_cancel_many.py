@@ -97,11 +97,11 @@ def test_without_scripts_the_ticked_jobs_are_named_before_anything_happens(
 ) -> None:
     with app.app_context():
         one, done = job_in("running", cast.acme).id, job_in("completed", cast.acme).id
-    asked = post(ben, "/w/acme/jobs/cancel", {"job": [str(one), str(done)]})
-    assert "Cancel 1 job?" in asked.text
-    assert str(one)[-8:] in asked.text
+    question = post(ben, "/w/acme/jobs/cancel", {"job": [str(one), str(done)]})
+    assert "Cancel 1 job?" in question.text
+    assert str(one)[-8:] in question.text
     assert status_of(app, one) == "running"
-    answer = post(ben, "/w/acme/jobs/cancel", fields_of(asked.text))
+    answer = post(ben, "/w/acme/jobs/cancel", fields_of(question.text))
     assert (answer.status_code, answer.location) == (303, "/w/acme/jobs")
     assert f"1 canceled, 1 had finished (generate-report …{str(done)[-8:]})" in ben.get(answer.location).text
 
@@ -115,12 +115,12 @@ def test_the_first_that_were_not_canceled_are_named_and_none_of_another_workspac
         elsewhere = job_in("completed", cast.other).id
     ticked = [str(job_id) for job_id in (*done, before, elsewhere)]
     answer = post(ben, "/w/acme/jobs/cancel", {"job": ticked, "sure": "1"})
-    told = ben.get(answer.location).text
+    page = ben.get(answer.location).text
     first = ", ".join(f"generate-report …{str(job_id)[-8:]}" for job_id in reversed(done[:3]))
-    assert f"1 had been canceled before (generate-report …{str(before)[-8:]})" in told
-    assert f"5 had finished ({first} and 2 more)" in told
-    assert "1 not found" in told
-    assert str(elsewhere)[-8:] not in told
+    assert f"1 had been canceled before (generate-report …{str(before)[-8:]})" in page
+    assert f"5 had finished ({first} and 2 more)" in page
+    assert "1 not found" in page
+    assert str(elsewhere)[-8:] not in page
 
 
 def test_with_scripts_which_have_asked_before_the_ticked_are_canceled_at_once(
@@ -136,25 +136,25 @@ def test_all_that_match_are_counted_by_status_and_canceled_but_none_that_came_si
     ben: FlaskClient, app: Flask, cast: Cast
 ) -> None:
     with app.app_context():
-        wanted = [jobs.enqueue_job("import", cast.acme.id, tags=["x"], by=RUNNER) for _ in range(3)]
-        jobs.update_job_status(wanted[0], status="running")
+        matching = [jobs.enqueue_job("import", cast.acme.id, tags=["x"], by=RUNNER) for _ in range(3)]
+        jobs.update_job_status(matching[0], status="running")
         untagged = jobs.enqueue_job("import", cast.acme.id, by=RUNNER)
         elsewhere = jobs.enqueue_job("import", cast.other.id, tags=["x"], by=RUNNER)
     page = ben.get("/w/acme/jobs?type=import&tag=x").text
     link = re.search(r'id="cancel-all" href="([^"]+)">([^<]+)<', page)
     assert link
     assert "Cancel all 3 pending or running that match" in link[2]
-    asked = ben.get(link[1].replace("&amp;", "&")).text
-    assert "Cancel 3 jobs?" in asked
-    assert "<b>2 pending</b>, <b>1 running</b>" in asked
-    assert [status_of(app, job_id) for job_id in wanted] == ["running", "pending", "pending"]
+    question = ben.get(link[1].replace("&amp;", "&")).text
+    assert "Cancel 3 jobs?" in question
+    assert "<b>2 pending</b>, <b>1 running</b>" in question
+    assert [status_of(app, job_id) for job_id in matching] == ["running", "pending", "pending"]
     with app.app_context():
         came_since = jobs.enqueue_job("import", cast.acme.id, tags=["x"], by=RUNNER)
-        jobs.update_job_status(wanted[0], status="completed")
-    answer = post(ben, "/w/acme/jobs/cancel", fields_of(asked))
+        jobs.update_job_status(matching[0], status="completed")
+    answer = post(ben, "/w/acme/jobs/cancel", fields_of(question))
     assert (answer.status_code, answer.location) == (303, "/w/acme/jobs?type=import&tag=x")
     assert "2 canceled, 1 had finished or no longer matched" in ben.get(answer.location).text
-    assert [status_of(app, job_id) for job_id in wanted] == ["completed", "canceled", "canceled"]
+    assert [status_of(app, job_id) for job_id in matching] == ["completed", "canceled", "canceled"]
     assert {status_of(app, job_id) for job_id in (came_since, untagged, elsewhere)} == {"pending"}
 
 

@@ -14,7 +14,7 @@ from tests.support.clock import Clock
 from tests.support.jobs import RUNNER
 from tests.support.pages import sign_in
 from tests.support.people import Cast
-from tests.support.statements import watched
+from tests.support.statements import record_statements
 from webapp.core import jobs
 from webapp.dashboard.filters import MAX_FOLDED_LINES, fold_json, format_json
 
@@ -64,8 +64,8 @@ def test_from_a_failed_job_a_link_leads_to_all_that_failed_alike(
             jobs.update_job_status(job_id, status="failed", error=error, by=RUNNER)
     link = re.search(r'id="same-error" href="([^"]+)"', ben.get(f"/w/acme/jobs/{failed[0]}").text)
     assert link
-    found = ben.get(html.unescape(link[1])).text
-    assert [f'href="/w/acme/jobs/{job_id}"' in found for job_id in failed] == [True, True, False]
+    page_of_group = ben.get(html.unescape(link[1])).text
+    assert [f'href="/w/acme/jobs/{job_id}"' in page_of_group for job_id in failed] == [True, True, False]
 
 
 def test_a_running_job_leaves_it_to_the_browser_whether_it_is_slow(
@@ -91,10 +91,10 @@ def test_the_list_knows_the_usual_time_of_a_type_and_an_unchanged_poll_asks_noth
     started(clock, app, cast)
     table = ben.get("/w/acme/jobs/table")
     assert 'data-usual="10.0"' in table.text
-    with app.app_context(), watched() as asked:
+    with app.app_context(), record_statements() as statements:
         again = ben.get("/w/acme/jobs/table", headers={"If-None-Match": table.headers["ETag"]})
     assert again.status_code == 304
-    assert not [statement for statement in asked if "completed_at" in statement]
+    assert not [statement for statement in statements if "completed_at" in statement]
 
 
 def test_the_first_of_its_type_has_nothing_beside_it(ben: FlaskClient, clock: Clock, app: Flask, cast: Cast) -> None:

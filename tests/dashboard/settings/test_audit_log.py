@@ -46,8 +46,8 @@ def ada(client: FlaskClient, log: uuid.UUID) -> FlaskClient:
 def lines(client: FlaskClient, query: str = "") -> list[str]:
     page = client.get(f"{PAGE}{query}")
     assert page.status_code == 200
-    found = re.findall(r'<li id="entry-.*?</li>', page.text, re.DOTALL)
-    return [" ".join(html.unescape(re.sub(r"<[^>]+>", " ", line)).split()) for line in found]
+    items = re.findall(r'<li id="entry-.*?</li>', page.text, re.DOTALL)
+    return [" ".join(html.unescape(re.sub(r"<[^>]+>", " ", line)).split()) for line in items]
 
 
 def actions(client: FlaskClient, query: str = "") -> list[str]:

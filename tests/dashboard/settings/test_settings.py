@@ -134,15 +134,15 @@ LIMITS = f"{SETTINGS}/time-limits"
 
 def limits_of(app: Flask, cast: Cast) -> list[tuple[str, int | None, int | None]]:
     with app.app_context():
-        found = time_limits.list_limits(cast.acme.id)
-        return [(limit.type, limit.heartbeat_timeout, limit.max_duration) for limit in found]
+        limits = time_limits.list_limits(cast.acme.id)
+        return [(limit.type, limit.heartbeat_timeout, limit.max_duration) for limit in limits]
 
 
 def field(page: str, name: str) -> str:
     """The value that stands in a field of a page."""
-    found = re.search(rf'<input[^>]*name="{name}"[^>]*>', page)
-    assert found, name
-    value = re.search(r'value="([^"]*)"', found[0])
+    field = re.search(rf'<input[^>]*name="{name}"[^>]*>', page)
+    assert field, name
+    value = re.search(r'value="([^"]*)"', field[0])
     return value[1] if value else ""
 
 

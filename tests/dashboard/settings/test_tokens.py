@@ -34,9 +34,9 @@ def post(client: FlaskClient, address: str, data: Mapping[str, object] | None = 
 
 
 def text_of(answer: TestResponse) -> str:
-    found = re.search(r'id="token"[^>]*>(cb_[0-9a-f]+_[0-9a-f]+)</pre>', answer.text)
-    assert found, answer.text
-    return found[1]
+    shown = re.search(r'id="token"[^>]*>(cb_[0-9a-f]+_[0-9a-f]+)</pre>', answer.text)
+    assert shown, answer.text
+    return shown[1]
 
 
 def call_with(app: Flask, text: str) -> int:

@@ -165,8 +165,8 @@ def test_a_webhook_is_changed_and_keeps_its_secret(
 
 
 def test_deleting_asks_by_address_first(app: Flask, ada: FlaskClient, cast: Cast, endpoint: WebhookEndpoint) -> None:
-    asked = ada.get(f"{page_of(endpoint)}/delete")
-    assert html.escape(endpoint.url) in asked.text
+    question = ada.get(f"{page_of(endpoint)}/delete")
+    assert html.escape(endpoint.url) in question.text
     assert kept(app, cast) != []
     answer = post(ada, f"{page_of(endpoint)}/delete")
     assert (answer.status_code, answer.location) == (303, PAGES)
@@ -213,7 +213,7 @@ def test_the_body_is_shown_as_it_was_sent(
     with app.app_context():
         [message] = list_deliveries()
     answer = ada.get(f"{page_of(endpoint)}/deliveries/{message.id}/body")
-    assert (answer.data, answer.mimetype) == (hooks.heard[0].body, "application/json")
+    assert (answer.data, answer.mimetype) == (hooks.received[0].body, "application/json")
     assert ada.get(f"{page_of(endpoint)}/deliveries/{uuid.uuid4()}/body").status_code == 404
 
 
@@ -233,7 +233,7 @@ def test_one_message_and_all_that_failed_are_sent_again(
         exhaust(clock)
         failed = [message.id for message in list_deliveries()]
     assert ada.get(f"{page_of(endpoint)}?failed").text.count('status-failed">failed') == 2
-    hooks.status, hooks.heard = 200, []
+    hooks.status, hooks.received = 200, []
     answer = post(ada, f"{page_of(endpoint)}/deliveries/{failed[0]}/again")
     assert (answer.status_code, answer.location) == (303, page_of(endpoint))
     with app.app_context():
@@ -259,7 +259,7 @@ def test_a_test_message_is_sent(app: Flask, ada: FlaskClient, endpoint: WebhookE
     post(ada, f"{page_of(endpoint)}/ping")
     with app.app_context():
         send()
-    assert hooks.heard[0].verified(endpoint.secret)["type"] == "ping"
+    assert hooks.received[0].verified(endpoint.secret)["type"] == "ping"
     assert "<b>ping</b>" in ada.get(page_of(endpoint)).text
 
 
@@ -298,9 +298,9 @@ def test_the_job_list_tells_owners_and_admins_of_a_disabled_webhook(
     assert "The board no longer tells" not in client.get("/w/acme/jobs").text
     hooks.status = 410
     job_ends("completed")
-    told = client.get("/w/acme/jobs").text
-    assert ("The board no longer tells" in told) == (person != "ben")
-    assert (page_of(endpoint) in told) == (person != "ben")
+    page = client.get("/w/acme/jobs").text
+    assert ("The board no longer tells" in page) == (person != "ben")
+    assert (page_of(endpoint) in page) == (person != "ben")
 
 
 def test_a_disabled_webhook_says_why_and_is_enabled_again(
