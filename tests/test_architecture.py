@@ -1,48 +1,35 @@
-"""Rules of the house that can be read off the source: imports point inward, one writer of status, no open wall."""
+"""Rules that can be read off the source: imports go down one ladder, one writer of jobs, no open wall, plain names."""
 
 import ast
 import os
 import re
 import subprocess
+from collections.abc import Collection
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.source import imports, within
+from tests.support.source import (
+    forbidden_chains,
+    given_names,
+    import_graph,
+    imports,
+    modules_of,
+    relative,
+    sources,
+    within,
+)
 
 WEBAPP = ROOT / "webapp"
 CORE = WEBAPP / "core"
-JOBS = CORE / "jobs" / "store.py"
-DOORS = ("api", "dashboard")
-VERBS_WITH_A_WALL = ("apply_report", "update_job_status", "get_job_status", "cancel_job")
+STORE = CORE / "jobs" / "store.py"
+STATEMENTS = CORE / "jobs" / "statements.py"
+DOORS = ("api", "dashboard", "cli")
+TESTS = ROOT / "tests"
 
-
-def sources(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.py"))
-
-
-def named(path: Path) -> str:
-    return str(path.relative_to(ROOT))
-
-
-@pytest.mark.parametrize("path", sources(CORE), ids=named)
-def test_the_core_knows_no_door_and_no_request(path: Path) -> None:
-    outward = ("webapp.api", "webapp.dashboard", "webapp.cli", "webapp.config", "webapp.heartbeat", "webapp.metrics")
-    web = (
-        "flask",
-        "flask_sqlalchemy",
-        "flask_migrate",
-        "flask_wtf",
-        "wtforms",
-        "htmx_flask",
-        "werkzeug",
-        "jinja2",
-        "click",
-    )
-    found = [name for name in imports(ast.parse(path.read_text())) if within(name, *outward, *web)]
-    assert found == []
-
+# --- the ladder of the core --------------------------------------------------------------------------------------
 
 LADDER = (
     ("chores", "stats", "demo_data"),
@@ -56,65 +43,129 @@ LADDER = (
     ("metrics", "hashing", "json_text", "validation"),
     ("lifecycle", "clock", "errors"),
 )
-"""The parts of the core: each imports only what stands on a rung below its own, and itself."""
-RUNG = {part: number for number, parts in enumerate(LADDER) for part in parts}
+"""The packages of the core, the highest first. Each imports what stands on lower rungs, and itself."""
+
+WEB = (
+    "flask", "flask_sqlalchemy", "flask_migrate", "flask_wtf", "htmx_flask", "werkzeug", "jinja2", "wtforms", "click",
+)  # fmt: skip
+"""What the core does without: each of them is a web framework, belongs to one, or brings one along."""
+
+HEIGHTS = {package: -rung for rung, packages in enumerate(LADDER) for package in packages}
 
 
-def part_of_core(name: str) -> str | None:
-    """Return the part of the core that a full name belongs to; ``None`` for what is not the core's."""
-    return name.split(".")[2] if within(name, "webapp.core") and name.count(".") >= 2 else None
+def may_import(module: str, name: str) -> bool:
+    """Say whether a module of the core may reach a name, by whatever way."""
+    if not within(name, "webapp"):
+        return not within(name, *WEB)
+    if not within(name, "webapp.core") or module == "webapp.core":
+        return False
+    if name == "webapp.core":
+        return True
+    package, other = module.split(".")[2], name.split(".")[2]
+    return other == package or HEIGHTS[other] < HEIGHTS[package]
 
 
-def imports_up_the_ladder(part: str, source: str) -> list[str]:
-    """Return what a file of this part imports of the web application though it stands on no rung below."""
-    names = [name for name in imports(ast.parse(source)) if within(name, "webapp")]
-    return [
-        name for name in names if (other := part_of_core(name)) != part and (not other or RUNG[other] <= RUNG[part])
-    ]
+@cache
+def graph_of_webapp() -> dict[str, set[str]]:
+    return import_graph(modules_of(WEBAPP))
 
 
-@pytest.mark.parametrize("path", sources(CORE), ids=named)
-def test_a_part_of_the_core_imports_only_what_stands_below_it(path: Path) -> None:
-    part = path.relative_to(CORE).parts[0].removesuffix(".py")
-    if part != "__init__":
-        assert imports_up_the_ladder(part, path.read_text()) == []
+@pytest.mark.parametrize("module", [name for name in modules_of(WEBAPP) if within(name, "webapp.core")])
+def test_the_core_imports_only_what_stands_below_and_no_web_framework(module: str) -> None:
+    assert forbidden_chains(module, graph_of_webapp(), partial(may_import, module)) == []
+
+
+def test_every_package_of_the_core_stands_on_one_rung() -> None:
+    packages = [path.stem for path in CORE.iterdir() if path.stem != "__init__" and path.name != "__pycache__"]
+    assert sorted(packages) == sorted(package for rung in LADDER for package in rung)
 
 
 @pytest.mark.parametrize(
-    ("part", "line", "offenders"),
+    ("module", "modules", "chains"),
     [
-        ("models", "from webapp.core import jobs", ["webapp.core.jobs"]),
         (
-            "jobs",
-            "from webapp.core.stats.durations import usual_durations",
-            ["webapp.core.stats.durations.usual_durations"],
+            "webapp.core.audit",
+            {"webapp.core.audit": "from webapp.core.workspaces import members", "webapp.core.workspaces.members": ""},
+            ["webapp.core.audit → webapp.core.workspaces.members"],
         ),
-        ("jobs", "from webapp.extensions import csrf", ["webapp.extensions.csrf"]),
-        ("audit", "from webapp.core.mail import MailServer", ["webapp.core.mail.MailServer"]),
-        ("jobs", "from webapp.core.jobs import store\nfrom webapp.core import clock", []),
+        (
+            "webapp.core.stats.overview",
+            {"webapp.core.stats.overview": "import webapp.core.chores.leases", "webapp.core.chores.leases": ""},
+            ["webapp.core.stats.overview → webapp.core.chores.leases"],
+        ),
+        (
+            "webapp.core.accounts.accounts",
+            {
+                "webapp.core.accounts.accounts": "from webapp.core.database.session import db",
+                "webapp.core.database.session": "from webapp.core.jobs.listing import one_page",
+                "webapp.core.jobs.listing": "import webapp.core.chores.leases",
+                "webapp.core.chores.leases": "",
+            },
+            ["webapp.core.accounts.accounts → webapp.core.database.session → webapp.core.jobs.listing"],
+        ),
+        (
+            "webapp.core.jobs.store",
+            {
+                "webapp.core.jobs.store": "from webapp.core.database.session import db",
+                "webapp.core.database.session": "def bind():\n    from flask_sqlalchemy import SQLAlchemy",
+            },
+            ["webapp.core.jobs.store → webapp.core.database.session → flask_sqlalchemy.SQLAlchemy"],
+        ),
+        (
+            "webapp.core.jobs.store",
+            {
+                "webapp.core.jobs.store": "from webapp.core.database.session import db",
+                "webapp.core.database": "import click",
+                "webapp.core.database.session": "",
+            },
+            ["webapp.core.jobs.store → webapp.core.database → click"],
+        ),
+        (
+            "webapp.core.errors",
+            {
+                "webapp.core.errors": "if TYPE_CHECKING:\n    from webapp.core.models.jobs import JobRow",
+                "webapp.core.models.jobs": "",
+            },
+            ["webapp.core.errors → webapp.core.models.jobs"],
+        ),
+        (
+            "webapp.core.webhooks.sender",
+            {
+                "webapp.core.webhooks.sender": "from webapp.extensions import outbound",
+                "webapp.extensions": "import flask",
+            },
+            ["webapp.core.webhooks.sender → webapp.extensions"],
+        ),
+        (
+            "webapp.core.jobs.store",
+            {
+                "webapp.core.jobs.store": "from webapp.core import clock\nfrom webapp.core.jobs import decisions",
+                "webapp.core.jobs.decisions": "import sqlalchemy as sa",
+                "webapp.core.clock": "",
+                "webapp.core": "",
+            },
+            [],
+        ),
     ],
 )
-def test_an_import_up_the_ladder_would_be_found(part: str, line: str, offenders: list[str]) -> None:
-    assert imports_up_the_ladder(part, line) == offenders
+def test_an_import_that_leads_upward_or_to_the_web_would_be_found(
+    module: str, modules: dict[str, str], chains: list[str]
+) -> None:
+    assert forbidden_chains(module, import_graph(modules), partial(may_import, module)) == chains
 
 
-def test_the_lifecycle_imports_nothing_of_ours() -> None:
-    found = [name for name in imports(ast.parse((CORE / "lifecycle.py").read_text())) if within(name, "webapp")]
-    assert found == []
-
-
-@pytest.mark.parametrize("path", sources(CORE / "models"), ids=named)
+@pytest.mark.parametrize("path", sources(CORE / "models"), ids=relative)
 def test_the_tables_know_only_each_other_the_lifecycle_and_the_time(path: Path) -> None:
     allowed = ("webapp.core.models", "webapp.core.lifecycle", "webapp.core.clock")
     ours = [name for name in imports(ast.parse(path.read_text())) if within(name, "webapp")]
     assert [name for name in ours if not within(name, *allowed)] == []
 
 
-@pytest.mark.parametrize("path", sources(WEBAPP), ids=named)
+@pytest.mark.parametrize("path", sources(WEBAPP), ids=relative)
 def test_only_the_clock_asks_what_time_it_is(path: Path) -> None:
     if path == CORE / "clock.py":
         return
-    asked = [
+    lines = [
         node.lineno
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute)
@@ -122,14 +173,14 @@ def test_only_the_clock_asks_what_time_it_is(path: Path) -> None:
         and isinstance(node.value, ast.Name)
         and node.value.id in ("datetime", "date", "dt")
     ]
-    assert asked == []
+    assert lines == []
 
 
 # --- doors -------------------------------------------------------------------------------------------------------
 
 
-def reaches_for_the_database(source: str) -> list[str]:
-    """What a door imports of the database. What can go wrong with it a door may know, to answer for it."""
+def database_imports(source: str) -> list[str]:
+    """List what a door imports of the database. What can go wrong with it a door may know, to answer for it."""
     return [
         name
         for name in imports(ast.parse(source))
@@ -138,13 +189,15 @@ def reaches_for_the_database(source: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", [path for door in DOORS for path in sources(WEBAPP / door)], ids=named)
+@pytest.mark.parametrize(
+    "path", [path for door in ("api", "dashboard") for path in sources(WEBAPP / door)], ids=relative
+)
 def test_a_door_has_no_query_and_no_commit(path: Path) -> None:
-    assert reaches_for_the_database(path.read_text()) == []
+    assert database_imports(path.read_text()) == []
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("line", "names"),
     [
         ("from webapp.core.database.session import db", ["webapp.core.database.session.db"]),
         ("import sqlalchemy as sa", ["sqlalchemy"]),
@@ -153,47 +206,149 @@ def test_a_door_has_no_query_and_no_commit(path: Path) -> None:
         ("from sqlalchemy.exc import OperationalError", []),
     ],
 )
-def test_a_query_in_a_door_would_be_found(line: str, found: list[str]) -> None:
-    assert reaches_for_the_database(line) == found
+def test_a_query_in_a_door_would_be_found(line: str, names: list[str]) -> None:
+    assert database_imports(line) == names
 
 
-@pytest.mark.parametrize("door", ["api", "dashboard", "cli"])
+@pytest.mark.parametrize("door", DOORS)
 def test_no_door_leads_through_another(door: str) -> None:
-    others = [f"webapp.{other}" for other in ("api", "dashboard", "cli") if other != door]
+    others = [f"webapp.{other}" for other in DOORS if other != door]
     for path in sources(WEBAPP / door):
-        assert [name for name in imports(ast.parse(path.read_text())) if within(name, *others)] == [], named(path)
+        assert [name for name in imports(ast.parse(path.read_text())) if within(name, *others)] == [], relative(path)
 
 
-# --- one writer of status ----------------------------------------------------------------------------------------
+# --- one writer of jobs ------------------------------------------------------------------------------------------
 
-WRITERS = ("values", "JobRun", "insert", "update", "execute", "setattr", "set_committed_value", "bulk_update_mappings")
+TABLES = ("JobRun", "JobEvent", "job_runs", "job_events")
+WRITING_SQL = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM)\s+\"?(job_runs|job_events)\b", re.IGNORECASE)
+WRITES = (
+    "insert", "update", "delete", "upsert", "extra_row", "add", "add_all", "merge", "insert_of_engine",
+    "bulk_insert_mappings", "bulk_update_mappings", "bulk_save_objects",
+)  # fmt: skip
 
 
 def _called(call: ast.Call) -> str:
+    if isinstance(call.func, ast.Call):
+        return _called(call.func)
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
+def _table_names(tree: ast.Module) -> set[str]:
+    """Return the names of the two tables, and of the variables that hold one of them, or several, or a column."""
+    names = set(TABLES)
+    for _ in range(2):  # A variable may be a second name of another.
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign):
+                targets, value = node.targets, node.value
+            elif isinstance(node, ast.For | ast.comprehension):
+                targets, value = [node.target], node.iter
+            elif isinstance(node, ast.AnnAssign) and node.value:
+                targets, value = [node.target], node.value
+            else:
+                continue
+            if _is_table(value, names):
+                names |= {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return names
+
+
+def _is_table(node: ast.expr, names: set[str]) -> bool:
+    """Say whether this is one of the tables, a part of one, or a row of some among which it is."""
+    if isinstance(node, ast.Name):
+        return node.id in names
+    if isinstance(node, ast.Attribute):
+        return node.attr in names or _is_table(node.value, names)
+    if isinstance(node, ast.Subscript):
+        words = re.findall(r"\w+", ast.unparse(node.slice))
+        return _is_table(node.value, names) or not names.isdisjoint(words)
+    if isinstance(node, ast.Tuple | ast.List | ast.Set):
+        return any(_is_table(element, names) for element in node.elts)
+    return isinstance(node, ast.ListComp | ast.GeneratorExp) and _is_table(node.elt, names)
+
+
+def writes_of_jobs(source: str) -> set[int]:
+    """Return the lines that insert, update or delete rows of jobs or of their events."""
+    tree = ast.parse(source)
+    names = _table_names(tree)
+    lines = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and WRITING_SQL.search(node.value):
+            lines.add(node.lineno)
+        if not isinstance(node, ast.Call):
+            continue
+        if _called(node) in ("JobRun", "JobEvent") and (node.args or node.keywords):
+            lines.add(node.lineno)
+        if _called(node) in WRITES:
+            # sa.update(table), and table.update().
+            receiver = [node.func.value] if isinstance(node.func, ast.Attribute) and not node.args else []
+            if any(_is_table(part, names) for part in [*node.args[:2], *receiver]):
+                lines.add(node.lineno)
+    return lines
+
+
+@pytest.mark.parametrize("path", [path for path in sources(WEBAPP) if path not in (STORE, STATEMENTS)], ids=relative)
+def test_only_the_store_writes_rows_of_jobs_and_of_their_events(path: Path) -> None:
+    assert writes_of_jobs(path.read_text()) == set()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "session.execute(sa.update(JobRun).where(JobRun.id == job_id).values(seen_at=now))",
+        "session.execute(JobRun.__table__.delete())",
+        "session.add(JobEvent(job_id=job_id))",
+        "session.execute(insert_of_engine()(JobRun).values(row))",
+        "session.execute(upsert(job_runs, key, values))",
+        "session.execute(sa.text('DELETE FROM job_events WHERE job_id = :id'))",
+        "TABLE = Base.metadata.tables['job_runs']; session.execute(sa.delete(TABLE))",
+        "EVENTS = JobEvent.__table__; TABLE = EVENTS; session.execute(sa.insert(TABLE), rows)",
+        "for table in (JobEvent, JobTag): session.execute(sa.delete(table))",
+        "for job_id in [tables[model.__tablename__].c.job_id for model in (JobEvent, JobTag)]: sa.delete(job_id.table)",
+        "LINE = extra_row('event', job_events, ('job_id', 'at'))",
+    ],
+)
+def test_a_second_writer_of_jobs_would_be_found(lines: str) -> None:
+    assert writes_of_jobs(lines) == {1}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "session.execute(sa.delete(LogLine).where(LogLine.job_id == JobRun.id))",
+        "jobs.update(job.id, report, within=workspace_id, by=by)",
+        "rows = session.execute(sa.select(JobRun)); counts.update(total=1)",
+        "is_old = job_runs.c.id < first; session.execute(sa.delete(retentions).where(is_old))",
+    ],
+)
+def test_whoever_reads_jobs_or_calls_a_verb_writes_no_row(line: str) -> None:
+    assert writes_of_jobs(line) == set()
+
+
+STATUS_WRITERS = (
+    "values", "JobRun", "insert", "update", "execute", "setattr", "set_committed_value", "bulk_update_mappings",
+)  # fmt: skip
+
+
 def writes_of_status(source: str) -> set[int]:
-    """The lines that assign ``.status`` or hand a ``status`` to something that writes rows of jobs."""
-    found = set()
+    """Return the lines that assign ``.status`` or hand a ``status`` to something that writes rows of jobs."""
+    lines = set()
     about_jobs = "JobRun" in source or "job_runs" in source
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and node.attr == "status" and isinstance(node.ctx, ast.Store | ast.Del):
-            found.add(node.lineno)
-        if not isinstance(node, ast.Call) or not about_jobs or _called(node) not in WRITERS:
+            lines.add(node.lineno)
+        if not isinstance(node, ast.Call) or not about_jobs or _called(node) not in STATUS_WRITERS:
             continue
         if any(keyword.arg == "status" for keyword in node.keywords) and not _is_the_verb(node):
-            found.add(node.lineno)
+            lines.add(node.lineno)
         for inner in [part for argument in node.args for part in ast.walk(argument)]:
             if isinstance(inner, ast.Dict) and any(_says_status(key) for key in inner.keys):
-                found.add(inner.lineno)
+                lines.add(inner.lineno)
             if isinstance(inner, ast.Constant) and inner.value == "status" and "set" in _called(node):
-                found.add(inner.lineno)
-    return found
+                lines.add(inner.lineno)
+    return lines
 
 
 def _is_the_verb(call: ast.Call) -> bool:
-    """``jobs.update(…)`` is the core's own verb."""
+    """Say whether this is ``jobs.update(…)``, the core's own verb."""
     return isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "jobs"
 
 
@@ -203,7 +358,7 @@ def _says_status(key: ast.expr | None) -> bool:
     )
 
 
-@pytest.mark.parametrize("path", [path for path in sources(WEBAPP) if path != JOBS], ids=named)
+@pytest.mark.parametrize("path", [path for path in sources(WEBAPP) if path != STORE], ids=relative)
 def test_only_the_core_of_jobs_writes_status(path: Path) -> None:
     assert writes_of_status(path.read_text()) == set()
 
@@ -227,6 +382,9 @@ def test_a_second_writer_of_status_would_be_found(line: str) -> None:
 # --- no open wall ------------------------------------------------------------------------------------------------
 
 
+VERBS_WITH_A_WALL = ("apply_report", "update_job_status", "get_job_status", "cancel_job")
+
+
 def verbs_without_a_wall(source: str) -> list[int]:
     """The lines that use one of the core's verbs for a job without saying within which workspace."""
     tree = ast.parse(source)
@@ -248,8 +406,8 @@ def verbs_without_a_wall(source: str) -> list[int]:
     walled = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and is_verb(node.func):
-            given = [keyword.value for keyword in node.keywords if keyword.arg == "within"]
-            if given and not (isinstance(given[0], ast.Constant) and given[0].value is None):
+            workspaces = [keyword.value for keyword in node.keywords if keyword.arg == "within"]
+            if workspaces and not (isinstance(workspaces[0], ast.Constant) and workspaces[0].value is None):
                 walled.add(node.func)
     # A verb that is handed on instead of called cannot be followed, so it counts as open.
     return [
@@ -257,7 +415,9 @@ def verbs_without_a_wall(source: str) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("path", [path for door in DOORS for path in sources(WEBAPP / door)], ids=named)
+@pytest.mark.parametrize(
+    "path", [path for door in ("api", "dashboard") for path in sources(WEBAPP / door)], ids=relative
+)
 def test_both_doors_name_the_workspace_whenever_they_reach_for_a_job(path: Path) -> None:
     assert verbs_without_a_wall(path.read_text()) == []
 
@@ -278,28 +438,11 @@ def test_an_open_wall_would_be_found(source: str, open_walls: list[int]) -> None
     assert verbs_without_a_wall(source) == open_walls
 
 
-# --- make --------------------------------------------------------------------------------------------------------
-
-
-def test_make_alone_lists_every_target_with_what_it_does() -> None:
-    text = (ROOT / "Makefile").read_text()
-    targets = re.findall(r"^([\w-]+):(?!=)", text, re.MULTILINE)
-    assert f".PHONY: {' '.join(targets)}\n" in text
-    # These tests may have been started by make themselves, which would tell its child so.
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    run = subprocess.run(["make"], cwd=ROOT, env=plain, capture_output=True, text=True, check=True)
-    listed = run.stdout.splitlines()
-    assert [line.split()[:2] for line in listed] == [["make", target] for target in targets]
-    assert all(len(line.split()) > 2 for line in listed)
-
-
 # --- tests -------------------------------------------------------------------------------------------------------
-
-TESTS = ROOT / "tests"
 
 
 def imported_tests(source: str) -> list[str]:
-    """List the test modules and the conftests that a source imports."""
+    """The test modules and the conftests that a source imports."""
     return [
         name
         for name in imports(ast.parse(source))
@@ -308,7 +451,7 @@ def imported_tests(source: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in sources(TESTS) if not path.is_relative_to(TESTS / "clients")], ids=named
+    "path", [path for path in sources(TESTS) if not path.is_relative_to(TESTS / "clients")], ids=relative
 )
 def test_what_tests_share_stands_in_support_alone(path: Path) -> None:
     assert imported_tests(path.read_text()) == []
@@ -326,3 +469,105 @@ def test_what_tests_share_stands_in_support_alone(path: Path) -> None:
 )
 def test_a_test_that_imports_another_would_be_found(line: str, modules: list[str]) -> None:
     assert imported_tests(line) == modules
+
+
+# --- names -------------------------------------------------------------------------------------------------------
+
+NOWHERE = (
+    "heard",
+    "judged",
+    "given",
+    "untold",
+    "harmless",
+    "stands",
+    "heir",
+    "hand_over",
+    "thing",
+    "things",
+    "it",
+    "them",
+)
+PRIVATE_WORDS = {
+    "webapp": (*NOWHERE, "judge", "tell", "hear", "meet", "brake"),
+    "clients/python/src": (*NOWHERE, "told", "asked", "wanted", "found", "judge", "tell", "hear", "meet", "brake"),
+    "tests": (*NOWHERE, "told", "asked", "wanted", "found", "tell", "meet", "brake"),
+}
+"""What nothing is named, in each folder: words that do not say what a function does or a variable holds."""
+
+
+def private_names(source: str, words: Collection[str]) -> list[tuple[str, int]]:
+    """List the names that are one of these words, whatever underscores are around it, and their lines."""
+    return [(name, line) for name, line in given_names(ast.parse(source)) if name.strip("_").lower() in words]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        pytest.param(path, words, id=relative(path))
+        for folder, words in PRIVATE_WORDS.items()
+        for path in sources(ROOT / folder)
+        if not path.is_relative_to(TESTS / "clients")
+    ],
+)
+def test_no_name_is_a_word_that_says_nothing(path: Path, words: tuple[str, ...]) -> None:
+    assert private_names(path.read_text(), words) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("def _told(job): ...", [("_told", 1)]),
+        ("class Told: ...", [("Told", 1)]),
+        ("async def send(*, told=None): ...", [("told", 1)]),
+        ("jobs = 1\ntold, other = 1, 2", [("told", 2)]),
+        ("with send() as told: ...", [("told", 1)]),
+        ("[told for told in jobs]", [("told", 1)]),
+        ("class Job:\n    told: str", [("told", 2)]),
+        ("self.told = 1", [("told", 1)]),
+        ("if (told := send()): ...", [("told", 1)]),
+        ("def told_to_stop(): send(told, 'told')", []),
+    ],
+)
+def test_a_name_that_says_nothing_would_be_found(source: str, names: list[tuple[str, int]]) -> None:
+    assert private_names(source, ["told"]) == names
+
+
+LONGEST_NAME = 79
+
+
+def long_names(source: str) -> list[str]:
+    """List the tests whose names are longer than a line has room for."""
+    return [
+        node.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and len(node.name) > LONGEST_NAME
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sources(TESTS) if not path.is_relative_to(TESTS / "clients")], ids=relative
+)
+def test_the_name_of_a_test_fits_on_a_line(path: Path) -> None:
+    assert long_names(path.read_text()) == []
+
+
+def test_a_test_with_a_long_name_would_be_found() -> None:
+    short, long = f"test_{'x' * 74}", f"test_{'x' * 75}"
+    assert long_names(f"def {short}(): ...\nclass Test:\n    def {long}(self): ...") == [long]
+
+
+# --- make --------------------------------------------------------------------------------------------------------
+
+
+def test_make_alone_lists_every_target_with_what_it_does() -> None:
+    text = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([\w-]+):(?!=)", text, re.MULTILINE)
+    assert f".PHONY: {' '.join(targets)}\n" in text
+    # These tests may have been started by make themselves, which would tell its child so.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    run = subprocess.run(["make"], cwd=ROOT, env=plain, capture_output=True, text=True, check=True)
+    listed = run.stdout.splitlines()
+    assert [line.split()[:2] for line in listed] == [["make", target] for target in targets]
+    assert all(len(line.split()) > 2 for line in listed)
