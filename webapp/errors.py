@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from webapp.api.problems import problem_response
 from webapp.core.database.errors import is_unavailable, lacks_migration
 from webapp.core.errors import Conflict, Forbidden, Invalid, NotFound
-from webapp.dashboard.errors import page
+from webapp.dashboard.errors import error_response
 from webapp.request_id import get_request_id
 
 RETRY_AFTER = "2"
@@ -59,7 +59,7 @@ def _handle_error(error: Exception) -> ResponseReturnValue:
     if status >= 500:
         _log_error(error, status)
     in_api = request.path.startswith("/api/")
-    response = problem_response(error, status) if in_api else page(error, status)
+    response = problem_response(error, status) if in_api else error_response(error, status)
     if status == 503:
         response.headers["Retry-After"] = RETRY_AFTER
     if status == 413:

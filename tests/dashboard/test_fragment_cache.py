@@ -129,11 +129,11 @@ def test_the_overview_is_shared_as_well(app: Flask, cast: Cast, two: tuple[Flask
 def test_looks_that_nobody_asks_for_any_more_are_given_up(
     app: Flask, cast: Cast, two: tuple[FlaskClient, FlaskClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.dashboard.fragment_cache.KEPT", 2)
+    monkeypatch.setattr("webapp.dashboard.fragment_cache.CAPACITY", 2)
     one, _ = two
     for type in ("a", "b", "c"):
         tick(one, address=f"{TABLE}?type={type}")
-    assert len(app.extensions["looks"]._watched) == 2
+    assert len(app.extensions["fragment_cache"]._entries) == 2
     with app.app_context(), reads_of_jobs() as reads:
         tick(one, address=f"{TABLE}?type=a")
     assert reads

@@ -235,14 +235,14 @@ def took(median: float, p95: float) -> Duration:
     ],
 )
 def test_the_scale_begins_and_ends_at_round_durations(types: list[Duration], ends: tuple[float, float]) -> None:
-    scale = Scale.over(types)
+    scale = Scale.spanning(types)
     assert (scale.marks[0].total_seconds(), scale.marks[-1].total_seconds()) == ends
     assert (scale(scale.marks[0]), scale(scale.marks[-1])) == (0, 1)
     assert all(0 <= scale(each.median) <= scale(each.p95) <= 1 for each in types)
 
 
 def test_ten_times_as_long_is_as_far_everywhere_on_the_scale() -> None:
-    scale = Scale.over([took(1, 60)])
+    scale = Scale.spanning([took(1, 60)])
     one, ten = (scale(timedelta(seconds=seconds)) for seconds in (1, 10))
     assert scale(timedelta(seconds=20)) - scale(timedelta(seconds=2)) == pytest.approx(ten - one)
     assert scale(timedelta(days=1000)) == 1

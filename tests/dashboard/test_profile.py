@@ -14,7 +14,7 @@ from tests.support.pages import csrf_token, sign_in
 from tests.support.people import PASSWORD, Cast
 from webapp.core.database.session import db
 from webapp.core.models import AuditEntry
-from webapp.dashboard.profile import browser
+from webapp.dashboard.profile import describe_browser
 
 NEW = "another horse battery"
 GOOD = {"present": PASSWORD, "password": NEW, "again": NEW}
@@ -154,4 +154,4 @@ def test_a_session_of_somebody_else_is_not_found_and_goes_on(app: Flask, ben: Fl
     ],
 )
 def test_a_browser_is_told_in_short_words(agent: str | None, words: str) -> None:
-    assert browser(agent) == words
+    assert describe_browser(agent) == words

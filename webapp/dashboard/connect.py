@@ -1,4 +1,4 @@
-"""How to connect a runner: the first lines for each kind, with this board's address in them.
+"""Show how to connect a runner: the first lines for each kind, with this board's address in them.
 
 The code is that of examples, which the tests run: a page cannot tell what no longer works.
 """
@@ -28,7 +28,7 @@ class Runner:
     name: str
     install: str
     example: str
-    says: str
+    summary: str
     start: str | None = None
 
     @property
@@ -43,15 +43,15 @@ class Runner:
 
 @cache
 def shown_part(path: Path) -> str:
-    """What stands between ``docs: begin`` and ``docs: end`` in a file."""
-    found = _SHOWN.search(path.read_text(encoding="utf-8"))
-    if found is None:
+    """Return what stands between ``docs: begin`` and ``docs: end`` in a file. Raises ``ValueError`` if nothing does."""
+    match = _SHOWN.search(path.read_text(encoding="utf-8"))
+    if match is None:
         raise ValueError(f"{path.name} has no part to show.")
-    return found[1].rstrip()
+    return match[1].rstrip()
 
 
 def _in_examples(*commands: str) -> str:
-    """Commands that are typed in the folder of the examples."""
+    """Write commands as they are typed in the folder of the examples."""
     return "\n".join(("cd examples/runners", *commands))
 
 
@@ -184,7 +184,7 @@ def show_connect() -> str:
 
 @workspace.get("/connect/<runner>")
 def show_runner(runner: str) -> str:
-    known = next((each for each in RUNNERS if each.slug == runner), None) or abort(404)
+    kind = next((each for each in RUNNERS if each.slug == runner), None) or abort(404)
     return render_template(
-        "connect/runner.html", public_url=current_app.config["PUBLIC_URL"], runners=RUNNERS, runner=known
+        "connect/runner.html", public_url=current_app.config["PUBLIC_URL"], runners=RUNNERS, runner=kind
     )

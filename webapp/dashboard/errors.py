@@ -1,4 +1,4 @@
-"""How the core's refusals and every other failure look to a person: a page, or a toast if htmx asked.
+"""Show the core's refusals and every other failure to a person: as a page, or as a toast if htmx asked.
 
 Which status it is, ``webapp.errors`` has decided.
 """
@@ -33,34 +33,42 @@ _SENTENCES = {
 }
 
 
-def page(error: Exception, status: int) -> AnyResponse:
-    """The answer to a person for whatever went wrong."""
+def error_response(error: Exception, status: int) -> AnyResponse:
+    """Answer a person for whatever went wrong."""
     if isinstance(error, CSRFError) and request.endpoint != "auth.log_in" and "secret" not in session:
-        return auth.to_login()
+        return auth.redirect_to_login()
     sentence = _sentence(error, status)
     if hx.is_fragment():
-        # A failing poll says nothing: the page itself tells that it is trying again.
-        return Response(status=status) if request.method == "GET" else hx.toast(sentence, status=status, kind="problem")
+        # A failing poll says nothing: the page itself says that it is trying again.
+        return (
+            Response(status=status)
+            if request.method == "GET"
+            else hx.show_toast(sentence, status=status, kind="problem")
+        )
     if isinstance(error, JobConflict) and "slug" in g:
         flash(sentence, "problem")
         return redirect(url_for("workspace.show_job", job_id=error.job.id), code=303)
-    title = str(error).rstrip(".") if isinstance(error, NotFound) else _TITLES.get(status, "Something went wrong")
-    told = render_template("error.html", title=title, sentence=sentence, signed_in=_is_signed_in(status))
-    return Response(told, status)
-
-
-def _is_signed_in(status: int) -> bool:
-    """Whether to draw the board around an error. After a fault of ours the database is asked nothing."""
-    if status >= 500:
-        return False
-    if "user" not in g:
-        # A page that is missing is told as missing, even while the database is away.
-        with suppress(SQLAlchemyError):
-            auth.load()
-    return g.user is not None
+    return _error_page(error, status, sentence)
 
 
 def _sentence(error: Exception, status: int) -> str:
     if isinstance(error, CoreError) and not isinstance(error, NotFound):
         return str(error)
     return _SENTENCES.get(status, "It is not your doing. Try again; if it stays, tell whoever runs this board.")
+
+
+def _error_page(error: Exception, status: int, sentence: str) -> Response:
+    title = str(error).rstrip(".") if isinstance(error, NotFound) else _TITLES.get(status, "Something went wrong")
+    html = render_template("error.html", title=title, sentence=sentence, signed_in=_is_signed_in(status))
+    return Response(html, status)
+
+
+def _is_signed_in(status: int) -> bool:
+    """Return whether to draw the board around an error. After a fault of ours the database is asked nothing."""
+    if status >= 500:
+        return False
+    if "user" not in g:
+        # A page that is missing is answered as missing, even while the database is away.
+        with suppress(SQLAlchemyError):
+            auth.load_session()
+    return g.user is not None

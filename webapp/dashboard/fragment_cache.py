@@ -1,9 +1,10 @@
-"""What a live fragment showed a moment ago, for everybody who watches the same: many browsers cost one look a second.
+"""Keep live fragments for a moment, for everybody who watches the same: many browsers cost one rendering a second.
 
-A tick of a page says ``Cache-Control: max-age=1``: it takes an answer that is a second old. Whatever asks without that,
-as a page does after a command, has a look of its own, which the ticks that follow then share.
+A tick of a page says ``Cache-Control: max-age=1``: it takes a fragment that is a second old. Whatever asks without
+that, as a page does after a command, loads the fragment anew, which the ticks that follow then share.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -12,71 +13,83 @@ from threading import Lock
 
 from flask import Flask, current_app, g, request
 
+import webapp
 from webapp.core import clock
 
-KEPT = 32
-"""Views of which a process keeps a look; each may hold 100 KB."""
-OLDEST = 5
-"""Seconds beyond which no look is old enough for anybody."""
+CAPACITY = 32
+"""Fragments that a process keeps; each may hold 100 KB."""
+MAX_AGE = 5
+"""Seconds beyond which no fragment is young enough for anybody."""
 
 
-class Look:
-    """How a view stood: its mark, and what it looks like, drawn when somebody first needs it."""
+def compute_etag(*parts: object) -> str:
+    """Return the ETag of a fragment that shows ``parts`` to this person, in this workspace and this release."""
+    whole = repr((webapp.__version__, g.membership.role, g.workspace.name, *parts))
+    return hashlib.sha256(whole.encode()).hexdigest()[:24]
 
-    def __init__(self, etag: str, draw: Callable[[], str]) -> None:
+
+class CachedFragment:
+    """A fragment by its ETag; its HTML is rendered once, when somebody first needs it."""
+
+    def __init__(self, etag: str, render: Callable[[], str]) -> None:
         self.etag = etag
-        self._draw = draw
-        self._drawing = Lock()
-        self._drawn: str | None = None
+        self._render = render
+        self._lock = Lock()
+        self._html: str | None = None
 
     def html(self) -> str:
-        with self._drawing:
-            if self._drawn is None:
-                self._drawn = self._draw()
-        return self._drawn
+        with self._lock:
+            if self._html is None:
+                self._html = self._render()
+        return self._html
 
 
 @dataclass
-class _Watched:
-    """A view that is watched; its lock lets one look while the others wait for what it sees."""
+class _Entry:
+    """The place of one fragment; its lock lets one request load it while the others wait for the same."""
 
-    looking: Lock = field(default_factory=Lock)
-    look: Look | None = None
-    at: datetime | None = None
+    lock: Lock = field(default_factory=Lock)
+    fragment: CachedFragment | None = None
+    loaded_at: datetime | None = None
 
 
-class Looks:
-    """The looks that a process keeps."""
+class FragmentCache:
+    """The fragments that a process keeps, least recently used first."""
 
     def __init__(self) -> None:
-        self._watched: OrderedDict[Hashable, _Watched] = OrderedDict()
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = Lock()
 
-    def recent(self, view: Hashable, age: timedelta, look: Callable[[], Look]) -> Look:
-        """A look at a view that is no older than ``age``; ours, if there is none, and always if that is negative."""
-        watched = self._at(view)
-        with watched.looking:
+    def get_or_load(self, key: Hashable, max_age: timedelta, load: Callable[[], CachedFragment]) -> CachedFragment:
+        """Return the fragment of ``key``, loaded anew if it is older than ``max_age``; always, if that is negative."""
+        entry = self._entry(key)
+        with entry.lock:
             now = clock.now()
-            if watched.look is None or watched.at is None or not timedelta(0) <= now - watched.at <= age:
-                watched.look, watched.at = look(), now
-            return watched.look
+            if (
+                entry.fragment is None
+                or entry.loaded_at is None
+                or not timedelta(0) <= now - entry.loaded_at <= max_age
+            ):
+                entry.fragment, entry.loaded_at = load(), now
+            return entry.fragment
 
-    def _at(self, view: Hashable) -> _Watched:
+    def _entry(self, key: Hashable) -> _Entry:
         with self._lock:
-            watched = self._watched.setdefault(view, _Watched())
-            self._watched.move_to_end(view)
-            while len(self._watched) > KEPT:
-                self._watched.popitem(last=False)
-        return watched
+            entry = self._entries.setdefault(key, _Entry())
+            self._entries.move_to_end(key)
+            while len(self._entries) > CAPACITY:
+                self._entries.popitem(last=False)
+        return entry
 
 
 def register(app: Flask) -> None:
-    app.extensions["looks"] = Looks()
+    """Give the app its own cache."""
+    app.extensions["fragment_cache"] = FragmentCache()
 
 
-def recent(view: Hashable, look: Callable[[], Look]) -> Look:
-    """A look at a view of this workspace, as old as the request allows. Those who share one have the same role."""
-    kept: Looks = current_app.extensions["looks"]
-    seconds = min(request.cache_control.max_age or -1, OLDEST)
-    same_for_all = g.workspace.id, g.workspace.name, g.membership.role, view
-    return kept.recent(same_for_all, timedelta(seconds=seconds), look)
+def get_or_render(key: Hashable, load: Callable[[], CachedFragment]) -> CachedFragment:
+    """Return a fragment of this workspace, as old as the request allows. Those who share one have the same role."""
+    cache: FragmentCache = current_app.extensions["fragment_cache"]
+    seconds = min(request.cache_control.max_age or -1, MAX_AGE)
+    shared_key = g.workspace.id, g.workspace.name, g.membership.role, key
+    return cache.get_or_load(shared_key, timedelta(seconds=seconds), load)

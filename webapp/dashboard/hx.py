@@ -1,4 +1,4 @@
-"""Everything we say to htmx and hear from it, in one place; a thin coat over htmx_flask.
+"""Speak with htmx: everything that is read from its requests and answered to it, over a thin use of htmx_flask.
 
 htmx 4 renamed what htmx_flask reads as ``trigger`` and ``target``, so only its request mark, its history mark and its
 response headers are used, and only from here.
@@ -15,48 +15,48 @@ from webapp.metrics import polls
 
 
 def is_fragment() -> bool:
-    """Whether htmx asks for a piece of a page; it asks for the whole one when it restores history."""
+    """Return whether htmx asks for a piece of a page; it asks for the whole one when it restores history."""
     return bool(request.htmx) and not request.htmx.history_restore_request
 
 
-def path_of(address: str | None) -> str | None:
-    """The path and query of what a browser calls an address; null when it is none."""
+def extract_path(url: str | None) -> str | None:
+    """Return the path and query of a URL, as a browser sent it; ``None`` when it is none."""
     try:
-        parts = urlsplit(address or "")
+        parts = urlsplit(url or "")
     except ValueError:
         return None
     return f"{parts.path}?{parts.query}" if parts.query else parts.path or None
 
 
-def current_address() -> str | None:
-    """The path and query of the page on which htmx asks."""
-    return path_of(request.htmx.current_url)
+def current_path() -> str | None:
+    """Return the path and query of the page on which htmx asks."""
+    return extract_path(request.htmx.current_url)
 
 
-def toast(text: str, *, status: int, kind: str = "done") -> Response:
-    """News instead of markup: a toast, and the word to every fragment on the page to fetch itself again."""
+def show_toast(text: str, *, status: int, kind: str = "done") -> Response:
+    """Answer with news instead of markup: a toast, and the word to every fragment on the page to fetch itself again."""
     response: Response = make_response(
         "", status, trigger={"toast": {"text": text, "kind": kind}, "jobs-changed": {"after": "command"}}
     )
     return response
 
 
-def done(text: str, address: str) -> AnyResponse:
-    """The answer to a command that went through: news to htmx, else the page at ``address`` with a flash message."""
+def command_answer(text: str, path: str) -> AnyResponse:
+    """Answer a command that went through: with news to htmx, else with the page at ``path`` and a flash message."""
     if is_fragment():
-        return toast(text, status=204)
+        return show_toast(text, status=204)
     flash(text)
-    return redirect(address, code=303)
+    return redirect(path, code=303)
 
 
-def leave_for(address: str) -> Response:
-    """Send the whole page elsewhere; a redirect would put the other page inside the fragment."""
-    response: Response = make_response("", 401, redirect=address)
+def redirect_page(path: str) -> Response:
+    """Send the whole page elsewhere; an ordinary redirect would put the other page inside the fragment."""
+    response: Response = make_response("", 401, redirect=path)
     return response
 
 
-def fresh(etag: str, render: Callable[[], str]) -> Response:
-    """A fragment, rendered only if the browser does not hold this version of it already."""
+def conditional_fragment(etag: str, render: Callable[[], str]) -> Response:
+    """Answer with a fragment, rendered only if the browser does not hold this version of it already."""
     if request.if_none_match.contains_weak(etag):
         response = Response(status=304)
     else:

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from flask import Blueprint, Response, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import PasswordField, StringField
@@ -15,9 +15,8 @@ from webapp.core.errors import Invalid
 from webapp.core.models import Invitation
 from webapp.core.workspaces import invitations
 from webapp.core.workspaces.invitations import NoInvitation
-from webapp.dashboard import auth
-from webapp.dashboard.auth import me
-from webapp.dashboard.forms import show_faults
+from webapp.dashboard.auth import current_actor, load_session, start_session
+from webapp.dashboard.forms import redirect_with_message, show_faults
 
 pages = Blueprint("invitations", __name__, url_prefix="/invitations")
 
@@ -29,60 +28,60 @@ class NewAccountForm(FlaskForm):  # type: ignore[misc]
 
 
 @pages.after_request
-def keep_the_link(answer: AnyResponse) -> AnyResponse:
-    """The address is a secret: it goes into no cache, and into no Referer."""
-    answer.headers["Cache-Control"] = "no-store"
-    answer.headers["Referrer-Policy"] = "no-referrer"
-    return answer
+def hide_secret(response: AnyResponse) -> AnyResponse:
+    """Keep the address, which is a secret, out of caches and of Referer headers."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
 
 
 @pages.get("/<secret>")
 def show_invitation(secret: str) -> AnyResponse:
-    auth.load()
-    return _page(secret, NewAccountForm())
+    load_session()
+    return _invitation_page(secret, NewAccountForm())
 
 
-@pages.post("/<secret>")
-def accept_invitation(secret: str) -> AnyResponse:
-    auth.load()
-    try:
-        invitation = invitations.get_by_secret(secret)
-        if g.user is None:
-            return _accept_as_new(secret, invitation)
-        invitations.accept(secret, g.user, by=me())
-    except NoInvitation:
-        return _page(secret, NewAccountForm())
-    return _welcome(invitation)
-
-
-def _accept_as_new(secret: str, invitation: Invitation) -> AnyResponse:
-    if accounts.has_account(invitation.email):
-        return redirect(url_for("auth.show_login", next=url_for(".show_invitation", secret=secret)), code=303)
-    form = NewAccountForm()
-    if not form.validate():
-        return _page(secret, form, 422)
-    password = form.password.data or ""
-    try:
-        invitations.accept_as_new(secret, form.name.data or "", password, address=request.remote_addr)
-    except Invalid as refusal:
-        show_faults(form, refusal)
-        return _page(secret, form, 422)
-    with suppress(TooManyAttempts):  # Then they sign in later, at the login.
-        auth.begin(invitation.email, password)
-    return _welcome(invitation)
-
-
-def _welcome(invitation: Invitation) -> AnyResponse:
-    flash(f"Welcome to {invitation.workspace.name}.")
-    return redirect(url_for("workspace.list_jobs", slug=invitation.workspace.slug), code=303)
-
-
-def _page(secret: str, form: NewAccountForm, status: int = 200) -> Response:
+def _invitation_page(secret: str, form: NewAccountForm, status: int = 200) -> Response:
     try:
         invitation = invitations.get_by_secret(secret)
     except NoInvitation:
         return Response(render_template("invitations/gone.html"), 404)
     by = audit.get_names([invitation.created_by])[invitation.created_by]
     known = accounts.has_account(invitation.email)
-    told = render_template("invitations/page.html", invitation=invitation, secret=secret, by=by, known=known, form=form)
-    return Response(told, status)
+    context = {"invitation": invitation, "secret": secret, "by": by, "known": known, "form": form}
+    return Response(render_template("invitations/page.html", **context), status)
+
+
+@pages.post("/<secret>")
+def accept_invitation(secret: str) -> AnyResponse:
+    load_session()
+    try:
+        invitation = invitations.get_by_secret(secret)
+        if g.user is None:
+            return _accept_with_new_account(secret, invitation)
+        invitations.accept(secret, g.user, by=current_actor())
+    except NoInvitation:
+        return _invitation_page(secret, NewAccountForm())
+    return _welcome(invitation)
+
+
+def _accept_with_new_account(secret: str, invitation: Invitation) -> AnyResponse:
+    if accounts.has_account(invitation.email):
+        return redirect(url_for("auth.show_login", next=url_for(".show_invitation", secret=secret)), code=303)
+    form = NewAccountForm()
+    if not form.validate():
+        return _invitation_page(secret, form, 422)
+    password = form.password.data or ""
+    try:
+        invitations.accept_as_new(secret, form.name.data or "", password, address=request.remote_addr)
+    except Invalid as error:
+        show_faults(form, error)
+        return _invitation_page(secret, form, 422)
+    with suppress(TooManyAttempts):  # Then they sign in later, at the login.
+        start_session(invitation.email, password)
+    return _welcome(invitation)
+
+
+def _welcome(invitation: Invitation) -> AnyResponse:
+    workspace = invitation.workspace
+    return redirect_with_message(f"Welcome to {workspace.name}.", "workspace.list_jobs", slug=workspace.slug)

@@ -1,9 +1,9 @@
-"""Everybody's own page: another password, and where one is signed in."""
+"""Everybody's own page: their password, and the browsers in which they are signed in."""
 
 import re
 import uuid
 
-from flask import Blueprint, Response, flash, g, redirect, render_template, session, url_for
+from flask import Blueprint, Response, g, render_template, session
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import PasswordField
@@ -12,9 +12,8 @@ from wtforms.validators import EqualTo
 from webapp.core.accounts import accounts, sessions
 from webapp.core.accounts.passwords import TooManyAttempts
 from webapp.core.errors import Invalid
-from webapp.dashboard import auth
-from webapp.dashboard.auth import me
-from webapp.dashboard.forms import saved, show_faults
+from webapp.dashboard.auth import current_actor, require_login
+from webapp.dashboard.forms import redirect_with_message, show_faults
 
 pages = Blueprint("profile", __name__, url_prefix="/profile")
 
@@ -29,9 +28,24 @@ _SYSTEMS = (
 )
 
 
-def browser(user_agent: str | None) -> str:
-    """What a browser calls itself, in short words: ``Firefox on Linux``. Each one names its forebears after itself."""
+class PasswordForm(FlaskForm):  # type: ignore[misc]
+    present = PasswordField("Present password")
+    password = PasswordField("New password")
+    again = PasswordField("The new password again", [EqualTo("password", "The two passwords are not the same.")])
+
+
+pages.before_request(require_login)
+
+
+@pages.get("")
+def show_profile() -> AnyResponse:
+    return _profile_page(PasswordForm())
+
+
+def describe_browser(user_agent: str | None) -> str:
+    """Return what a browser calls itself, in short words: ``Firefox on Linux``."""
     text = user_agent or ""
+    # Each browser names its forebears after itself, so the first that fits is the one.
     name = next((name for mark, name in _BROWSERS if mark in text), None)
     system = next((name for mark, name in _SYSTEMS if re.search(mark, text)), None)
     if name is None:
@@ -39,60 +53,46 @@ def browser(user_agent: str | None) -> str:
     return f"{name} on {system}" if system else name
 
 
-class PasswordForm(FlaskForm):  # type: ignore[misc]
-    present = PasswordField("Present password")
-    password = PasswordField("New password")
-    again = PasswordField("The new password again", [EqualTo("password", "The two passwords are not the same.")])
-
-
-@pages.before_request
-def required() -> AnyResponse | None:
-    return auth.required()
-
-
-@pages.get("")
-def show_profile() -> AnyResponse:
-    return _page(PasswordForm())
-
-
-def _page(form: PasswordForm, status: int = 200) -> Response:
-    known = sessions.list_sessions(g.user)
-    return Response(render_template("profile/page.html", form=form, sessions=known, browser=browser), status)
+def _profile_page(form: PasswordForm, status: int = 200) -> Response:
+    html = render_template(
+        "profile/page.html", form=form, sessions=sessions.list_sessions(g.user), browser=describe_browser
+    )
+    return Response(html, status)
 
 
 @pages.post("/password")
 def change_password() -> AnyResponse:
     form = PasswordForm()
     if not form.validate():
-        return _page(form, 422)
+        return _profile_page(form, 422)
     try:
-        accounts.change_password(g.session, form.present.data or "", form.password.data or "", by=me())
-    except Invalid as refusal:
-        show_faults(form, refusal)
-        return _page(form, 422)
-    except TooManyAttempts as refusal:
-        form.present.errors = [str(refusal)]
-        answer = _page(form, 429)
-        answer.headers["Retry-After"] = str(refusal.retry_after)
-        return answer
-    return saved("The new password is saved; you are signed out everywhere else.", ".show_profile")
+        accounts.change_password(g.session, form.present.data or "", form.password.data or "", by=current_actor())
+    except Invalid as error:
+        show_faults(form, error)
+        return _profile_page(form, 422)
+    except TooManyAttempts as error:
+        form.present.errors = [str(error)]
+        response = _profile_page(form, 429)
+        response.headers["Retry-After"] = str(error.retry_after)
+        return response
+    return redirect_with_message("The new password is saved; you are signed out everywhere else.", ".show_profile")
 
 
 @pages.post("/sessions/<uuid:session_id>/end")
 def end_session(session_id: uuid.UUID) -> AnyResponse:
-    sessions.end_session(g.user, session_id, by=me())
+    sessions.end_session(g.user, session_id, by=current_actor())
     if session_id == g.session.id:
-        return _out("You are signed out.")
-    return saved("That browser is signed out.", ".show_profile")
+        return _leave("You are signed out.")
+    return redirect_with_message("That browser is signed out.", ".show_profile")
 
 
 @pages.post("/sessions/end")
 def end_every_session() -> AnyResponse:
-    sessions.end_all_sessions(g.user, by=me())
-    return _out("You are signed out everywhere.")
+    sessions.end_all_sessions(g.user, by=current_actor())
+    return _leave("You are signed out everywhere.")
 
 
-def _out(text: str) -> AnyResponse:
+def _leave(text: str) -> AnyResponse:
+    """Forget the ended session of this browser, and lead to the login."""
     session.clear()
-    flash(text)
-    return redirect(url_for("auth.show_login"), code=303)
+    return redirect_with_message(text, "auth.show_login")

@@ -1,15 +1,13 @@
-"""The workspace of an address, said once: lifted off the address here, admitted here, put back here.
+"""Hold the workspace of an address in one place: taken off the address, entered by a member, put back on the address.
 
 Views of this blueprint never see the slug. They find ``g.workspace`` and ``g.membership``, or are not reached.
 """
 
-import hashlib
 from typing import Any
 
 from flask import Blueprint, g, redirect, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-import webapp
 from webapp.core.accounts import accounts
 from webapp.core.errors import NotFound
 from webapp.core.workspaces import workspaces
@@ -19,20 +17,23 @@ workspace = Blueprint("workspace", __name__, url_prefix="/w/<slug>")
 
 
 @workspace.url_value_preprocessor
-def lift_slug_off(endpoint: str | None, values: dict[str, Any] | None) -> None:
+def pull_slug(endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Take the slug off the address of the request."""
     g.slug = values.pop("slug") if values else ""
 
 
 @workspace.url_defaults
-def put_slug_back(endpoint: str, values: dict[str, Any]) -> None:
+def add_slug(endpoint: str, values: dict[str, Any]) -> None:
+    """Put the slug of the request into an address that names no other."""
     if "slug" in g:
         values.setdefault("slug", g.slug)
 
 
 @workspace.before_request
 def admit() -> AnyResponse | None:
-    if away := auth.required():
-        return away
+    """Let in who is signed in and a member. Raises ``NotFound`` for anybody else, as where there is no workspace."""
+    if response := auth.require_login():
+        return response
     if not workspaces.SLUG.fullmatch(g.slug):
         raise NotFound("There is no such page.")
     g.membership = workspaces.get_membership(g.slug, g.user.id)
@@ -45,9 +46,3 @@ def admit() -> AnyResponse | None:
 @workspace.get("")
 def open_workspace() -> AnyResponse:
     return redirect(url_for(".list_jobs"), code=303)
-
-
-def etag_of(*parts: object) -> str:
-    """The mark of a fragment that shows ``parts`` to this person, in this workspace and this release."""
-    whole = repr((webapp.__version__, g.membership.role, g.workspace.name, *parts))
-    return hashlib.sha256(whole.encode()).hexdigest()[:24]

@@ -31,7 +31,7 @@ def made(app: Flask, cast: Cast, types: Sequence[str]) -> list[str]:
 def test_both_files_tell_of_every_job_that_matches_newest_first(
     ben: FlaskClient, app: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "AT_A_TIME", 2)
+    monkeypatch.setattr(export, "BATCH_SIZE", 2)
     ids = made(app, cast, ["t"] * 5)
     made(app, cast, ["other"])
     with app.app_context():
@@ -63,7 +63,7 @@ def test_no_cell_is_a_formula(ben: FlaskClient, app: Flask, cast: Cast, type: st
 def test_the_first_lines_are_sent_before_the_last_job_is_read(
     ben: FlaskClient, app: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "AT_A_TIME", 1)
+    monkeypatch.setattr(export, "BATCH_SIZE", 1)
     made(app, cast, ["t"] * 3)
     pieces = list(ben.get("/w/acme/jobs.ndjson").response)
     assert len([piece for piece in pieces if piece]) == 3

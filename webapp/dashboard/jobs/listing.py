@@ -21,90 +21,104 @@ from webapp.core.stats import durations
 from webapp.core.webhooks import endpoints
 from webapp.core.workspaces import members, tokens
 from webapp.dashboard import fragment_cache, hx
-from webapp.dashboard.fragment_cache import Look
-from webapp.dashboard.jobs.query import NARROWING, Asked, parse_moment
-from webapp.dashboard.scope import etag_of, workspace
+from webapp.dashboard.fragment_cache import CachedFragment, compute_etag
+from webapp.dashboard.jobs.query import NARROWING, ListQuery, parse_moment
+from webapp.dashboard.scope import workspace
 
 PAGE_SIZE = 50
 
 
 @workspace.get("/jobs")
 def list_jobs() -> AnyResponse | str:
-    asked = Asked.by(request.args)
-    if asked.search and asked.search.kind is SearchKind.ID and (only := _the_one(asked)):
-        return redirect(url_for(".show_job", job_id=only), code=303)
-    counts = listing.count_by_status(g.workspace.id, asked.filter)
-    etag = _list_etag(asked, counts)
-    types = listing.list_types(g.workspace.id)
-    given_up = endpoints.list_disabled(g.workspace.id) if g.membership.role.can_manage else ()
+    query = ListQuery.parse(request.args)
+    if job_id := _searched_id(query):
+        return redirect(url_for(".show_job", job_id=job_id), code=303)
+    counts = listing.count_by_status(g.workspace.id, query.filter)
     return render_template(
-        "jobs/list.html", types=types, makers=_makers(), etag=etag, given_up=given_up, **_listed(asked, counts)
+        "jobs/list.html",
+        types=listing.list_types(g.workspace.id),
+        makers=_creator_names(),
+        etag=_table_etag(query, counts),
+        given_up=endpoints.list_disabled(g.workspace.id) if g.membership.role.can_manage else (),
+        **_table_context(query, counts),
     )
 
 
-def _the_one(asked: Asked) -> uuid.UUID | None:
-    """The job whose whole id was searched for, whatever else is filtered by."""
-    found = listing.list_ids(g.workspace.id, asked.search.narrow(JobFilter()) if asked.search else JobFilter(), limit=1)
-    return found[0] if found else None
-
-
-def _makers() -> Mapping[str, str]:
-    """Who may have created a job, with their names: the members and the tokens of this workspace, and the board."""
-    refs = [member.user.ref for member in members.list_members(g.workspace.id)]
-    return audit.get_names([*refs, *(f"token:{token.id}" for token in tokens.list_tokens(g.workspace.id)), "system"])
+def _searched_id(query: ListQuery) -> uuid.UUID | None:
+    """Return the job whose whole id is searched for, if it is here, whatever else is filtered by."""
+    if query.search is None or query.search.kind is not SearchKind.ID:
+        return None
+    return next(iter(listing.list_ids(g.workspace.id, query.search.narrow(JobFilter()), limit=1)), None)
 
 
 @workspace.get("/jobs/table")
 def show_job_table() -> AnyResponse:
-    asked = Asked.by(request.args)
-    look = fragment_cache.recent(asked, lambda: _look(asked))
-    return hx.fresh(look.etag, look.html)
+    query = ListQuery.parse(request.args)
+    table = fragment_cache.get_or_render(query, lambda: _load_table(query))
+    return hx.conditional_fragment(table.etag, table.html)
 
 
-def _look(asked: Asked) -> Look:
-    counts = listing.count_by_status(g.workspace.id, asked.filter)
-    return Look(_list_etag(asked, counts), lambda: render_template("jobs/_table.html", **_listed(asked, counts)))
+def _load_table(query: ListQuery) -> CachedFragment:
+    counts = listing.count_by_status(g.workspace.id, query.filter)
+    etag = _table_etag(query, counts)
+    return CachedFragment(etag, lambda: render_template("jobs/_table.html", **_table_context(query, counts)))
 
 
-def _listed(asked: Asked, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
-    page = listing.list_jobs(g.workspace.id, asked.filter, limit=PAGE_SIZE, **asked.place)
+def _table_etag(query: ListQuery, counts: Mapping[JobStatus, Count]) -> str:
+    """Return an ETag that is equal only for equal tables; far cheaper than rendering one."""
+    if query.searches_errors:
+        # Nothing polls it, and a second search through the texts costs more than rendering the table.
+        return compute_etag(uuid.uuid4())
+    versions = listing.list_versions(g.workspace.id, query.filter, limit=PAGE_SIZE, **query.position)
+    return compute_etag(versions, list(counts.values()), query, query.search)
+
+
+def _table_context(query: ListQuery, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
+    page = listing.list_jobs(g.workspace.id, query.filter, limit=PAGE_SIZE, **query.position)
     total = sum(count.count for count in counts.values())
-    running = {job.type for job in page.jobs if job.status is JobStatus.RUNNING}
+    running_types = {job.type for job in page.jobs if job.status is JobStatus.RUNNING}
     return {
-        "asked": asked,
+        "query": query,
         "page": page,
-        "usual": durations.usual_durations(g.workspace.id, running),
+        "usual": durations.usual_durations(g.workspace.id, running_types),
         "counts": counts,
         "total": Count(min(total, COUNT_CAP), total > COUNT_CAP or any(count.capped for count in counts.values())),
-        "names": names_for(asked, page.jobs),
+        "names": names_for(query, page.jobs),
         "narrowing": NARROWING,
-        "live": sum(counts[status].count for status in listing.restrict_to_cancelable(asked.filter).statuses),
+        "live": sum(counts[status].count for status in listing.restrict_to_cancelable(query.filter).statuses),
         "public_url": current_app.config["PUBLIC_URL"],
     }
 
 
-def names_for(asked: Asked, shown: Sequence[JobRun]) -> Mapping[str, str]:
-    """What to call whom and what is told of. An address may name anybody; only what is of this workspace has a name."""
-    names = audit.get_names(job.created_by for job in shown)
-    if asked.created_by and asked.created_by not in names:
-        names = {**names, asked.created_by: _makers().get(asked.created_by, "somebody who is not here")}
-    if asked.error_group:
-        said = listing.groups_by_fingerprint(g.workspace.id, [asked.error_group]).get(asked.error_group)
-        names = {**names, asked.error_group: f"{said[0]}: {said[1] or 'no text'}" if said else "none that is here"}
-    moments = filter(None, (asked.created_after, asked.created_before, asked.failed_since))
-    return {**names, **{text: _in_words(moment) for text in moments if (moment := parse_moment(text))}}
+# --- what to call whom and what ----------------------------------------------------------------------------------
 
 
-def _in_words(moment: datetime) -> str:
-    """In UTC, as the forms take it."""
-    whole = moment == moment.replace(second=0, microsecond=0)
-    return moment.replace(tzinfo=None).isoformat(" ", "minutes" if whole else "seconds") + " UTC"
+def names_for(query: ListQuery, jobs: Sequence[JobRun]) -> Mapping[str, str]:
+    """Return what the page calls the creators of jobs and the values of the filters.
+
+    An address may name anybody; only what is of this workspace has a name.
+    """
+    names = audit.get_names(job.created_by for job in jobs)
+    if query.created_by and query.created_by not in names:
+        names = {**names, query.created_by: _creator_names().get(query.created_by, "somebody who is not here")}
+    if query.error_group:
+        names = {**names, query.error_group: _error_name(query.error_group)}
+    moments = filter(None, (query.created_after, query.created_before, query.failed_since))
+    return {**names, **{text: _moment_name(moment) for text in moments if (moment := parse_moment(text))}}
 
 
-def _list_etag(asked: Asked, counts: Mapping[JobStatus, Count]) -> str:
-    """Two equal marks mean two equal tables; far cheaper than drawing one."""
-    if asked.searches_errors:
-        # Nothing polls it, and a second search through the texts costs more than drawing the table.
-        return etag_of(uuid.uuid4())
-    versions = listing.list_versions(g.workspace.id, asked.filter, limit=PAGE_SIZE, **asked.place)
-    return etag_of(versions, list(counts.values()), asked, asked.search)
+def _creator_names() -> Mapping[str, str]:
+    """Return who may have created a job, with their names: the members and tokens of this workspace, and the board."""
+    refs = [member.user.ref for member in members.list_members(g.workspace.id)]
+    return audit.get_names([*refs, *(f"token:{token.id}" for token in tokens.list_tokens(g.workspace.id)), "system"])
+
+
+def _error_name(error_group: str) -> str:
+    error = listing.groups_by_fingerprint(g.workspace.id, [error_group]).get(error_group)
+    return f"{error[0]}: {error[1] or 'no text'}" if error else "none that is here"
+
+
+def _moment_name(moment: datetime) -> str:
+    """Write a moment in UTC, as the forms take it."""
+    is_whole_minute = moment == moment.replace(second=0, microsecond=0)
+    return moment.replace(tzinfo=None).isoformat(" ", "minutes" if is_whole_minute else "seconds") + " UTC"

@@ -1,4 +1,4 @@
-"""What the address of the job list asks for, read and written; and the list that somebody left for another page."""
+"""Read what the address of the job list asks for, and write it; find the list that somebody left for another page."""
 
 import uuid
 from collections.abc import Mapping
@@ -34,9 +34,19 @@ LOOK_BACK = {"hour": timedelta(hours=1), "12 hours": timedelta(hours=12), "24 ho
 """How far back a link of the failed jobs looks, in words for the page: a night is 12 hours."""
 
 
+def parse_moment(text: str | None) -> datetime | None:
+    """Return a moment of an address or a form in UTC, ``None`` if it is none; without a zone it is UTC already."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment if 1970 <= moment.year < 9999 else None
+
+
 @dataclass(frozen=True)
-class Asked:
-    """What the address asks for: which jobs, and from where on. Values that mean nothing are left out kindly.
+class ListQuery:
+    """What an address asks of the list: which jobs, and from where on.
 
     Moments are kept as they were written, so that a form shows them again; without a zone they are UTC.
     """
@@ -55,7 +65,9 @@ class Asked:
     started: str | None = None
 
     @classmethod
-    def by(cls, args: MultiDict[str, str]) -> "Asked":
+    def parse(cls, args: MultiDict[str, str]) -> "ListQuery":
+        """Read the parameters of an address or a form; values that mean nothing are left out kindly."""
+
         def text(name: str) -> str | None:
             value = args.get(name, "").strip()[:TEXT_LIMIT]
             return value if value and "\0" not in value else None
@@ -83,11 +95,12 @@ class Asked:
 
     @cached_property
     def search(self) -> Search | None:
-        """What the search box was understood as, in the workspace at hand."""
+        """What the search box is understood as, in the workspace at hand."""
         return search.parse_search(g.workspace.id, self.q) if self.q else None
 
     @cached_property
     def filter(self) -> JobFilter:
+        """Which jobs are meant, as the core takes it."""
         plain = JobFilter(
             statuses=(self.status,) if self.status else (),
             type=self.type,
@@ -102,8 +115,8 @@ class Asked:
         return self.search.narrow(plain) if self.search else plain
 
     @property
-    def place(self) -> dict[str, Any]:
-        """From where on; the core's own words for it."""
+    def position(self) -> dict[str, Any]:
+        """From where on, as the core takes it."""
         return {"cursor": self.cursor, "started": parse_moment(self.started)}
 
     @property
@@ -113,7 +126,7 @@ class Asked:
 
     @property
     def polls(self) -> bool:
-        """Only the newest page asks by itself; and no search through texts, which costs far more than a look."""
+        """Whether the page asks by itself: only the newest one, and no search through texts, which costs far more."""
         return self.cursor is None and not self.searches_errors
 
     @property
@@ -122,35 +135,25 @@ class Asked:
 
     @property
     def look_back(self) -> Mapping[str, str]:
-        """Since when jobs failed that did so in the last so and so long: a moment, so that a link keeps its meaning."""
+        """The moments since which the links of the failed jobs look; moments, so that a link keeps its meaning."""
         now = clock.now()
         return {words: f"{now - span:%Y-%m-%dT%H:%M}" for words, span in LOOK_BACK.items()}
 
     def but(self, **changes: Any) -> dict[str, Any]:
-        """The query of the same view with something changed; such a view begins at its first page."""
-        changed = {"cursor": None, "started": None} | changes
-        if changed.get("status", self.status) is not self.status:
-            changed = {"sort": None} | changed
-        asked = replace(self, **changed)
-        return {field.name: value for field in fields(asked) if (value := getattr(asked, field.name)) is not None}
+        """Return the parameters of the same view with something changed; such a view begins at its first page."""
+        changes = {"cursor": None, "started": None} | changes
+        if changes.get("status", self.status) is not self.status:
+            changes = {"sort": None} | changes
+        query = replace(self, **changes)
+        return {field.name: value for field in fields(query) if (value := getattr(query, field.name)) is not None}
 
 
-def parse_moment(text: str | None) -> datetime | None:
-    """A moment of an address or a form, or nothing; without a zone it is UTC."""
-    try:
-        found = datetime.fromisoformat(text or "")
-        found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return found if 1970 <= found.year < 9999 else None
+def list_path(url: str | None) -> str:
+    """Return the path and query of the list as a URL has it filtered; of the whole list if the URL is not of it."""
+    path, whole_list = hx.extract_path(url) or "", url_for(".list_jobs")
+    return path if path.partition("?")[0] == whole_list else whole_list
 
 
-def list_left() -> str:
-    """The list as it was filtered when the person left it for this address."""
-    return list_at(request.referrer)
-
-
-def list_at(address: str | None) -> str:
-    """The list as an address has it filtered; the whole one if that is no address of this list."""
-    left, plain = hx.path_of(address) or "", url_for(".list_jobs")
-    return left if left.partition("?")[0] == plain else plain
+def previous_list_path() -> str:
+    """Return the path and query of the list as it was filtered when the person left it for this page."""
+    return list_path(request.referrer)

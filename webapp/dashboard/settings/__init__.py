@@ -50,3 +50,10 @@ def list_sections() -> Sequence[tuple[str, str]]:
 def settings_page(template: str, *, status: int = 200, **context: Any) -> Response:
     """Render one page of the settings, with the sub-navigation that ``settings/layout.html`` draws."""
     return Response(render_template(template, sections=list_sections(), **context), status)
+
+
+def secret_page(template: str, **context: Any) -> Response:
+    """Render one page of the settings that shows a secret once: no cache keeps it."""
+    response = settings_page(template, **context)
+    response.headers["Cache-Control"] = "no-store"
+    return response

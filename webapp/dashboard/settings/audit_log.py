@@ -3,35 +3,20 @@
 import re
 import uuid
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
 from flask import g, request
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
-from wtforms import DateTimeLocalField
 from wtforms.validators import Optional
 
 from webapp.core import audit
 from webapp.core.audit import AuditFilter
 from webapp.core.models import AuditEntry
+from webapp.dashboard.forms import MomentField
 from webapp.dashboard.settings import manager_pages, settings_page
 
-PAGE = 50
+PAGE_SIZE = 50
 _WORD = re.compile(r"[\w.:-]{1,60}", re.ASCII)
-
-
-class MomentField(DateTimeLocalField):
-    """A day and a time in UTC; whatever is none is told in words."""
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            raise ValueError("A day and a time, as in 2026-11-24 14:02.") from None
-
-    @property
-    def moment(self) -> datetime | None:
-        return self.data.replace(tzinfo=UTC) if self.data else None
 
 
 class SpanForm(FlaskForm):  # type: ignore[misc]
@@ -42,25 +27,32 @@ class SpanForm(FlaskForm):  # type: ignore[misc]
 @manager_pages.get("/audit")
 def show_audit_log() -> AnyResponse:
     form = SpanForm(formdata=request.args, meta={"csrf": False})
-    sound = form.validate()
-    wanted = AuditFilter(
-        _word("action"), _word("actor"), form.since.moment if sound else None, form.until.moment if sound else None
-    )
-    page = audit.list_entries(g.workspace.id, wanted, before=request.args.get("cursor", type=uuid.UUID), limit=PAGE)
+    is_valid = form.validate()
+    since, until = (form.since.moment, form.until.moment) if is_valid else (None, None)
+    audit_filter = AuditFilter(_word("action"), _word("actor"), since, until)
+    cursor = request.args.get("cursor", type=uuid.UUID)
+    page = audit.list_entries(g.workspace.id, audit_filter, before=cursor, limit=PAGE_SIZE)
     actions, actors = audit.list_choices(g.workspace.id)
-    names = audit.get_names([*actors, wanted.actor, *_refs(page.entries)])
-    asked = {name: value for name, value in request.args.items() if value and name != "cursor"}
-    told = {"page": page, "wanted": wanted, "actions": actions, "actors": actors, "names": names, "asked": asked}
-    return settings_page("settings/audit_log.html", status=200 if sound else 422, form=form, **told)
+    return settings_page(
+        "settings/audit_log.html",
+        status=200 if is_valid else 422,
+        form=form,
+        page=page,
+        audit_filter=audit_filter,
+        actions=actions,
+        actors=actors,
+        names=audit.get_names([*actors, audit_filter.actor, *_refs(page.entries)]),
+        params={name: value for name, value in request.args.items() if value and name != "cursor"},
+    )
 
 
 def _word(name: str) -> str | None:
-    """A parameter that can be the name of an action or of an actor."""
+    """Return a parameter that can be the name of an action or of an actor."""
     value = request.args.get(name, "")
     return value if _WORD.fullmatch(value) else None
 
 
 def _refs(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    """Everybody and every token whom the lines name."""
+    """Yield everybody and every token whom the lines name."""
     for entry in entries:
         yield from (entry.actor, entry.resource, *map(str, (entry.detail or {}).values()))

@@ -1,14 +1,14 @@
 """The first page of a workspace's settings: its name, and its deletion."""
 
-from flask import flash, g, redirect, url_for
+from flask import g
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import StringField
 
 from webapp.core.errors import Invalid
 from webapp.core.workspaces import deletion, workspaces
-from webapp.dashboard.auth import me
-from webapp.dashboard.forms import saved, show_faults
+from webapp.dashboard.auth import current_actor
+from webapp.dashboard.forms import redirect_with_message, show_faults
 from webapp.dashboard.settings import manager_pages, settings_page
 
 
@@ -25,11 +25,11 @@ def show_general() -> AnyResponse:
 def rename_workspace() -> AnyResponse:
     form = GeneralForm()
     try:
-        workspaces.rename(g.membership, form.name.data or "", by=me())
-    except Invalid as refusal:
-        show_faults(form, refusal)
+        workspaces.rename(g.membership, form.name.data or "", by=current_actor())
+    except Invalid as error:
+        show_faults(form, error)
         return settings_page("settings/general.html", status=422, form=form)
-    return saved("The name is saved.", ".show_general")
+    return redirect_with_message("The name is saved.", ".show_general")
 
 
 @manager_pages.get("/general/delete")
@@ -42,9 +42,8 @@ def confirm_delete_workspace() -> AnyResponse:
 def delete_workspace() -> AnyResponse:
     form = GeneralForm()
     try:
-        deletion.delete(g.membership, form.name.data or "", by=me())
-    except Invalid as refusal:
-        show_faults(form, refusal)
+        deletion.delete(g.membership, form.name.data or "", by=current_actor())
+    except Invalid as error:
+        show_faults(form, error)
         return settings_page("settings/workspace_delete.html", status=422, form=form)
-    flash(f"The workspace {g.workspace.name} is deleted.")
-    return redirect(url_for("home.show_home", all=""), code=303)
+    return redirect_with_message(f"The workspace {g.workspace.name} is deleted.", "home.show_home", all="")

@@ -10,41 +10,43 @@ from webapp.core.errors import Invalid
 from webapp.core.mail import MailNotSent, MailServer
 from webapp.core.models import Invitation
 from webapp.core.workspaces import invitations
-from webapp.dashboard.auth import me
-from webapp.dashboard.forms import saved, show_faults
-from webapp.dashboard.settings import member_pages, settings_page
-from webapp.dashboard.settings.members import InvitationForm, member_page
+from webapp.dashboard.auth import current_actor
+from webapp.dashboard.forms import redirect_with_message, show_faults
+from webapp.dashboard.settings import member_pages, secret_page
+from webapp.dashboard.settings.members import InvitationForm, members_page
 
 
 @member_pages.post("/invitations")
 def create_invitation() -> AnyResponse:
-    """The page itself answers: behind a redirect the link would have to travel in an address or a cookie."""
+    """Invite somebody. The page itself answers: behind a redirect the link would travel in an address or a cookie."""
     form = InvitationForm()
     try:
-        made, secret = invitations.create(g.membership, form.email.data or "", form.role.data or "", by=me())
-    except Invalid as refusal:
-        show_faults(form, refusal)
-        return member_page(form, 422)
+        invitation, secret = invitations.create(
+            g.membership, form.email.data or "", form.role.data or "", by=current_actor()
+        )
+    except Invalid as error:
+        show_faults(form, error)
+        return members_page(form, 422)
     link = current_app.config["PUBLIC_URL"] + url_for("invitations.show_invitation", secret=secret)
-    answer = settings_page("settings/invitation_made.html", invitation=made, link=link, **_mailed(made, link))
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return secret_page(
+        "settings/invitation_made.html", invitation=invitation, link=link, **_mail_link(invitation, link)
+    )
 
 
-def _mailed(invitation: Invitation, link: str) -> dict[str, Any]:
-    """Send the link if mail is set up; whether it was sent (null: there is no mail), and if not, why."""
+def _mail_link(invitation: Invitation, link: str) -> dict[str, Any]:
+    """Send the link if mail is set up; return whether it was sent (``None``: there is no mail), and if not, why."""
     server: MailServer | None = current_app.config["MAIL_SERVER"]
     if server is None:
         return {"mailed": None}
     subject = f"{g.user.name} invites you to {g.workspace.name} on Callboard"
     try:
         server.send(invitation.email, subject, render_template("mail/invitation.txt", invitation=invitation, link=link))
-    except MailNotSent as failure:
-        return {"mailed": False, "why": str(failure)}
+    except MailNotSent as error:
+        return {"mailed": False, "why": str(error)}
     return {"mailed": True}
 
 
 @member_pages.post("/invitations/<uuid:invitation_id>/revoke")
 def revoke_invitation(invitation_id: uuid.UUID) -> AnyResponse:
-    gone = invitations.revoke(g.membership, invitation_id, by=me())
-    return saved(f"The invitation for {gone.email} is revoked.", ".list_members")
+    invitation = invitations.revoke(g.membership, invitation_id, by=current_actor())
+    return redirect_with_message(f"The invitation for {invitation.email} is revoked.", ".list_members")

@@ -1,8 +1,8 @@
-"""The members of a workspace, among its settings: every member may see them; what else one may do, one's role says."""
+"""The members of a workspace, among its settings: every member may see them; the core decides who may do what."""
 
 import uuid
 
-from flask import Response, current_app, flash, g, redirect, request, url_for
+from flask import Response, current_app, g, request
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import EmailField, RadioField
@@ -12,9 +12,8 @@ from webapp.core import audit
 from webapp.core.errors import Fault, Invalid
 from webapp.core.models import Role
 from webapp.core.workspaces import invitations, members
-from webapp.core.workspaces import members as people
-from webapp.dashboard.auth import me
-from webapp.dashboard.forms import saved
+from webapp.dashboard.auth import current_actor
+from webapp.dashboard.forms import redirect_with_message
 from webapp.dashboard.settings import member_pages, settings_page
 
 
@@ -32,30 +31,31 @@ class InvitationForm(FlaskForm):  # type: ignore[misc]
 
 @member_pages.get("")
 def list_members() -> AnyResponse:
-    return member_page(InvitationForm())
+    return members_page(InvitationForm())
 
 
-def member_page(form: InvitationForm, status: int = 200) -> Response:
-    """Who is there; and for those who may invite, whom they invited, and the form."""
-    invited = invitations.list_open(g.workspace.id) if g.membership.role.can_manage else []
+def members_page(form: InvitationForm, status: int = 200) -> Response:
+    """Show who is there; and to those who may invite, whom they invited, and the form."""
+    open_invitations = invitations.list_open(g.workspace.id) if g.membership.role.can_manage else []
     return settings_page(
         "settings/members.html",
         status=status,
         members=members.list_members(g.workspace.id),
         form=form,
-        invited=invited,
-        names=audit.get_names(invitation.created_by for invitation in invited),
+        invited=open_invitations,
+        names=audit.get_names(invitation.created_by for invitation in open_invitations),
         mails=current_app.config["MAIL_SERVER"] is not None,
     )
 
 
 @member_pages.post("/<uuid:user_id>/role")
 def change_role(user_id: uuid.UUID) -> AnyResponse:
-    member = people.change_role(g.membership, user_id, _role(), by=me())
-    return saved(f"{member.user.name} is {people.with_article(member.role)} now.", ".list_members")
+    member = members.change_role(g.membership, user_id, _requested_role(), by=current_actor())
+    return redirect_with_message(f"{member.user.name} is {members.with_article(member.role)} now.", ".list_members")
 
 
-def _role() -> Role:
+def _requested_role() -> Role:
+    """Return the role that the form names. Raises ``Invalid``."""
     try:
         return Role(request.form.get("role", ""))
     except ValueError:
@@ -64,38 +64,37 @@ def _role() -> Role:
 
 @member_pages.get("/<uuid:user_id>/remove")
 def confirm_remove_member(user_id: uuid.UUID) -> AnyResponse:
-    other = people.get(g.workspace.id, user_id)
-    people.require_may_remove(g.membership, other)
+    other = members.get(g.workspace.id, user_id)
+    members.require_may_remove(g.membership, other)
     return settings_page("settings/member_remove.html", other=other)
 
 
 @member_pages.post("/<uuid:user_id>/remove")
 def remove_member(user_id: uuid.UUID) -> AnyResponse:
-    gone = people.remove(g.membership, user_id, by=me())
-    return saved(f"{gone.user.name} is no longer in {g.workspace.name}.", ".list_members")
+    member = members.remove(g.membership, user_id, by=current_actor())
+    return redirect_with_message(f"{member.user.name} is no longer in {g.workspace.name}.", ".list_members")
 
 
 @member_pages.get("/<uuid:user_id>/transfer")
 def confirm_transfer_ownership(user_id: uuid.UUID) -> AnyResponse:
-    other = people.get(g.workspace.id, user_id)
-    people.require_may_transfer(g.membership, other)
+    other = members.get(g.workspace.id, user_id)
+    members.require_may_transfer(g.membership, other)
     return settings_page("settings/member_transfer.html", other=other)
 
 
 @member_pages.post("/<uuid:user_id>/transfer")
 def transfer_ownership(user_id: uuid.UUID) -> AnyResponse:
-    owner = people.transfer(g.membership, user_id, by=me())
-    return saved(f"{owner.user.name} owns {g.workspace.name} now; you are an admin.", ".list_members")
+    owner = members.transfer(g.membership, user_id, by=current_actor())
+    return redirect_with_message(f"{owner.user.name} owns {g.workspace.name} now; you are an admin.", ".list_members")
 
 
 @member_pages.get("/leave")
 def confirm_leave_workspace() -> AnyResponse:
-    people.require_may_leave(g.membership)
+    members.require_may_leave(g.membership)
     return settings_page("settings/member_leave.html")
 
 
 @member_pages.post("/leave")
 def leave_workspace() -> AnyResponse:
-    people.leave(g.membership, by=me())
-    flash(f"You left {g.workspace.name}.")
-    return redirect(url_for("home.show_home", all=""), code=303)
+    members.leave(g.membership, by=current_actor())
+    return redirect_with_message(f"You left {g.workspace.name}.", "home.show_home", all="")

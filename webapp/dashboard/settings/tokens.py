@@ -2,7 +2,6 @@
 
 import uuid
 from datetime import UTC, datetime, time
-from typing import Any
 
 from flask import Response, current_app, g
 from flask_wtf import FlaskForm
@@ -16,9 +15,9 @@ from webapp.core import audit, clock
 from webapp.core.errors import Invalid
 from webapp.core.models import Scope
 from webapp.core.workspaces import tokens
-from webapp.dashboard.auth import me
-from webapp.dashboard.forms import saved, show_faults
-from webapp.dashboard.settings import manager_pages, settings_page
+from webapp.dashboard.auth import current_actor
+from webapp.dashboard.forms import redirect_with_message, show_faults
+from webapp.dashboard.settings import manager_pages, secret_page, settings_page
 
 SCOPES = {
     Scope.READ: "read jobs, and so hear of a cancel",
@@ -28,7 +27,7 @@ SCOPES = {
 
 
 class DayField(DateField):
-    """A day; whatever is no day is told in words."""
+    """A day; whatever is none is answered with a sentence."""
 
     def process_formdata(self, valuelist: list[str]) -> None:
         try:
@@ -56,33 +55,37 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
 
 @manager_pages.get("/tokens")
 def list_tokens() -> AnyResponse:
-    return _list(TokenForm(scopes=[scope.value for scope in tokens.RUNNER_SCOPES]))
+    return _tokens_page(TokenForm(scopes=[scope.value for scope in tokens.RUNNER_SCOPES]))
 
 
 @manager_pages.post("/tokens")
 def create_token() -> AnyResponse:
-    """The page itself answers: behind a redirect the secret would have to travel in an address or a cookie."""
+    """Create a token. The page itself answers: behind a redirect the secret would travel in an address or a cookie."""
     form = TokenForm()
     if not form.validate():
-        return _list(form, 422)
+        return _tokens_page(form, 422)
     try:
-        made, text = tokens.create(
-            g.membership, form.name.data or "", scopes=form.scopes.data or (), expires_at=form.end, by=me()
+        token, text = tokens.create(
+            g.membership, form.name.data or "", scopes=form.scopes.data or (), expires_at=form.end, by=current_actor()
         )
-    except Invalid as refusal:
-        show_faults(form, refusal)
-        return _list(form, 422)
-    told = {"token": made, "text": text, "public_url": current_app.config["PUBLIC_URL"]}
-    answer = settings_page("settings/token_made.html", **told)
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    except Invalid as error:
+        show_faults(form, error)
+        return _tokens_page(form, 422)
+    public_url = current_app.config["PUBLIC_URL"]
+    return secret_page("settings/token_made.html", token=token, text=text, public_url=public_url)
 
 
-def _list(form: TokenForm, status: int = 200) -> Response:
+def _tokens_page(form: TokenForm, status: int = 200) -> Response:
     # The revoked ones stand last: nothing can be done with them.
-    known = sorted(tokens.list_tokens(g.workspace.id), key=lambda token: token.revoked_at is not None)
-    told: dict[str, Any] = {"tokens": known, "names": audit.get_names(token.created_by for token in known)}
-    return settings_page("settings/tokens.html", status=status, form=form, at=clock.now(), **told)
+    in_order = sorted(tokens.list_tokens(g.workspace.id), key=lambda token: token.revoked_at is not None)
+    return settings_page(
+        "settings/tokens.html",
+        status=status,
+        form=form,
+        tokens=in_order,
+        names=audit.get_names(token.created_by for token in in_order),
+        at=clock.now(),
+    )
 
 
 @manager_pages.get("/tokens/<uuid:token_id>/revoke")
@@ -92,5 +95,5 @@ def confirm_revoke_token(token_id: uuid.UUID) -> AnyResponse:
 
 @manager_pages.post("/tokens/<uuid:token_id>/revoke")
 def revoke_token(token_id: uuid.UUID) -> AnyResponse:
-    token = tokens.revoke(g.membership, token_id, by=me())
-    return saved(f"The token {token.name} is refused from now on.", ".list_tokens")
+    token = tokens.revoke(g.membership, token_id, by=current_actor())
+    return redirect_with_message(f"The token {token.name} is refused from now on.", ".list_tokens")

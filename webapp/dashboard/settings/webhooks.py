@@ -1,15 +1,12 @@
-"""The webhooks of a workspace, among its settings: the list, one of them with its messages, and what its owner and
-admins may do with it.
-"""
+"""The webhooks of a workspace, among its settings: all of them, one with its messages, and what is done with it."""
 
 import uuid
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from flask import Response, g, request
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
-from wtforms import DateTimeLocalField, SelectMultipleField, URLField
+from wtforms import SelectMultipleField, URLField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.widgets import CheckboxInput
 
@@ -17,8 +14,8 @@ from webapp.core import audit, clock
 from webapp.core.errors import Invalid
 from webapp.core.models import WebhookEndpoint, WebhookEvent
 from webapp.core.webhooks import endpoints, history
-from webapp.dashboard.auth import me
-from webapp.dashboard.forms import saved, show_faults
+from webapp.dashboard.auth import current_actor
+from webapp.dashboard.forms import NO_MOMENT, MomentField, redirect_with_message, show_faults
 from webapp.dashboard.settings import manager_pages, settings_page
 from webapp.extensions import outbound
 
@@ -40,8 +37,8 @@ class WebhookForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class SinceForm(FlaskForm):  # type: ignore[misc]
-    since = DateTimeLocalField("Failed since (UTC)")
+class RedeliveryForm(FlaskForm):  # type: ignore[misc]
+    since = MomentField("Failed since (UTC)")
 
 
 # --- all of them -------------------------------------------------------------------------------------------------
@@ -49,24 +46,32 @@ class SinceForm(FlaskForm):  # type: ignore[misc]
 
 @manager_pages.get("/webhooks")
 def list_webhooks() -> AnyResponse:
-    return _list(WebhookForm(events=[event.value for event in WebhookEvent]))
+    return _webhooks_page(WebhookForm(events=[event.value for event in WebhookEvent]))
 
 
-def _list(form: WebhookForm, status: int = 200) -> AnyResponse:
+def _webhooks_page(form: WebhookForm, status: int = 200) -> AnyResponse:
     webhooks = endpoints.list_endpoints(g.workspace.id)
-    context = {"endpoints": webhooks, "last": history.newest_by_endpoint(webhooks), "limit": endpoints.LIMIT}
-    return settings_page("settings/webhooks.html", status=status, form=form, **context)
+    return settings_page(
+        "settings/webhooks.html",
+        status=status,
+        form=form,
+        endpoints=webhooks,
+        last=history.newest_by_endpoint(webhooks),
+        limit=endpoints.LIMIT,
+    )
 
 
 @manager_pages.post("/webhooks")
 def create_webhook() -> AnyResponse:
     form = WebhookForm()
     try:
-        made = endpoints.create(g.membership, form.url.data or "", form.events.data or (), outbound=outbound(), by=me())
-    except Invalid as refusal:
-        show_faults(form, refusal)
-        return _list(form, 422)
-    return saved("The webhook is there. Give its secret to the receiver.", ".show_webhook", webhook_id=made.id)
+        endpoint = endpoints.create(
+            g.membership, form.url.data or "", form.events.data or (), outbound=outbound(), by=current_actor()
+        )
+    except Invalid as error:
+        show_faults(form, error)
+        return _webhooks_page(form, 422)
+    return _back_to_webhook("The webhook is there. Give its secret to the receiver.", endpoint.id)
 
 
 # --- one ---------------------------------------------------------------------------------------------------------
@@ -74,24 +79,42 @@ def create_webhook() -> AnyResponse:
 
 @manager_pages.get("/webhooks/<uuid:webhook_id>")
 def show_webhook(webhook_id: uuid.UUID) -> AnyResponse:
-    endpoint = endpoints.get(g.workspace.id, webhook_id)
-    return _page(endpoint, WebhookForm(url=endpoint.url, events=endpoint.events), SinceForm(since=_since(endpoint)))
+    return _webhook_page(endpoints.get(g.workspace.id, webhook_id))
 
 
-def _since(endpoint: WebhookEndpoint) -> datetime:
-    """What somebody most likely means who has mended a receiver: from a little before the first failure on."""
+def _webhook_page(
+    endpoint: WebhookEndpoint,
+    form: WebhookForm | None = None,
+    redelivery_form: RedeliveryForm | None = None,
+    status: int = 200,
+) -> AnyResponse:
+    """Show a webhook with its messages; the forms are those that were sent and have faults, if any."""
+    failed = "failed" in request.args
+    deliveries, older = history.list_deliveries(
+        endpoint.id, failed=failed, before=request.args.get("before", type=uuid.UUID)
+    )
+    return settings_page(
+        "settings/webhook.html",
+        status=status,
+        endpoint=endpoint,
+        form=form or WebhookForm(formdata=None, url=endpoint.url, events=endpoint.events),
+        since=redelivery_form or RedeliveryForm(formdata=None, since=_suggested_since(endpoint)),
+        failed=failed,
+        deliveries=deliveries,
+        older=older,
+        names=audit.get_names([endpoint.created_by]),
+    )
+
+
+def _suggested_since(endpoint: WebhookEndpoint) -> datetime:
+    """Return since when somebody who mended a receiver most likely misses messages: a little before the first failure.
+
+    A day ago, where nothing fails now.
+    """
     since = (
         endpoint.failing_since - timedelta(minutes=15) if endpoint.failing_since else clock.now() - timedelta(days=1)
     )
     return since.replace(second=0, microsecond=0)
-
-
-def _page(endpoint: WebhookEndpoint, form: WebhookForm, since: SinceForm, status: int = 200) -> AnyResponse:
-    failed = "failed" in request.args
-    page, older = history.list_deliveries(endpoint.id, failed=failed, before=request.args.get("before", type=uuid.UUID))
-    told: dict[str, Any] = {"endpoint": endpoint, "form": form, "since": since, "failed": failed}
-    told |= {"deliveries": page, "older": older, "names": audit.get_names([endpoint.created_by])}
-    return settings_page("settings/webhook.html", status=status, **told)
 
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>")
@@ -99,25 +122,36 @@ def update_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     form = WebhookForm()
     try:
         endpoints.update(
-            g.membership, webhook_id, form.url.data or "", form.events.data or (), outbound=outbound(), by=me()
+            g.membership,
+            webhook_id,
+            form.url.data or "",
+            form.events.data or (),
+            outbound=outbound(),
+            by=current_actor(),
         )
-    except Invalid as refusal:
-        show_faults(form, refusal)
-        endpoint = endpoints.get(g.workspace.id, webhook_id)
-        return _page(endpoint, form, SinceForm(formdata=None, since=_since(endpoint)), 422)
-    return _done("The webhook is saved.", webhook_id)
+    except Invalid as error:
+        show_faults(form, error)
+        return _webhook_page(endpoints.get(g.workspace.id, webhook_id), form, status=422)
+    return _back_to_webhook("The webhook is saved.", webhook_id)
 
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>/enable")
 def enable_webhook(webhook_id: uuid.UUID) -> AnyResponse:
-    endpoints.enable(g.membership, webhook_id, by=me())
-    return _done("The webhook is enabled: it is told of what happens from now on.", webhook_id)
+    endpoints.enable(g.membership, webhook_id, by=current_actor())
+    return _back_to_webhook("The webhook is enabled: it is told of what happens from now on.", webhook_id)
+
+
+def _back_to_webhook(text: str, webhook_id: uuid.UUID) -> AnyResponse:
+    return redirect_with_message(text, ".show_webhook", webhook_id=webhook_id)
+
+
+# --- its messages ------------------------------------------------------------------------------------------------
 
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>/ping")
 def ping_webhook(webhook_id: uuid.UUID) -> AnyResponse:
-    history.ping(g.membership, webhook_id, by=me())
-    return _done("A test message is on its way. Reload this page to see what comes back.", webhook_id)
+    history.ping(g.membership, webhook_id, by=current_actor())
+    return _back_to_webhook("A test message is on its way. Reload this page to see what comes back.", webhook_id)
 
 
 @manager_pages.get("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/body")
@@ -128,24 +162,19 @@ def show_delivery_body(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResp
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/again")
 def redeliver_message(webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> AnyResponse:
-    history.redeliver(g.membership, webhook_id, delivery_id, by=me())
-    return _done("The message is sent again. Reload this page to see what comes back.", webhook_id)
+    history.redeliver(g.membership, webhook_id, delivery_id, by=current_actor())
+    return _back_to_webhook("The message is sent again. Reload this page to see what comes back.", webhook_id)
 
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>/again")
 def redeliver_failed_messages(webhook_id: uuid.UUID) -> AnyResponse:
-    form, endpoint = SinceForm(), endpoints.get(g.workspace.id, webhook_id)
-    if form.since.data is None:
-        form.since.errors = ["A day and a time, as in 2026-11-24 14:02."]
-        return _page(endpoint, WebhookForm(formdata=None, url=endpoint.url, events=endpoint.events), form, 422)
-    since = form.since.data.replace(tzinfo=UTC)
-    count = history.redeliver_failed(g.membership, webhook_id, since, by=me())
-    words = {0: "No message has failed since then.", 1: "1 message is sent again."}
-    return _done(words.get(count, f"{count:,} messages are sent again."), webhook_id)
-
-
-def _done(text: str, webhook_id: uuid.UUID) -> AnyResponse:
-    return saved(text, ".show_webhook", webhook_id=webhook_id)
+    form, endpoint = RedeliveryForm(), endpoints.get(g.workspace.id, webhook_id)
+    if form.since.moment is None:
+        form.since.errors = [NO_MOMENT]
+        return _webhook_page(endpoint, redelivery_form=form, status=422)
+    count = history.redeliver_failed(g.membership, webhook_id, form.since.moment, by=current_actor())
+    sentences = {0: "No message has failed since then.", 1: "1 message is sent again."}
+    return _back_to_webhook(sentences.get(count, f"{count:,} messages are sent again."), webhook_id)
 
 
 # --- deleting ----------------------------------------------------------------------------------------------------
@@ -153,11 +182,10 @@ def _done(text: str, webhook_id: uuid.UUID) -> AnyResponse:
 
 @manager_pages.get("/webhooks/<uuid:webhook_id>/delete")
 def confirm_delete_webhook(webhook_id: uuid.UUID) -> AnyResponse:
-    endpoint = endpoints.get(g.workspace.id, webhook_id)
-    return settings_page("settings/webhook_delete.html", endpoint=endpoint)
+    return settings_page("settings/webhook_delete.html", endpoint=endpoints.get(g.workspace.id, webhook_id))
 
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>/delete")
 def delete_webhook(webhook_id: uuid.UUID) -> AnyResponse:
-    endpoints.delete(g.membership, webhook_id, by=me())
-    return saved("The webhook and its messages are deleted.", ".list_webhooks")
+    endpoints.delete(g.membership, webhook_id, by=current_actor())
+    return redirect_with_message("The webhook and its messages are deleted.", ".list_webhooks")
