@@ -33,6 +33,9 @@ def test_a_cancel_against_a_completion_has_one_winner_and_the_loser_hears_the_tr
     for number in range(ROUNDS):
         job_id = job_in("running", cast.acme).id
         acts = [partial(jobs.cancel_job, job_id, by=OPERATOR), partial(complete, job_id)]
+        if number % 10 < 2:
+            # On a busy machine the shorter of the two wins every time, unless the other may begin a little earlier.
+            acts[number % 2] = partial(begin_late, acts[number % 2])
         # Whoever comes second in the list is the last at the barrier and tends to be the first off it.
         order = 1 if number % 2 else -1
         cancel, completion = at_once(core, *acts[::order])[::order]
@@ -50,6 +53,11 @@ def test_a_cancel_against_a_completion_has_one_winner_and_the_loser_hears_the_tr
         assert loser.code == code
         assert (winner.status, loser.job.status) == (after.status, after.status)
     assert min(won.values()) >= 1, won
+
+
+def begin_late(act: Callable[[], JobRun]) -> JobRun:
+    time.sleep(0.01)
+    return act()
 
 
 def complete(job_id: uuid.UUID) -> JobRun:
