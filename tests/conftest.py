@@ -5,4 +5,6 @@ import pytest
 # Before any of them is imported: what they assert is then explained as in a test.
 pytest.register_assert_rewrite("tests.support")
 
-pytest_plugins = [f"tests.support.{subject}" for subject in ("apps", "clock", "databases", "people", "servers")]
+pytest_plugins = [
+    f"tests.support.{subject}" for subject in ("apps", "clock", "databases", "people", "receiver", "servers")
+]

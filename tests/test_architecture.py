@@ -13,9 +13,9 @@ import pytest
 from tests.support.paths import ROOT
 from tests.support.source import (
     forbidden_chains,
-    given_names,
     import_graph,
     imports,
+    iterate_defined_names,
     modules_of,
     relative,
     sources,
@@ -497,7 +497,7 @@ PRIVATE_WORDS = {
 
 def private_names(source: str, words: Collection[str]) -> list[tuple[str, int]]:
     """List the names that are one of these words, whatever underscores are around it, and their lines."""
-    return [(name, line) for name, line in given_names(ast.parse(source)) if name.strip("_").lower() in words]
+    return [(name, line) for name, line in iterate_defined_names(ast.parse(source)) if name.strip("_").lower() in words]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The pages of webhooks in a browser: axe finds nothing, no page is too wide, and scripts are not needed."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 from flask import Flask
@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browser import assert_clean, assert_narrow
 from tests.support.jobs import OPERATOR, job_in
 from tests.support.people import PASSWORD, Cast
-from tests.support.receiver import Receiver, receiver
+from tests.support.receiver import Receiver
 from tests.support.webhooks import EVERYTHING, PRIVATE
 from webapp.core.webhooks import endpoints, sender
 from webapp.core.workspaces import workspaces
@@ -25,12 +25,6 @@ LONG = "/hooks/" + "a-token-without-end" * 20
 @pytest.fixture
 def settings() -> Mapping[str, str]:
     return PRIVATE
-
-
-@pytest.fixture
-def hooks() -> Iterator[Receiver]:
-    with receiver() as running:
-        yield running
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def forbidden_chains(start: str, graph: Mapping[str, set[str]], is_allowed: Call
     return forbidden
 
 
-def given_names(tree: ast.Module) -> Iterator[tuple[str, int]]:
+def iterate_defined_names(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Yield each name that a source gives to a function, class, parameter, variable or attribute, and its line."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -22,12 +22,6 @@ NOT_PUBLIC = "The address leads into a network that is not public. The administr
 
 
 @pytest.fixture
-def hooks() -> Iterator[Receiver]:
-    with receiver() as running:
-        yield running
-
-
-@pytest.fixture
 def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """``lookups("10.0.0.1")`` makes every name lead there; the names that are asked for from then on."""
 

@@ -5,7 +5,7 @@ import re
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -53,12 +53,6 @@ from webapp.extensions import outbound
 @pytest.fixture
 def settings() -> Mapping[str, str]:
     return PRIVATE
-
-
-@pytest.fixture
-def hooks() -> Iterator[Receiver]:
-    with receiver() as running:
-        yield running
 
 
 @pytest.fixture

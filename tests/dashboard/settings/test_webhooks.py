@@ -3,7 +3,7 @@
 import html
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from flask import Flask
@@ -14,7 +14,7 @@ from tests.support.clock import Clock
 from tests.support.jobs import OPERATOR, job_in
 from tests.support.pages import csrf_token, sign_in
 from tests.support.people import Cast
-from tests.support.receiver import Receiver, receiver
+from tests.support.receiver import Receiver
 from tests.support.webhooks import EVERYTHING, PRIVATE, exhaust, list_deliveries, send
 from webapp.core.audit import SYSTEM
 from webapp.core.models import Role, WebhookEndpoint
@@ -28,12 +28,6 @@ PAGES = "/w/acme/settings/webhooks"
 @pytest.fixture
 def settings() -> Mapping[str, str]:
     return PRIVATE
-
-
-@pytest.fixture
-def hooks() -> Iterator[Receiver]:
-    with receiver() as running:
-        yield running
 
 
 @pytest.fixture
