@@ -52,8 +52,8 @@ def cancel_jobs(
     outcomes: dict[uuid.UUID, CancelOutcome] = {}
     for start in range(0, len(unique_ids), BATCH_SIZE):
         batch = unique_ids[start : start + BATCH_SIZE]
-        steps = [(job_id, _decide_cancel(by)) for job_id in batch]
-        results = store.decide_and_write_batch(workspace_id, steps, by=by, audit_action=_AUDIT_ACTION)
+        decides = [_decide_cancel(by)] * len(batch)
+        results = store.decide_and_write_batch(workspace_id, batch, decides, by=by, audit_action=_AUDIT_ACTION)
         outcomes |= {job_id: _to_outcome(result) for job_id, result in zip(batch, results, strict=True)}
     return outcomes
 

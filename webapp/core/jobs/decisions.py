@@ -26,7 +26,7 @@ from webapp.core.lifecycle import (
 from webapp.core.models import JobSnapshot
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a report or a cancel is refused: the machine's word for it, and a sentence."""
 
@@ -34,7 +34,7 @@ class Refusal:
     detail: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What changes (columns and values), which events the history gets, and what is refused.
 

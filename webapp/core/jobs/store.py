@@ -225,24 +225,26 @@ def _decision_parameters(job: JobSnapshot, decision: Decision) -> dict[str, Any]
 
 def decide_and_write_batch(
     workspace_id: uuid.UUID,
-    steps: Sequence[tuple[uuid.UUID, Decide]],
+    job_ids: Sequence[uuid.UUID],
+    decides: Iterable[Decide],
     *,
     by: Actor,
     audit_action: str | None = None,
 ) -> list[tuple[JobSnapshot, Decision] | None]:
-    """Decide about several jobs in one transaction, each by itself, the steps of one job in the order given.
+    """Decide about several jobs in one transaction, each by itself; a job may stand among them several times.
 
-    Returns for each step the job as it then stood with the decision, or ``None`` where the workspace has no such job.
-    The rows are locked: what another writer changed before is decided on as it then stands, and no other comes between.
+    ``decides`` are as many as ``job_ids``, in the same order. Returns for each the job as it then stood with the
+    decision, or ``None`` where the workspace has no such job. The rows are locked: what another writer changed before
+    is decided on as it then stands, and no other comes between.
     """
     outcomes: list[tuple[JobSnapshot, Decision] | None] = []
     changed: dict[uuid.UUID, JobSnapshot] = {}
     columns: set[str] = set()
     events: list[tuple[JobSnapshot, HistoryEvent]] = []
     with write_transaction() as session:
-        jobs = _lock_jobs(session, workspace_id, {job_id for job_id, _ in steps})
+        jobs = _lock_jobs(session, workspace_id, set(job_ids))
         now = clock.now()
-        for job_id, decide in steps:
+        for job_id, decide in zip(job_ids, decides, strict=True):
             job = jobs.get(job_id)
             if job is None:
                 outcomes.append(None)

@@ -78,10 +78,12 @@ def apply_reports(
 
     Returns what each would have been answered alone: the job as it then stood, or why not.
     """
-    steps = [(report.id, _decide_report(report, by)) for report in reports]
+    job_ids = [report.id for report in reports]
+    # Each is made at its turn: hundreds of functions kept at once let the garbage collector run twice as often.
+    decides = (_decide_report(report, by) for report in reports)
     answers: list[JobSnapshot | NotFound | JobConflict] = []
     counts: Counter[str] = Counter()
-    for outcome in store.decide_and_write_batch(workspace_id, steps, by=by):
+    for outcome in store.decide_and_write_batch(workspace_id, job_ids, decides, by=by):
         if outcome is None:
             answers.append(NotFound("There is no such job."))
             counts["not_found"] += 1
