@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import later
+from tests.support.browser import later, sign_in
 from tests.support.jobs import RUNNER
-from tests.support.people import PASSWORD, Cast
+from tests.support.people import Cast
 from webapp.core import jobs
 
 
@@ -135,10 +135,7 @@ def test_with_scripts_off_one_filters_ticks_is_asked_and_cancels(
     match, other = made(app, cast, running=True), made(app, cast, "export")
     with browser.new_context(base_url=address, java_script_enabled=False) as context:
         page = context.new_page()
-        page.goto("/login")
-        page.fill("#email", "ada@example.com")
-        page.fill("#password", PASSWORD)
-        page.click("button.primary")
+        sign_in(page)
         page.click("#more summary")
         page.fill("#tag", "nightly")
         page.select_option("#type", "import")

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import assert_clean, assert_narrow
+from tests.support.browser import assert_clean, assert_narrow, sign_in
 from tests.support.jobs import OPERATOR, job_in
-from tests.support.people import PASSWORD, Cast
+from tests.support.people import Cast
 from tests.support.receiver import Receiver
 from tests.support.webhooks import EVERYTHING, PRIVATE
 from webapp.core.webhooks import endpoints, sender
@@ -96,10 +96,7 @@ def test_without_scripts_a_webhook_is_made_tried_and_deleted(
 ) -> None:
     with browser.new_context(base_url=address, java_script_enabled=False) as context:
         page = context.new_page()
-        page.goto("/login")
-        page.fill("#email", "ada@example.com")
-        page.fill("#password", PASSWORD)
-        page.click("button.primary")
+        sign_in(page)
         page.goto("/w/acme/settings/webhooks")
         page.fill("#url", "https://hooks.example.com/in")
         page.get_by_role("button", name="Create the webhook").click()

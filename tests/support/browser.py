@@ -3,10 +3,20 @@
 from axe_playwright_python.sync_playwright import DEFAULT_OPTIONS, Axe
 from playwright.sync_api import Page, expect
 
+from tests.support.people import PASSWORD
+
 axe = Axe()
 
 OF_COLOURS = DEFAULT_OPTIONS | {"runOnly": ["color-contrast", "link-in-text-block"]}
 """The rules of axe that look at colours."""
+
+
+def sign_in(page: Page, email: str = "ada@example.com") -> None:
+    """Fill in the form of the sign-in page as a person does, and send it."""
+    page.goto("/login")
+    page.fill("#email", email)
+    page.fill("#password", PASSWORD)
+    page.click("button.primary")
 
 
 def later(page: Page, seconds: int = 15) -> None:
