@@ -23,48 +23,6 @@ DRIVER_LIMIT = 0.85
 """Share of its core from which on the driver may be what was measured."""
 
 
-@click.command()
-@click.option("--engine", "engines", multiple=True, type=click.Choice(ENGINES), help="All unless said.")
-@click.option(
-    "--case", "names", multiple=True, type=click.Choice([case.name for case in CASES]), help="All unless said."
-)
-@click.option("--connections", multiple=True, type=int, default=(1, 16, 64), show_default=True)
-@click.option("--seconds", default=3.0, show_default=True, help="How long each row is measured.")
-@click.option("--jobs", default=10_000, show_default=True, help="Jobs on the board before.")
-@click.option("--workers", default=1, show_default=True, help="Processes of the product; several are not pinned.")
-@click.option("--runs", default=1, show_default=True, help="After several the medians are printed too.")
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Where all figures are written.")
-def bench(
-    engines: Sequence[str],
-    names: Sequence[str],
-    connections: Sequence[int],
-    seconds: float,
-    jobs: int,
-    workers: int,
-    runs: int,
-    path: Path | None,
-) -> None:
-    """Measure the product beside its limits and print a table."""
-    tables = []
-    for number in range(runs):
-        rows: list[Row] = []
-        for engine in engines or ENGINES:
-            with ExitStack() as stack:
-                bench = Bench(engine, jobs, seconds, workers, stack)
-                for case in CASES:
-                    if not names or case.name in names:
-                        rows += bench.measure(case, connections)
-                        click.echo(f"run {number + 1}: {engine}, {case.name}", err=True)
-        tables.append(rows)
-        click.echo(format_table(rows) + "\n")
-    if runs > 1:
-        click.echo(f"Medians of {runs} runs\n\n{format_table(compute_medians(tables))}")
-    if path:
-        path.write_text(json.dumps([[asdict(row) for row in rows] for rows in tables], indent=1))
-    if any(row.fault for rows in tables for row in rows):
-        sys.exit(1)
-
-
 class Bench:
     """A board with the product and the bare routes on it, until the stack is closed."""
 
@@ -112,6 +70,48 @@ class Bench:
         return Figures(
             good * each / result.seconds, result.p50, result.p99, cpu / good / each * 1000, memory, result.busy
         ), ""
+
+
+@click.command()
+@click.option("--engine", "engines", multiple=True, type=click.Choice(ENGINES), help="All unless said.")
+@click.option(
+    "--case", "names", multiple=True, type=click.Choice([case.name for case in CASES]), help="All unless said."
+)
+@click.option("--connections", multiple=True, type=int, default=(1, 16, 64), show_default=True)
+@click.option("--seconds", default=3.0, show_default=True, help="How long each row is measured.")
+@click.option("--jobs", default=10_000, show_default=True, help="Jobs on the board before.")
+@click.option("--workers", default=1, show_default=True, help="Processes of the product; several are not pinned.")
+@click.option("--runs", default=1, show_default=True, help="After several the medians are printed too.")
+@click.option("--json", "path", type=click.Path(path_type=Path), help="Where all figures are written.")
+def bench(
+    engines: Sequence[str],
+    names: Sequence[str],
+    connections: Sequence[int],
+    seconds: float,
+    jobs: int,
+    workers: int,
+    runs: int,
+    path: Path | None,
+) -> None:
+    """Measure the product beside its limits and print a table."""
+    tables = []
+    for number in range(runs):
+        rows: list[Row] = []
+        for engine in engines or ENGINES:
+            with ExitStack() as stack:
+                bench = Bench(engine, jobs, seconds, workers, stack)
+                for case in CASES:
+                    if not names or case.name in names:
+                        rows += bench.measure(case, connections)
+                        click.echo(f"run {number + 1}: {engine}, {case.name}", err=True)
+        tables.append(rows)
+        click.echo(format_table(rows) + "\n")
+    if runs > 1:
+        click.echo(f"Medians of {runs} runs\n\n{format_table(compute_medians(tables))}")
+    if path:
+        path.write_text(json.dumps([[asdict(row) for row in rows] for rows in tables], indent=1))
+    if any(row.fault for rows in tables for row in rows):
+        sys.exit(1)
 
 
 def drive(server: Server, plan: Plan) -> tuple[Result, float]:

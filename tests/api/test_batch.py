@@ -34,6 +34,16 @@ def runner(client: FlaskClient, token: str) -> Runner:
     return Runner(client, token)
 
 
+reports = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": st.sampled_from(["pending", "running", "completed", "failed", "canceled"]),
+        "progress": st.integers(0, 100),
+        "message": st.sampled_from(["a", "b"]),
+    },
+)
+
+
 def send(runner: Runner, *reports: Any) -> list[dict[str, Any]]:
     answer = runner.post("/jobs/batch", {"data": list(reports)})
     assert answer.status_code == 200, answer.text
@@ -133,16 +143,6 @@ def test_a_batch_judges_every_pair_as_a_single_report_is_judged(
     single, batched = jobs.get_job_status(single.id), jobs.get_job_status(batched.id)
     assert as_it_stands(batched) == as_it_stands(single)
     assert told_of(batched) == told_of(single)
-
-
-reports = st.fixed_dictionaries(
-    {},
-    optional={
-        "status": st.sampled_from(["pending", "running", "completed", "failed", "canceled"]),
-        "progress": st.integers(0, 100),
-        "message": st.sampled_from(["a", "b"]),
-    },
-)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

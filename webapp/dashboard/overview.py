@@ -49,22 +49,6 @@ def _etag(numbers: Overview) -> str:
     return compute_etag(numbers.range, numbers.versions)
 
 
-def _panel_context(numbers: Overview) -> dict[str, Any]:
-    usual = durations.usual_durations(g.workspace.id, {job.type for job in numbers.longest})
-    is_quiet = not any(numbers.ended.values()) and not numbers.longest
-    return {
-        "overview": numbers,
-        "scale": Scale.spanning(numbers.durations.types),
-        "slow_after": {type: durations.slow_after(span) for type, span in usual.items()},
-        "no_jobs": is_quiet and not listing.list_types(g.workspace.id),
-        "public_url": current_app.config["PUBLIC_URL"],
-    }
-
-
-_ROUND_SECONDS = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 864000, 8640000]
-_MARKS = [timedelta(seconds=seconds) for seconds in _ROUND_SECONDS]
-
-
 @dataclass(frozen=True)
 class Scale:
     """A logarithmic scale from 0 to 1, between two durations that are round."""
@@ -87,3 +71,19 @@ class Scale:
             math.log(max(each, _MARKS[0]).total_seconds()) for each in (self.marks[0], self.marks[-1], span)
         )
         return min(max((value - low) / (high - low), 0), 1)
+
+
+def _panel_context(numbers: Overview) -> dict[str, Any]:
+    usual = durations.usual_durations(g.workspace.id, {job.type for job in numbers.longest})
+    is_quiet = not any(numbers.ended.values()) and not numbers.longest
+    return {
+        "overview": numbers,
+        "scale": Scale.spanning(numbers.durations.types),
+        "slow_after": {type: durations.slow_after(span) for type, span in usual.items()},
+        "no_jobs": is_quiet and not listing.list_types(g.workspace.id),
+        "public_url": current_app.config["PUBLIC_URL"],
+    }
+
+
+_ROUND_SECONDS = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 864000, 8640000]
+_MARKS = [timedelta(seconds=seconds) for seconds in _ROUND_SECONDS]

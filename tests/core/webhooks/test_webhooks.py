@@ -314,16 +314,6 @@ def test_the_message_and_the_change_of_the_job_stand_or_fall_together(
     assert list_deliveries() == []
 
 
-def test_a_workspace_without_endpoints_pays_nothing_beside_the_move(core: Flask, cast: Cast) -> None:
-    job = job_in("pending", cast.acme)
-    statements: list[str] = []
-    with listening_to(statements):
-        jobs.update_job_status(job.id, status="running", by=RUNNER)
-        jobs.update_job_status(job.id, status="completed", by=RUNNER)
-    # A move that is one prepared statement is not heard here: whatever is, came on top.
-    assert statements == []
-
-
 class listening_to:
     """Collects the statements that the database is sent."""
 
@@ -338,6 +328,16 @@ class listening_to:
 
     def __exit__(self, *error: object) -> None:
         sa.event.remove(db.engine, "before_cursor_execute", self._hear)
+
+
+def test_a_workspace_without_endpoints_pays_nothing_beside_the_move(core: Flask, cast: Cast) -> None:
+    job = job_in("pending", cast.acme)
+    statements: list[str] = []
+    with listening_to(statements):
+        jobs.update_job_status(job.id, status="running", by=RUNNER)
+        jobs.update_job_status(job.id, status="completed", by=RUNNER)
+    # A move that is one prepared statement is not heard here: whatever is, came on top.
+    assert statements == []
 
 
 def test_deleting_a_webhook_at_the_moment_a_job_ends_harms_neither(

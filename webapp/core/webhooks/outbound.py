@@ -83,6 +83,101 @@ class Answer:
         return self.status is not None and 200 <= self.status < 300
 
 
+# --- the connection: checked addresses, and one deadline for everything ------------------------------------------
+
+
+def resolve(host: str, port: int) -> Sequence[str]:
+    """Return every address of a host, as numbers. Raises ``gaierror``.
+
+    How long it takes, the system's resolver decides.
+    """
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+
+
+@dataclass(frozen=True)
+class _Deadline:
+    """The end of a POST's time, on the monotonic clock."""
+
+    at: float
+
+    @property
+    def left(self) -> float:
+        """Return the seconds that remain. Raises ``ConnectTimeout`` when there are none."""
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise httpcore.ConnectTimeout
+        return left
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A stream of which every step ends by the deadline: a peer that drips byte after byte gains no time."""
+
+    def __init__(self, inner: httpcore.NetworkStream, deadline: _Deadline) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._deadline.left)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), _CHUNK_SIZE):
+            self._inner.write(buffer[start : start + _CHUNK_SIZE], self._deadline.left)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        try:
+            inner = self._inner.start_tls(ssl_context, server_hostname, self._deadline.left)
+        except BaseException:
+            # Nobody else knows of it yet.
+            self._inner.close()
+            raise
+        return _TimedStream(inner, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class _CheckedBackend(httpcore.NetworkBackend):
+    """Connects to checked addresses only."""
+
+    def __init__(self, deadline: _Deadline, allow_private: bool) -> None:
+        self._deadline = deadline
+        self._allow_private = allow_private
+        self._backend = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        addresses = resolve(host, port)
+        if not self._allow_private and not all(is_public(ip_address(address)) for address in addresses):
+            raise NotPublic
+        for position, address in enumerate(addresses, 1):
+            # An address that does not answer must leave time for the next.
+            share = self._deadline.left / (len(addresses) - position + 1)
+            try:
+                return _TimedStream(self._backend.connect_tcp(address, port, timeout=share), self._deadline)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if position == len(addresses):
+                    raise
+        raise socket.gaierror
+
+    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        raise NotPublic
+
+
+# --- the call ----------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Outbound:
     """How this board calls others: under which name, and whether also inside its own network."""
@@ -159,95 +254,3 @@ def _read_beginning(response: httpcore.Response) -> str:
 def _ssl_context() -> ssl.SSLContext:
     """Read the authorities of the system and of Mozilla, once; reading them takes longer than a POST."""
     return httpcore.default_ssl_context()
-
-
-# --- the connection: checked addresses, and one deadline for everything ------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Deadline:
-    """The end of a POST's time, on the monotonic clock."""
-
-    at: float
-
-    @property
-    def left(self) -> float:
-        """Return the seconds that remain. Raises ``ConnectTimeout`` when there are none."""
-        left = self.at - time.monotonic()
-        if left <= 0:
-            raise httpcore.ConnectTimeout
-        return left
-
-
-def resolve(host: str, port: int) -> Sequence[str]:
-    """Return every address of a host, as numbers. Raises ``gaierror``.
-
-    How long it takes, the system's resolver decides.
-    """
-    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
-
-
-class _CheckedBackend(httpcore.NetworkBackend):
-    """Connects to checked addresses only."""
-
-    def __init__(self, deadline: _Deadline, allow_private: bool) -> None:
-        self._deadline = deadline
-        self._allow_private = allow_private
-        self._backend = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        addresses = resolve(host, port)
-        if not self._allow_private and not all(is_public(ip_address(address)) for address in addresses):
-            raise NotPublic
-        for position, address in enumerate(addresses, 1):
-            # An address that does not answer must leave time for the next.
-            share = self._deadline.left / (len(addresses) - position + 1)
-            try:
-                return _TimedStream(self._backend.connect_tcp(address, port, timeout=share), self._deadline)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if position == len(addresses):
-                    raise
-        raise socket.gaierror
-
-    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
-        raise NotPublic
-
-
-class _TimedStream(httpcore.NetworkStream):
-    """A stream of which every step ends by the deadline: a peer that drips byte after byte gains no time."""
-
-    def __init__(self, inner: httpcore.NetworkStream, deadline: _Deadline) -> None:
-        self._inner = inner
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._deadline.left)
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), _CHUNK_SIZE):
-            self._inner.write(buffer[start : start + _CHUNK_SIZE], self._deadline.left)
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        try:
-            inner = self._inner.start_tls(ssl_context, server_hostname, self._deadline.left)
-        except BaseException:
-            # Nobody else knows of it yet.
-            self._inner.close()
-            raise
-        return _TimedStream(inner, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)

@@ -35,6 +35,8 @@ CHECK_INTERVAL = 0.1
 
 StopCall = tuple[StopCallback, JobStopped]
 
+_senders: "weakref.WeakSet[Sender]" = weakref.WeakSet()
+
 
 class Sender:
     """Queue what jobs report, and send it. The thread starts with the first entry."""
@@ -304,9 +306,6 @@ def call_back(calls: Sequence[StopCall]) -> None:
             callback(stop)
         except Exception:
             log.exception("A callback for a stop failed.")
-
-
-_senders: "weakref.WeakSet[Sender]" = weakref.WeakSet()
 
 
 @atexit.register

@@ -24,14 +24,6 @@ _LEVEL_ALIASES = {"warn": "warning", "critical": "error", "fatal": "error", "exc
 _HEADER_SAFE = re.compile(r"[ -~]{1,200}")
 
 
-def serialize(value: object) -> Any:
-    """Return the value as JSON. The same value gives the same JSON in every process.
-
-    Times, numbers, enums and paths become text; what has no JSON becomes the name of its type, ``"<Customer>"``.
-    """
-    return _Serializer().convert(value, 0)
-
-
 class _Serializer:
     """Convert values and count them: what contains itself more than once would otherwise never come to an end."""
 
@@ -63,6 +55,14 @@ class _Serializer:
             if isinstance(value, list | tuple):
                 return [self.convert(inner, depth + 1) for inner in value]
         return f"<{type(value).__name__}>"
+
+
+def serialize(value: object) -> Any:
+    """Return the value as JSON. The same value gives the same JSON in every process.
+
+    Times, numbers, enums and paths become text; what has no JSON becomes the name of its type, ``"<Customer>"``.
+    """
+    return _Serializer().convert(value, 0)
 
 
 def serialize_object(value: object) -> dict[str, Any] | None:

@@ -28,16 +28,6 @@ REWRITE_SIZE = 1_000_000
 """Bytes from which on a file is written anew once most of it was sent."""
 
 
-def open_spool(folder: Path, url: str, token: str) -> "Spool":
-    """Create the folder for a board and a token, and return its spool. Raises ``OSError``."""
-    if fcntl is None:  # pragma: no cover
-        raise OSError("A spool on disk needs locks that this system does not have.")
-    # What one workspace was not sent is not for another one to see.
-    own = folder / hashlib.sha256(f"{url} {token}".encode("utf-8", "replace")).hexdigest()[:16]
-    own.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Spool(own)
-
-
 class Spool:
     """Keep the entries of one process in a folder; without a folder it keeps nothing. Failures are logged."""
 
@@ -175,6 +165,16 @@ class Spool:
             if not _is_removed(file):
                 self._file = file
         return self._file
+
+
+def open_spool(folder: Path, url: str, token: str) -> Spool:
+    """Create the folder for a board and a token, and return its spool. Raises ``OSError``."""
+    if fcntl is None:  # pragma: no cover
+        raise OSError("A spool on disk needs locks that this system does not have.")
+    # What one workspace was not sent is not for another one to see.
+    own = folder / hashlib.sha256(f"{url} {token}".encode("utf-8", "replace")).hexdigest()[:16]
+    own.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Spool(own)
 
 
 def _must_last(entry: Entry) -> bool:

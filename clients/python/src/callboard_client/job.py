@@ -25,6 +25,7 @@ log = logging.getLogger("callboard_client")
 P = ParamSpec("P")
 J = TypeVar("J", bound="Job")
 _current: "contextvars.ContextVar[Job | None]" = contextvars.ContextVar("callboard_job", default=None)
+_INTERRUPTED = "Stopped by its runner ({})."
 
 
 def never_raises(method: Callable[Concatenate[J, P], None]) -> Callable[Concatenate[J, P], None]:
@@ -330,9 +331,6 @@ class Job:
             if error is None:
                 raise
             log.warning("The end of job %s was not reported.", self.id, exc_info=True)
-
-
-_INTERRUPTED = "Stopped by its runner ({})."
 
 
 def current_job() -> Job:

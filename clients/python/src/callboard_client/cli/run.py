@@ -43,60 +43,6 @@ _POLL_INTERVAL = 0.1
 """Seconds from one look at a stream to the next."""
 
 
-def run(job: Job, command: Sequence[str], *, grace: float) -> int:
-    """Run a command as this job and return its exit code, as a shell would.
-
-    Its output goes where it would go without this, and its lines to the job's log. A stop of the job is SIGTERM for the
-    command and whatever it started, and SIGKILL after so many seconds of ``grace``. Signals are passed on. The command
-    runs whether the board is there or not.
-    """
-    try:
-        job.start()
-    except JobStopped as stop:
-        log.warning("The command is not run: %s", stop)
-        return EXIT_SIGNAL + signal.SIGTERM
-    group = _ProcessGroup(grace)
-    with group.forwarding():
-        environ = {**os.environ, "CALLBOARD_JOB_ID": job.id or ""}
-        try:
-            child = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ, start_new_session=True
-            )
-        except OSError as error:
-            log.error("%s cannot be run: %s.", command[0], error.strerror)
-            job.fail(f"{command[0]} cannot be run: {error.strerror}.")
-            return EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_RUN
-        group.set_leader(child)
-        job.on_stop(group.stop)
-        output = _Output(job)
-        output.follow(child)
-        child.wait()
-        group.end()
-        output.end()
-        return _report_end(job, child.returncode, output, group)
-
-
-def _report_end(job: Job, returncode: int, output: "_Output", group: "_ProcessGroup") -> int:
-    """Report how the command ended, and return its exit code as a shell has it."""
-    if group.stop_reason is not None:
-        job.report_stopped()
-    elif returncode == 0:
-        job.complete()
-    elif group.stop_signal is not None:
-        job.report_stopped(f"Its runner was stopped by {group.stop_signal.name}.")
-    else:
-        job.fail(output.error_text(_describe_end(returncode)))
-    return returncode if returncode >= 0 else EXIT_SIGNAL - returncode
-
-
-def _describe_end(returncode: int) -> str:
-    if returncode >= 0:
-        return f"Exit code {returncode}"
-    with suppress(ValueError):
-        return f"Killed by {signal.Signals(-returncode).name}"
-    return f"Killed by signal {-returncode}"
-
-
 class _ProcessGroup:
     """Pass signals on to a command and whatever it started, and end them when the job is to stop."""
 
@@ -250,6 +196,60 @@ class _Output:
         self._last_lines[level].extend(texts)
         if texts:
             self._job.log_lines(texts, level, omitted=len(other_lines) - len(texts))
+
+
+def run(job: Job, command: Sequence[str], *, grace: float) -> int:
+    """Run a command as this job and return its exit code, as a shell would.
+
+    Its output goes where it would go without this, and its lines to the job's log. A stop of the job is SIGTERM for the
+    command and whatever it started, and SIGKILL after so many seconds of ``grace``. Signals are passed on. The command
+    runs whether the board is there or not.
+    """
+    try:
+        job.start()
+    except JobStopped as stop:
+        log.warning("The command is not run: %s", stop)
+        return EXIT_SIGNAL + signal.SIGTERM
+    group = _ProcessGroup(grace)
+    with group.forwarding():
+        environ = {**os.environ, "CALLBOARD_JOB_ID": job.id or ""}
+        try:
+            child = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ, start_new_session=True
+            )
+        except OSError as error:
+            log.error("%s cannot be run: %s.", command[0], error.strerror)
+            job.fail(f"{command[0]} cannot be run: {error.strerror}.")
+            return EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_RUN
+        group.set_leader(child)
+        job.on_stop(group.stop)
+        output = _Output(job)
+        output.follow(child)
+        child.wait()
+        group.end()
+        output.end()
+        return _report_end(job, child.returncode, output, group)
+
+
+def _report_end(job: Job, returncode: int, output: "_Output", group: "_ProcessGroup") -> int:
+    """Report how the command ended, and return its exit code as a shell has it."""
+    if group.stop_reason is not None:
+        job.report_stopped()
+    elif returncode == 0:
+        job.complete()
+    elif group.stop_signal is not None:
+        job.report_stopped(f"Its runner was stopped by {group.stop_signal.name}.")
+    else:
+        job.fail(output.error_text(_describe_end(returncode)))
+    return returncode if returncode >= 0 else EXIT_SIGNAL - returncode
+
+
+def _describe_end(returncode: int) -> str:
+    if returncode >= 0:
+        return f"Exit code {returncode}"
+    with suppress(ValueError):
+        return f"Killed by {signal.Signals(-returncode).name}"
+    return f"Killed by signal {-returncode}"
 
 
 def _visible_text(line: bytes) -> str:

@@ -33,37 +33,6 @@ if TYPE_CHECKING:
     from callboard_client.integrations._base import TaskOptions
 
 
-def connect(scheduler: BaseScheduler, client: Client, **options: "Unpack[TaskOptions]") -> None:
-    """Report all runs. The type of a job is the name of the scheduled one, its payload the arguments.
-
-    ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
-    """
-    listener = _Listener(scheduler, TaskJobs("apscheduler", client, **options))
-    scheduler.add_listener(listener.wrap_executors, EVENT_EXECUTOR_ADDED | EVENT_SCHEDULER_STARTED)
-    scheduler.add_listener(listener.on_missed, EVENT_JOB_MISSED)
-    scheduler.add_listener(listener.on_max_instances, EVENT_JOB_MAX_INSTANCES)
-    listener.wrap_executors()
-
-
-@dataclass
-class _ScheduledJob:
-    """What an executor needs of a scheduled job, with another function. It may have to go to another process."""
-
-    id: str
-    name: str
-    func: Callable[..., Any]
-    args: Sequence[Any]
-    kwargs: dict[str, Any]
-    misfire_grace_time: int | None
-    max_instances: int
-    _jobstore_alias: str
-    description: str
-
-    def __str__(self) -> str:
-        """Return what APScheduler's log calls it."""
-        return self.description
-
-
 class _Listener:
     """Follow the events of a scheduler, and wrap what its executors run."""
 
@@ -103,6 +72,37 @@ class _Listener:
         error = f"The run of {run_time:%Y-%m-%d %H:%M:%S %Z} {reason}."
         # This is the scheduler's own thread, or its loop: it has others to start, and does not wait for a board.
         threading.Thread(target=lambda: job.enqueue().fail(error), name="callboard-missed").start()
+
+
+def connect(scheduler: BaseScheduler, client: Client, **options: "Unpack[TaskOptions]") -> None:
+    """Report all runs. The type of a job is the name of the scheduled one, its payload the arguments.
+
+    ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
+    """
+    listener = _Listener(scheduler, TaskJobs("apscheduler", client, **options))
+    scheduler.add_listener(listener.wrap_executors, EVENT_EXECUTOR_ADDED | EVENT_SCHEDULER_STARTED)
+    scheduler.add_listener(listener.on_missed, EVENT_JOB_MISSED)
+    scheduler.add_listener(listener.on_max_instances, EVENT_JOB_MAX_INSTANCES)
+    listener.wrap_executors()
+
+
+@dataclass
+class _ScheduledJob:
+    """What an executor needs of a scheduled job, with another function. It may have to go to another process."""
+
+    id: str
+    name: str
+    func: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: dict[str, Any]
+    misfire_grace_time: int | None
+    max_instances: int
+    _jobstore_alias: str
+    description: str
+
+    def __str__(self) -> str:
+        """Return what APScheduler's log calls it."""
+        return self.description
 
 
 def _run(make_job: Callable[[], Job], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

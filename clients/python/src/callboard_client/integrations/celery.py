@@ -38,23 +38,6 @@ class TaskStopped(JobStopped, Ignore):
         super().__init__(stop.code, str(stop), stop.job)
 
 
-def connect(app: Celery, client: Client, *, grace: float = GRACE, **options: "Unpack[TaskOptions]") -> None:
-    """Report all tasks of the app but Celery's own.
-
-    ``grace``: seconds after which a task that does not stop by itself is revoked with SIGTERM, which needs the prefork
-    pool and a broker with remote control.
-    ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
-    """
-    _Listener(app, TaskJobs("celery", client, **options), grace).listen()
-
-
-class _Run(NamedTuple):
-    """A task that this process works on."""
-
-    attempt: Attempt
-    revoke: threading.Timer
-
-
 class _Listener:
     """Follow the signals of Celery."""
 
@@ -150,6 +133,23 @@ class _Listener:
         if self._is_reported(sender.name):
             job = self._job(sender.name, request.id, request.args, request.kwargs)
             Attempt(job).report_stopped("The task was revoked.")
+
+
+def connect(app: Celery, client: Client, *, grace: float = GRACE, **options: "Unpack[TaskOptions]") -> None:
+    """Report all tasks of the app but Celery's own.
+
+    ``grace``: seconds after which a task that does not stop by itself is revoked with SIGTERM, which needs the prefork
+    pool and a broker with remote control.
+    ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
+    """
+    _Listener(app, TaskJobs("celery", client, **options), grace).listen()
+
+
+class _Run(NamedTuple):
+    """A task that this process works on."""
+
+    attempt: Attempt
+    revoke: threading.Timer
 
 
 def _as_received(args: Any, kwargs: Any) -> tuple[Any, Any]:

@@ -31,6 +31,70 @@ class Canceled(Interrupt):
     """Raised in an actor that did not stop by itself after its job was canceled."""
 
 
+class _Run:
+    """The work of one thread on one message."""
+
+    def __init__(self, attempt: Attempt, message_id: str) -> None:
+        self.attempt = attempt
+        self.message_id = message_id
+        self.is_active = False
+        self.is_retried = False
+        self.is_stopped = False
+        self.stop_message: str | None = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self._thread = threading.get_ident()
+        self._lock = threading.Lock()
+        self._interrupted = False
+
+    def call(self, function: Any, args: Any, kwargs: Any) -> Any:
+        """Call the function of the actor. Raises ``SkipMessage`` if the job is to stop and the function does."""
+        try:
+            try:
+                self.is_active = True
+                with self.attempt.job.as_current():
+                    return function(*args, **kwargs)
+            finally:
+                self._deactivate()
+        except (JobStopped, Canceled) as stop:
+            # It may be another job that was to stop.
+            if not self.attempt.job.stop_requested:
+                raise
+            self.is_stopped = True
+            raise SkipMessage(str(stop)) from None
+
+    def interrupt_after(self, seconds: float) -> None:
+        """Raise ``Canceled`` in the thread of the actor if it still runs after so many seconds."""
+        timer = threading.Timer(seconds, self._interrupt)
+        timer.daemon = True
+        timer.start()
+
+    def report_end(self) -> None:
+        """Report how the attempt ended."""
+        if self.is_stopped:
+            self.attempt.report_stopped(self.stop_message)
+        elif self.error is None:
+            self.attempt.complete(self.result)
+        elif self.is_retried:
+            self.attempt.retry(self.error)
+        else:
+            self.attempt.fail(self.error)
+
+    def _interrupt(self) -> None:
+        with self._lock:
+            if self.is_active and not self._interrupted:
+                self._interrupted = True
+                raise_thread_exception(self._thread, Canceled)
+
+    def _deactivate(self) -> None:
+        with self._lock:
+            self.is_active = False
+        if self._interrupted:
+            # What is on its way is to arrive here, and not in Dramatiq's own code.
+            for _ in range(10):
+                time.sleep(0.001)
+
+
 class CallboardMiddleware(Middleware):
     """Report every message of a broker. Add it last, where the broker is made, for producers and workers.
 
@@ -113,67 +177,3 @@ class CallboardMiddleware(Middleware):
         max_retries = message.options.get("max_retries", default)
         unknown = max_retries is None or actor_options.get("retry_when") or (retries and retries.retry_when)
         return Attempt(job, message.options.get("retries", 0) + 1, None if unknown else max_retries + 1)
-
-
-class _Run:
-    """The work of one thread on one message."""
-
-    def __init__(self, attempt: Attempt, message_id: str) -> None:
-        self.attempt = attempt
-        self.message_id = message_id
-        self.is_active = False
-        self.is_retried = False
-        self.is_stopped = False
-        self.stop_message: str | None = None
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self._thread = threading.get_ident()
-        self._lock = threading.Lock()
-        self._interrupted = False
-
-    def call(self, function: Any, args: Any, kwargs: Any) -> Any:
-        """Call the function of the actor. Raises ``SkipMessage`` if the job is to stop and the function does."""
-        try:
-            try:
-                self.is_active = True
-                with self.attempt.job.as_current():
-                    return function(*args, **kwargs)
-            finally:
-                self._deactivate()
-        except (JobStopped, Canceled) as stop:
-            # It may be another job that was to stop.
-            if not self.attempt.job.stop_requested:
-                raise
-            self.is_stopped = True
-            raise SkipMessage(str(stop)) from None
-
-    def interrupt_after(self, seconds: float) -> None:
-        """Raise ``Canceled`` in the thread of the actor if it still runs after so many seconds."""
-        timer = threading.Timer(seconds, self._interrupt)
-        timer.daemon = True
-        timer.start()
-
-    def report_end(self) -> None:
-        """Report how the attempt ended."""
-        if self.is_stopped:
-            self.attempt.report_stopped(self.stop_message)
-        elif self.error is None:
-            self.attempt.complete(self.result)
-        elif self.is_retried:
-            self.attempt.retry(self.error)
-        else:
-            self.attempt.fail(self.error)
-
-    def _interrupt(self) -> None:
-        with self._lock:
-            if self.is_active and not self._interrupted:
-                self._interrupted = True
-                raise_thread_exception(self._thread, Canceled)
-
-    def _deactivate(self) -> None:
-        with self._lock:
-            self.is_active = False
-        if self._interrupted:
-            # What is on its way is to arrive here, and not in Dramatiq's own code.
-            for _ in range(10):
-                time.sleep(0.001)

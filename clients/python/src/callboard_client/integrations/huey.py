@@ -22,23 +22,6 @@ if TYPE_CHECKING:
     from callboard_client.integrations._base import TaskOptions
 
 
-def connect(huey: Huey, client: Client, **options: "Unpack[TaskOptions]") -> None:
-    """Report every task of ``huey``. Call it where ``huey`` is made, for producers and workers.
-
-    ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
-
-    Within a task ``current_job()`` is its job. A cancel raises ``JobStopped`` from its next report; Huey takes that for
-    ``CancelExecution`` and does not try again.
-    """
-    listener = _Listener(huey, TaskJobs("huey", client, **options))
-    huey.signal(signals.SIGNAL_ENQUEUED)(listener.on_enqueued)
-    huey.pre_execute("callboard")(listener.before_run)
-    huey.post_execute("callboard")(listener.after_run)
-    huey.signal(signals.SIGNAL_REVOKED, signals.SIGNAL_CANCELED, signals.SIGNAL_EXPIRED)(listener.on_not_run)
-    huey.signal(signals.SIGNAL_INTERRUPTED)(listener.on_interrupted)
-    huey.on_shutdown("callboard")(client.flush)
-
-
 class _Listener:
     """Follow the signals and hooks of Huey."""
 
@@ -98,3 +81,20 @@ class _Listener:
         retries = type(task).default_retries
         # A call may ask for more retries than the task has; then nothing tells how many.
         return Attempt(job, retries - task.retries + 1, retries + 1) if task.retries <= retries else Attempt(job)
+
+
+def connect(huey: Huey, client: Client, **options: "Unpack[TaskOptions]") -> None:
+    """Report every task of ``huey``. Call it where ``huey`` is made, for producers and workers.
+
+    ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
+
+    Within a task ``current_job()`` is its job. A cancel raises ``JobStopped`` from its next report; Huey takes that for
+    ``CancelExecution`` and does not try again.
+    """
+    listener = _Listener(huey, TaskJobs("huey", client, **options))
+    huey.signal(signals.SIGNAL_ENQUEUED)(listener.on_enqueued)
+    huey.pre_execute("callboard")(listener.before_run)
+    huey.post_execute("callboard")(listener.after_run)
+    huey.signal(signals.SIGNAL_REVOKED, signals.SIGNAL_CANCELED, signals.SIGNAL_EXPIRED)(listener.on_not_run)
+    huey.signal(signals.SIGNAL_INTERRUPTED)(listener.on_interrupted)
+    huey.on_shutdown("callboard")(client.flush)

@@ -34,20 +34,6 @@ class TaskStopped(JobStopped, JobAborted):
         super().__init__(stop.code, str(stop), stop.job)
 
 
-def connect(app: App, client: Client, *, name: str = "procrastinate", **options: "Unpack[TaskOptions]") -> None:
-    """Report all tasks of the app but Procrastinate's own.
-
-    ``name``: tells one database of Procrastinate from another one in the same workspace: each counts its jobs from 1.
-    ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
-    """
-    listener = _Listener(TaskJobs(name, client, **options))
-    app.worker_defaults["worker_middleware"] = [*app.worker_defaults.get("worker_middleware", ()), listener.around]
-    # There is no signal for what is deferred: these are the two ways into the queue, to which all others lead.
-    manager: Any = app.job_manager
-    manager.batch_defer_jobs = listener.reporting(manager.batch_defer_jobs)
-    manager.batch_defer_jobs_async = listener.reporting_async(manager.batch_defer_jobs_async)
-
-
 class _Listener:
     """Follow what is deferred and what workers do."""
 
@@ -118,6 +104,20 @@ class _Listener:
             asyncio.run_coroutine_threadsafe(abort(context.job.id, abort=True), loop)
 
         job.on_stop(stop)
+
+
+def connect(app: App, client: Client, *, name: str = "procrastinate", **options: "Unpack[TaskOptions]") -> None:
+    """Report all tasks of the app but Procrastinate's own.
+
+    ``name``: tells one database of Procrastinate from another one in the same workspace: each counts its jobs from 1.
+    ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
+    """
+    listener = _Listener(TaskJobs(name, client, **options))
+    app.worker_defaults["worker_middleware"] = [*app.worker_defaults.get("worker_middleware", ()), listener.around]
+    # There is no signal for what is deferred: these are the two ways into the queue, to which all others lead.
+    manager: Any = app.job_manager
+    manager.batch_defer_jobs = listener.reporting(manager.batch_defer_jobs)
+    manager.batch_defer_jobs_async = listener.reporting_async(manager.batch_defer_jobs_async)
 
 
 def _report_failure(attempt: Attempt, context: JobContext, error: BaseException) -> None:
