@@ -53,9 +53,9 @@ SUCCESSORS: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.FAILED: frozenset(),
     JobStatus.CANCELED: frozenset(),
 }
-"""Nothing leaves a final status, with one exception that ``REVIVABLE`` names."""
+"""Nothing leaves a final status, with one exception that ``REVIVABLE_REASON`` names."""
 
-REVIVABLE = FailureReason.LOST
+REVIVABLE_REASON = FailureReason.LOST
 """A job that the board itself failed for this reason runs on if its runner reports again."""
 
 FINAL = frozenset(status for status, successors in SUCCESSORS.items() if not successors)

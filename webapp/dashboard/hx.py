@@ -1,4 +1,4 @@
-"""Speak with htmx: everything that is read from its requests and answered to it, over a thin use of htmx_flask.
+"""Read what htmx says in its requests, and answer it.
 
 htmx 4 renamed what htmx_flask reads as ``trigger`` and ``target``, so only its request mark, its history mark and its
 response headers are used, and only from here.

@@ -1,4 +1,4 @@
-"""Hold the workspace of an address in one place: taken off the address, entered by a member, put back on the address.
+"""Take the slug of the workspace from the address, check the membership, and add the slug to ``url_for``.
 
 Views of this blueprint never see the slug. They find ``g.workspace`` and ``g.membership``, or are not reached.
 """

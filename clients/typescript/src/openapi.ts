@@ -338,9 +338,9 @@ export interface components {
         };
         /**
          * Report
-         * @description What a runner says of a job that exists. A field that is null was not sent; nothing at all is a heartbeat.
+         * @description What a runner says of a job that exists. A field that is null was not sent.
          *
-         *     ``occurred_at`` tells when it happened, in a report sent late.
+         *     A report without fields is a heartbeat. ``occurred_at`` tells when it happened, in a report sent late.
          */
         Report: {
             /** @description Where the job moves to; leave it out to report on a running job. */

@@ -35,9 +35,9 @@ def prefixed(prefix: str, row: Mapping[str, Any]) -> dict[str, Any]:
 def upsert(
     table: sa.Table, key: dict[str, Any], values: dict[str, Any], *, where: sa.ColumnElement[bool] | None = None
 ) -> postgresql.Insert:
-    """Build a statement that writes a row, or changes the one that is there, in that case only ``where`` this holds.
+    """Build a statement that inserts a row, or updates the row that is there, that only if ``where`` holds for it.
 
-    ``key`` names the columns of the primary key.
+    ``key`` has the columns of the primary key with their values.
     """
     insert = insert_of_engine()(table).values(key | values)
     return insert.on_conflict_do_update(index_elements=list(key), set_=values, where=where)

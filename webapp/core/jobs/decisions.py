@@ -15,7 +15,7 @@ from webapp.core.jobs.inputs import Report
 from webapp.core.json_text import canonical_json
 from webapp.core.lifecycle import (
     FINAL,
-    REVIVABLE,
+    REVIVABLE_REASON,
     SUCCESSORS,
     EventKind,
     FailureReason,
@@ -124,7 +124,7 @@ def statuses_unchanged_by(report: Report) -> frozenset[JobStatus]:
             return frozenset()
 
 
-def _statuses_ended_by(report: Report) -> frozenset[JobStatus]:
+def _statuses_moved_by(report: Report) -> frozenset[JobStatus]:
     return predecessors(report.status) if report.status else frozenset()
 
 
@@ -133,18 +133,18 @@ def decide_report(job: JobSnapshot, report: Report, *, by: str, now: datetime) -
     at = not_before_last_update(job, now)
     if job.status in statuses_unchanged_by(report):
         return Decision(report.content | _touch(at))
-    if job.status in _statuses_ended_by(report):
+    if job.status in _statuses_moved_by(report):
         return _move(job, report, by=by, at=at, now=now)
     if job.status is JobStatus.CANCELED:
         return _confirm_cancel(job, report, at) if _confirms_cancel(report) else _refuse_after_cancel(job, report, at)
-    if job.failure_reason is REVIVABLE and JobStatus.RUNNING in (
-        statuses_unchanged_by(report) | _statuses_ended_by(report)
+    if job.failure_reason is REVIVABLE_REASON and JobStatus.RUNNING in (
+        statuses_unchanged_by(report) | _statuses_moved_by(report)
     ):
         return _revive(job, report, by=by, now=now)
     if job.failure_reason is FailureReason.TIMED_OUT:
         detail = "The job ran longer than its max_duration and the board failed it: stop."
         return Decision(refusal=Refusal("job_timed_out", detail))
-    if job.status in FINAL and job.failure_reason is not REVIVABLE and _repeats(job, report):
+    if job.status in FINAL and job.failure_reason is not REVIVABLE_REASON and _repeats(job, report):
         return Decision()
     return Decision(refusal=Refusal("illegal_transition", _explain_contradiction(job)))
 
@@ -156,7 +156,6 @@ def _move(job: JobSnapshot, report: Report, *, by: str, at: datetime, now: datet
     changes = report.content | _touch(at) | {"status": report.status}
     match report.status:
         case JobStatus.RUNNING:
-            moved_at = job.started_at or moved_at
             changes |= {"started_at": moved_at, "check_at": _first_check(job, started_at=moved_at, now=at)}
         case JobStatus.COMPLETED:
             changes = {"progress": 100} | changes | {"completed_at": moved_at, "check_at": None}

@@ -49,7 +49,7 @@ class RequestKey:
         return cls(key, hashlib.sha256(canonical_json(body).encode()).hexdigest())
 
     def values(self, scope: uuid.UUID, job_id: uuid.UUID) -> dict[str, Any]:
-        """Return the row that remembers the key, but for what an append to a log is answered."""
+        """Return the row that remembers the key; ``next_after``, the answer to an append to a log, comes later."""
         return {"scope": scope, "key": self.key, "digest": self.digest, "job_id": job_id}
 
 

@@ -227,9 +227,9 @@ class Limits(Body):
 
 
 class Report(Body):
-    """What a runner says of a job that exists. A field that is null was not sent; nothing at all is a heartbeat.
+    """What a runner says of a job that exists. A field that is null was not sent.
 
-    ``occurred_at`` tells when it happened, in a report sent late.
+    A report without fields is a heartbeat. ``occurred_at`` tells when it happened, in a report sent late.
     """
 
     # These two may be absent, but never null.

@@ -32,16 +32,16 @@ def touch_columns() -> dict[str, Any]:
     return {"updated_at": at, "last_seen_at": at, "version": job_runs.c.version + 1}
 
 
-def _is_job(walled: bool) -> sa.ColumnElement[bool]:
-    """Return whether a row is the job ``key``, and of the workspace ``within`` if ``walled``."""
-    is_job = job_runs.c.id == sa.bindparam("key")
-    return is_job & (job_runs.c.workspace_id == sa.bindparam("within")) if walled else is_job
+def _is_job(within_workspace: bool) -> sa.ColumnElement[bool]:
+    """Return whether a row is the job ``job_id``, and of the workspace ``within`` if ``within_workspace``."""
+    is_job = job_runs.c.id == sa.bindparam("job_id")
+    return is_job & (job_runs.c.workspace_id == sa.bindparam("within")) if within_workspace else is_job
 
 
 @cache
-def select_statement(walled: bool) -> CompiledStatement:
-    """Read a job by ``key``, and ``within`` if ``walled``."""
-    return CompiledStatement(sa.select(*SNAPSHOT_COLUMNS).where(_is_job(walled)), SNAPSHOT_COLUMNS)
+def select_statement(within_workspace: bool) -> CompiledStatement:
+    """Read a job by ``job_id``, and ``within`` if ``within_workspace``."""
+    return CompiledStatement(sa.select(*SNAPSHOT_COLUMNS).where(_is_job(within_workspace)), SNAPSHOT_COLUMNS)
 
 
 @cache
@@ -67,19 +67,23 @@ def insert_statement(limits_left_out: tuple[str, ...], tags: int, keyed: bool) -
 
 
 @cache
-def hot_update_statement(statuses: frozenset[JobStatus], fields: frozenset[str], walled: bool) -> CompiledStatement:
+def hot_update_statement(
+    statuses: frozenset[JobStatus], fields: frozenset[str], within_workspace: bool
+) -> CompiledStatement:
     """Write these fields of a job as it is reported, if it is in one of these statuses, which does not change."""
     changes: dict[str, Any] = {name: sa.bindparam(name) for name in fields} | touch_columns()
     # Not by "in", which is a text of its own for each number of statuses.
     in_status = sa.or_(*(job_runs.c.status == status for status in sorted(statuses)))
-    update = sa.update(job_runs).where(_is_job(walled), in_status).values(changes).returning(*SNAPSHOT_COLUMNS)
+    update = (
+        sa.update(job_runs).where(_is_job(within_workspace), in_status).values(changes).returning(*SNAPSHOT_COLUMNS)
+    )
     return CompiledStatement(update, SNAPSHOT_COLUMNS)
 
 
 def update_if_unchanged(fields: frozenset[str]) -> sa.Update:
-    """Write these fields (``new_…``) of the job ``key``, if its version is still ``seen_version``."""
+    """Write these fields (``new_…``) of the job ``job_id``, if its version is still ``seen_version``."""
     changes: dict[str, Any] = {name: sa.bindparam(f"new_{name}", type_=job_runs.c[name].type) for name in fields}
-    unchanged = job_runs.c.id == sa.bindparam("key"), job_runs.c.version == sa.bindparam("seen_version")
+    unchanged = job_runs.c.id == sa.bindparam("job_id"), job_runs.c.version == sa.bindparam("seen_version")
     changes["version"] = job_runs.c.version + 1
     return sa.update(job_runs).where(*unchanged).values(changes).returning(*SNAPSHOT_COLUMNS)
 

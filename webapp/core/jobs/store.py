@@ -46,18 +46,21 @@ _CHILD_TABLES = (job_events, log_lines, log_tails, job_tags, idempotency_keys)
 # --- read --------------------------------------------------------------------------------------------------------
 
 
-def _keys(job_id: uuid.UUID, within: uuid.UUID | None) -> dict[str, Any]:
-    return {"key": job_id, "within": within} if within is not None else {"key": job_id}
+def _job_parameters(job_id: uuid.UUID, within: uuid.UUID | None) -> dict[str, Any]:
+    return {"job_id": job_id, "within": within} if within is not None else {"job_id": job_id}
 
 
 def job_exists(workspace_id: uuid.UUID | None, job_id: uuid.UUID) -> bool:
     """Return whether a workspace has a job; a job without a workspace is in none."""
-    return statements.select_statement(walled=True).fetch_first({"key": job_id, "within": workspace_id}) is not None
+    return (
+        statements.select_statement(within_workspace=True).fetch_first({"job_id": job_id, "within": workspace_id})
+        is not None
+    )
 
 
 def _select_job(job_id: uuid.UUID, within: uuid.UUID | None) -> JobSnapshot:
     """Return the job as it stands, without its payload. Raises ``NotFound``."""
-    row = statements.select_statement(within is not None).fetch_first(_keys(job_id, within))
+    row = statements.select_statement(within is not None).fetch_first(_job_parameters(job_id, within))
     if row is None:
         raise NotFound("There is no such job.")
     return JobSnapshot(*row)
@@ -88,7 +91,7 @@ def _event_row(job_id: uuid.UUID, event: HistoryEvent, by: Actor) -> dict[str, A
 
 
 def _write_events(session: Session, events: JobEvents, by: Actor) -> None:
-    """Write events in the transaction of what they tell, and put down what webhooks are to be sent of them."""
+    """Write events in the transaction that changes their jobs, and the messages to webhooks about them."""
     if events:
         session.execute(sa.insert(job_events), [_event_row(job.id, event, by) for job, event in events])
         outbox.enqueue_deliveries(session, events)
@@ -159,7 +162,7 @@ def try_hot_update(job_id: uuid.UUID, report: Report, within: uuid.UUID | None) 
     content = report.content
     statement = statements.hot_update_statement(statuses, frozenset(content), within is not None)
     with write_lock():
-        row = statement.fetch_first(_keys(job_id, within) | content | {"now": clock.now()})
+        row = statement.fetch_first(_job_parameters(job_id, within) | content | {"now": clock.now()})
     return JobSnapshot(*row) if row else None
 
 
@@ -201,7 +204,8 @@ def _write_decision(job: JobSnapshot, decision: Decision, *, by: Actor, audit_ac
 def _write_without_webhooks(job: JobSnapshot, decision: Decision, by: Actor) -> JobSnapshot | None:
     """Write a decision and its one event in one statement, as most moves are.
 
-    ``None`` when the job has changed, and where an endpoint may want a message.
+    ``None`` when the job has changed, and where an endpoint may want a message: both are for the caller to find out, by
+    the statement that knows the difference.
     """
     (event,) = decision.events
     statement = statements.transition_statement(frozenset(decision.changes), outbox.may_notify(event))
@@ -217,7 +221,7 @@ def _write_without_webhooks(job: JobSnapshot, decision: Decision, by: Actor) -> 
 
 
 def _decision_parameters(job: JobSnapshot, decision: Decision) -> dict[str, Any]:
-    return {"key": job.id, "seen_version": job.version} | prefixed("new", decision.changes)
+    return {"job_id": job.id, "seen_version": job.version} | prefixed("new", decision.changes)
 
 
 # --- update several ----------------------------------------------------------------------------------------------
@@ -269,9 +273,9 @@ def _update_locked(session: Session, jobs: Sequence[JobSnapshot], columns: Colle
     if not jobs:
         return
     names = [*columns, "version"]
-    statement = sa.update(job_runs).where(job_runs.c.id == sa.bindparam("key"))
+    statement = sa.update(job_runs).where(job_runs.c.id == sa.bindparam("job_id"))
     statement = statement.values({name: sa.bindparam(f"new_{name}") for name in names})
-    rows = [{"key": job.id} | {f"new_{name}": getattr(job, name) for name in names} for job in jobs]
+    rows = [{"job_id": job.id} | {f"new_{name}": getattr(job, name) for name in names} for job in jobs]
     session.connection().execute(statement, rows)
 
 
@@ -293,10 +297,10 @@ def reschedule_checks(checks: Sequence[tuple[uuid.UUID, datetime | None, datetim
         return
     statement = (
         sa.update(job_runs)
-        .where(job_runs.c.id == sa.bindparam("key"), job_runs.c.check_at == sa.bindparam("seen_check_at"))
+        .where(job_runs.c.id == sa.bindparam("job_id"), job_runs.c.check_at == sa.bindparam("seen_check_at"))
         .values(check_at=sa.bindparam("next_check_at"))
     )
-    rows = [{"key": job_id, "seen_check_at": seen, "next_check_at": check_at} for job_id, seen, check_at in checks]
+    rows = [{"job_id": job_id, "seen_check_at": seen, "next_check_at": check_at} for job_id, seen, check_at in checks]
     with write_transaction() as session:
         session.connection().execute(statement, rows)
 

@@ -31,10 +31,11 @@ def update_job_status(
     within: uuid.UUID | None = None,
     by: Actor = SYSTEM,
 ) -> JobRun:
-    """Report on a job: its status, its progress (0 to 100), what it produced or why it failed. Nothing is a heartbeat.
+    """Report on a job: its status, its progress (0 to 100), what it produced or why it failed.
 
-    Raises ``Invalid`` (with every fault), ``NotFound``, and ``JobConflict`` with the job as it stands when the report
-    contradicts it: ``illegal_transition``, ``job_canceled`` or ``job_timed_out`` (stop).
+    A report without fields is a heartbeat. Raises ``Invalid`` (with every fault), ``NotFound``, and ``JobConflict``
+    with the job as it stands when the report contradicts it: ``illegal_transition``, ``job_canceled`` or
+    ``job_timed_out`` (stop).
     """
     fields = {
         "status": status,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.core.lifecycle import FINAL, REVIVABLE, SUCCESSORS, EventKind, FailureReason, JobStatus
+from webapp.core.lifecycle import FINAL, REVIVABLE_REASON, SUCCESSORS, EventKind, FailureReason, JobStatus
 from webapp.core.models.base import Base, one_of, partial_index, table_of
 
 
@@ -141,7 +141,7 @@ class JobRun(Base):
                 CancelProgress.NOT_SEEN,
                 CancelProgress.SEEN,
             )
-        return not self.is_final or self.failure_reason is REVIVABLE
+        return not self.is_final or self.failure_reason is REVIVABLE_REASON
 
 
 class JobSnapshot(NamedTuple):

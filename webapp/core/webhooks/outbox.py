@@ -1,4 +1,4 @@
-"""Puts down what endpoints are to be sent, in the transaction of what it tells.
+"""Writes the messages that endpoints are to be sent, in the transaction that changes the job.
 
 A message is put down once for each endpoint and sent until it is answered well, so an endpoint may get it more than
 once, and not always in the order of events; its id is the same each time. ``sender`` sends.
@@ -32,7 +32,7 @@ _FINAL_EVENTS = {
 
 
 def may_notify(event: HistoryEvent) -> bool:
-    """Return whether some endpoint may want a message about this event."""
+    """Return whether events of this kind are ever sent to endpoints."""
     return event.kind is EventKind.MOVED and event.to_status in _FINAL_EVENTS
 
 

@@ -1,6 +1,6 @@
 """Sends what the outbox holds. Any number of processes may do so: a conditional UPDATE gives each attempt to one.
 
-A message is claim, posted and then recorded; a process that dies in between loses its claim after a while, and the
+A message is claimed, posted and then recorded; a process that dies in between loses its claim after a while, and the
 message is sent again. Database work is done by the thread that calls ``send_due``; only the POSTs run beside it.
 """
 
@@ -48,7 +48,7 @@ MAX_POSTS = 16
 MAX_PER_ENDPOINT = 4
 """POSTs under way in one process: for all endpoints, and for one that answers well; a failing one gets one."""
 CLAIM_EVERY = 1.0
-"""Seconds after which due messages are claim, though all that is under way still waits for an answer."""
+"""Seconds after which due messages are claimed, though all that is under way still waits for an answer."""
 STATUS_GONE = 410
 
 _delivery, _endpoint = webhook_deliveries.c, webhook_endpoints.c

@@ -24,9 +24,9 @@ from webapp.dashboard.jobs.query import previous_list_path
 from webapp.dashboard.scope import workspace
 
 LOG_LINES = 500
-"""The newest lines of a log, which a page shows,"""
+"""The newest lines of a log that a page shows."""
 LOG_SIZE = 256 * 1024
-"""and the most bytes of text among them: an open page fetches them again whenever there is a new one."""
+"""The most bytes of text among those lines: an open page fetches them again whenever there is a new one."""
 
 
 @workspace.get("/jobs/<uuid:job_id>")

@@ -26,7 +26,7 @@ class Health:
         self.next_try = 0.0
         """When the next request may be made."""
         self.last_error: CallboardError | None = None
-        """Why the last request failed that did."""
+        """The error of the last request that failed."""
 
     @property
     def is_away(self) -> bool:
@@ -66,7 +66,7 @@ class Health:
         self.end_request()
         return begins
 
-    def forget_pause(self) -> None:
+    def reset_backoff(self) -> None:
         """Begin with the shortest pause again, for what failed is given up."""
         self._failures = 0
 

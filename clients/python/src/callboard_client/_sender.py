@@ -61,7 +61,7 @@ class Sender:
 
     @property
     def last_error(self) -> CallboardError | None:
-        """Why the last request failed that did."""
+        """The error of the last request that failed."""
         return self._health.last_error
 
     def submit(self, entry: Entry, *, timeout: float = START_TIMEOUT) -> JobRecord | CallboardError | None:
@@ -113,7 +113,7 @@ class Sender:
             self._schedule.heartbeats.pop(job, None)
 
     def on_stop(self, job: TrackedJob, callback: StopCallback) -> JobStopped | None:
-        """Call this when the board says that the job is to stop. If it has said so already, return that instead."""
+        """Call ``callback`` when the board says that the job is to stop; if it has said so already, return that."""
         with self._changed:
             if job.stop is None:
                 job.stop_callbacks.append(callback)
@@ -125,7 +125,7 @@ class Sender:
             self._drop(job)
 
     def flush(self, timeout: float = STOP_TIMEOUT) -> bool:
-        """Wait until everything is sent, unless the board is away; return whether it is."""
+        """Wait until everything is sent, or the board is away. Return whether everything is sent."""
         with self._changed:
             self._flushing = True
             self._wait_until(lambda: not self._outbox, timeout if self._outbox and self._wake() else 0)
@@ -202,7 +202,7 @@ class Sender:
         except Exception:
             log.exception("Sending a report failed in this client; the report is left out.")
             with self._changed:
-                self._give_up(entries)
+                self._give_up_single(entries)
             return []
 
     def _send_and_apply(self, entries: Sequence[Entry]) -> list[StopCall]:
@@ -214,7 +214,7 @@ class Sender:
             return []
         except BoardRefused as refusal:
             if len(entries) > 1:
-                self._send_one_by_one(entries)
+                self._mark_to_send_alone(entries)
                 return []
             answers = [refusal]
         with self._changed:
@@ -254,21 +254,21 @@ class Sender:
                 entry.failures += internal_error
             if entries[0].failures >= MAX_INTERNAL_ERRORS:
                 log.warning("A report is left out: the board had an internal error %d times.", MAX_INTERNAL_ERRORS)
-                self._health.forget_pause()
-                self._give_up(entries[:1])
+                self._health.reset_backoff()
+                self._give_up_single(entries[:1])
             self._spool.write(self._outbox)
             self._changed.notify_all()
 
-    def _send_one_by_one(self, entries: Sequence[Entry]) -> None:
+    def _mark_to_send_alone(self, entries: Sequence[Entry]) -> None:
         """Send each entry alone from now on, because the board did not understand one of them."""
         with self._changed:
             self._end_request(0)
             for entry in entries:
                 entry.failures = max(entry.failures, 1)
 
-    def _give_up(self, entries: Sequence[Entry]) -> None:
+    def _give_up_single(self, entries: Sequence[Entry]) -> None:
         if len(entries) > 1:
-            self._send_one_by_one(entries)
+            self._mark_to_send_alone(entries)
             return
         self._end_request(0)
         (entry,) = entries

@@ -178,8 +178,8 @@ def open_spool(folder: Path, url: str, token: str) -> Spool:
 
 
 def _must_last(entry: Entry) -> bool:
-    # Progress and messages are replaced by the next report.
-    return entry.kind != "report" or bool(entry.body.keys() & {"status", "result", "link"})
+    # What only tells how far a job is, the next report replaces.
+    return entry.kind != "report" or bool(entry.body.keys() - {"progress", "message", "runner", "occurred_at"})
 
 
 def _open_private(path: str, flags: int) -> int:

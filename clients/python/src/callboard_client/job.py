@@ -100,7 +100,7 @@ class Job:
         return self._tracked.stop is not None
 
     def on_stop(self, callback: Callable[[JobStopped], object]) -> None:
-        """Call this once when the board says that the job is to stop: from another thread, or now if it has said so."""
+        """Call ``callback`` once when the board says that the job is to stop: in another thread, or now if it has."""
         if self._sender and (stop := self._sender.on_stop(self._tracked, callback)):
             callback(stop)
 
