@@ -558,6 +558,29 @@ def test_a_test_with_a_long_name_would_be_found() -> None:
     assert long_names(f"def {short}(): ...\nclass Test:\n    def {long}(self): ...") == [long]
 
 
+# --- pages -------------------------------------------------------------------------------------------------------
+
+LONGEST_LINE = 120
+PAGE_FILES = sorted(
+    path for folder in ("templates", "static/css", "static/js") for path in (ROOT / folder).rglob("*") if path.is_file()
+)
+"""The templates, stylesheets and scripts that are written here; ruff holds the same of Python."""
+
+
+def long_lines(text: str) -> list[int]:
+    """List the numbers of the lines that are too long to be read, and compared, side by side."""
+    return [number for number, line in enumerate(text.splitlines(), 1) if len(line) > LONGEST_LINE]
+
+
+@pytest.mark.parametrize("path", PAGE_FILES, ids=relative)
+def test_no_line_of_a_page_is_longer_than_120_columns(path: Path) -> None:
+    assert long_lines(path.read_text()) == []
+
+
+def test_a_line_that_is_too_long_would_be_found() -> None:
+    assert long_lines(f"{'é' * 120}\n{'é' * 121}\n") == [2]
+
+
 # --- make --------------------------------------------------------------------------------------------------------
 
 
