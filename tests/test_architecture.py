@@ -9,6 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment, nodes
 
 from tests.support.paths import ROOT
 from tests.support.source import (
@@ -556,6 +557,83 @@ def test_the_name_of_a_test_fits_on_a_line(path: Path) -> None:
 def test_a_test_with_a_long_name_would_be_found() -> None:
     short, long = f"test_{'x' * 74}", f"test_{'x' * 75}"
     assert long_names(f"def {short}(): ...\nclass Test:\n    def {long}(self): ...") == [long]
+
+
+# --- pages -------------------------------------------------------------------------------------------------------
+
+LONGEST_LINE = 120
+PAGE_FILES = sorted(
+    path for folder in ("templates", "static/css", "static/js") for path in (ROOT / folder).rglob("*") if path.is_file()
+)
+"""The templates, stylesheets and scripts that are written here; ruff holds the same of Python."""
+TEMPLATE_WORDS = (*NOWHERE, "told", "asked", "wanted", "found", "answered", "known")
+
+
+def long_lines(text: str) -> list[int]:
+    """List the numbers of the lines that are too long to be read, and compared, side by side."""
+    return [number for number, line in enumerate(text.splitlines(), 1) if len(line) > LONGEST_LINE]
+
+
+@pytest.mark.parametrize("path", PAGE_FILES, ids=relative)
+def test_no_line_of_a_page_is_longer_than_120_columns(path: Path) -> None:
+    assert long_lines(path.read_text()) == []
+
+
+def test_a_line_that_is_too_long_would_be_found() -> None:
+    assert long_lines(f"{'é' * 120}\n{'é' * 121}\n") == [2]
+
+
+def squeezed_declarations(css: str) -> list[int]:
+    """List the numbers of the lines on which something stands beside a declaration."""
+    return [number for number, line in enumerate(css.splitlines(), 1) if re.search(r"[{;]\s*[\w-]+:.*;|;\s*\S", line)]
+
+
+@pytest.mark.parametrize("path", [path for path in PAGE_FILES if path.suffix == ".css"], ids=relative)
+def test_a_stylesheet_has_one_declaration_a_line(path: Path) -> None:
+    assert squeezed_declarations(re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)) == []
+
+
+@pytest.mark.parametrize(
+    ("css", "lines"),
+    [
+        ("a {\n  color: red; margin: 0;\n}", [2]),
+        ("a { color: red; }", [1]),
+        ("a {\n  color: red; }", [2]),
+        ("a:hover,\na:focus {\n  color: red;\n}", []),
+    ],
+)
+def test_a_squeezed_declaration_would_be_found(css: str, lines: list[int]) -> None:
+    assert squeezed_declarations(css) == lines
+
+
+def template_names(source: str) -> set[str]:
+    """Return the names of a template's variables, those of the view among them, and of its macros."""
+    tree = Environment().parse(source)
+    variables = {node.name for node in tree.find_all(nodes.Name)}
+    imports = {
+        name if isinstance(name, str) else name[1] for node in tree.find_all(nodes.FromImport) for name in node.names
+    }
+    return variables | imports | {macro.name for macro in tree.find_all(nodes.Macro)}
+
+
+@pytest.mark.parametrize("path", [path for path in PAGE_FILES if path.suffix in (".html", ".txt")], ids=relative)
+def test_no_variable_of_a_template_is_a_word_that_says_nothing(path: Path) -> None:
+    assert template_names(path.read_text()).intersection(TEMPLATE_WORDS) == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("{{ told.job }}", {"told"}),
+        ("{% set told, job = told_jobs %}", {"told", "job", "told_jobs"}),
+        ("{% for told in jobs %}{% endfor %}", {"told", "jobs"}),
+        ("{% macro told(job) %}{% endmacro %}", {"told", "job"}),
+        ('{% from "_macros.html" import moment as told, status %}', {"told", "status"}),
+        ("<p>The board told {{ job.told }} and {{ 'told' }}.</p>", {"job"}),
+    ],
+)
+def test_every_name_that_a_template_uses_would_be_found(source: str, names: set[str]) -> None:
+    assert template_names(source) == names
 
 
 # --- make --------------------------------------------------------------------------------------------------------

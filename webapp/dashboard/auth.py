@@ -83,7 +83,7 @@ def log_in() -> AnyResponse:
 
 
 def _login_page(form: LoginForm, problem: str | None = None, status: int = 200) -> Response:
-    return Response(render_template("sign_in/login.html", form=form, problem=problem), status)
+    return Response(render_template("auth/login.html", form=form, problem=problem), status)
 
 
 def _redirect_to_next() -> AnyResponse:

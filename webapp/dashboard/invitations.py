@@ -46,10 +46,16 @@ def _invitation_page(secret: str, form: NewAccountForm, status: int = 200) -> Re
         invitation = invitations.get_by_secret(secret)
     except NoInvitation:
         return Response(render_template("invitations/gone.html"), 404)
-    by = audit.get_names([invitation.created_by])[invitation.created_by]
-    known = accounts.has_account(invitation.email)
-    context = {"invitation": invitation, "secret": secret, "by": by, "known": known, "form": form}
-    return Response(render_template("invitations/page.html", **context), status)
+    inviter = audit.get_names([invitation.created_by])[invitation.created_by]
+    html = render_template(
+        "invitations/page.html",
+        invitation=invitation,
+        secret=secret,
+        inviter=inviter,
+        has_account=accounts.has_account(invitation.email),
+        form=form,
+    )
+    return Response(html, status)
 
 
 @pages.post("/<secret>")

@@ -54,8 +54,9 @@ def describe_browser(user_agent: str | None) -> str:
 
 
 def _profile_page(form: PasswordForm, status: int = 200) -> Response:
+    browser_sessions = sessions.list_sessions(g.user)
     html = render_template(
-        "profile/page.html", form=form, sessions=sessions.list_sessions(g.user), browser=describe_browser
+        "profile/page.html", form=form, browser_sessions=browser_sessions, describe_browser=describe_browser
     )
     return Response(html, status)
 

@@ -54,7 +54,7 @@ def confirm_cancel_jobs() -> str:
 def _confirm_ticked(job_ids: list[uuid.UUID]) -> str:
     cancelable = [job for job in listing.by_ids(g.workspace.id, job_ids) if job.can_cancel]
     counts = {status: Count(count, False) for status, count in Counter(job.status for job in cancelable).items()}
-    return _confirm_page(counts, cancelable, ticked=job_ids)
+    return _confirm_page(counts, cancelable, ticked_ids=job_ids)
 
 
 def _confirm_page(
@@ -62,20 +62,20 @@ def _confirm_page(
     cancelable: Sequence[JobRun],
     *,
     query: ListQuery | None = None,
-    ticked: Sequence[uuid.UUID] = (),
+    ticked_ids: Sequence[uuid.UUID] = (),
 ) -> str:
     total = sum(count.count for count in counts.values())
-    named = cancelable[:NAMES_ON_PAGE]
+    first_jobs = cancelable[:NAMES_ON_PAGE]
     return render_template(
         "jobs/cancel.html",
-        narrowing=NARROWING,
+        filter_labels=NARROWING,
         counts=counts,
         total=min(total, CANCEL_LIMIT),
         capped=total > CANCEL_LIMIT or any(count.capped for count in counts.values()),
-        named=named,
+        first_jobs=first_jobs,
         query=query,
-        names=names_for(query or ListQuery(), named),
-        ticked=ticked,
+        names=names_for(query or ListQuery(), first_jobs),
+        ticked_ids=ticked_ids,
         back=url_for(".list_jobs", **query.but()) if query else previous_list_path(),
     )
 

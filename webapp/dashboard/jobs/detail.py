@@ -103,4 +103,4 @@ def _comparison_context(job: JobRun) -> dict[str, Any]:
     """Load the runs of the same type as they stood when the page was opened: nothing here is polled."""
     usual = durations.usual_durations(g.workspace.id, [job.type], beside=job.id).get(job.type)
     slow_after = durations.slow_after(usual) if usual is not None else None
-    return {"usual": usual, "slow_after": slow_after, "earlier": durations.list_earlier(job)}
+    return {"usual": usual, "slow_after": slow_after, "earlier_runs": durations.list_earlier(job)}

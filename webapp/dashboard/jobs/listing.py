@@ -37,9 +37,9 @@ def list_jobs() -> AnyResponse | str:
     return render_template(
         "jobs/list.html",
         types=listing.list_types(g.workspace.id),
-        makers=_creator_names(),
+        creators=_creator_names(),
         etag=_table_etag(query, counts),
-        given_up=endpoints.list_disabled(g.workspace.id) if g.membership.role.can_manage else (),
+        disabled_webhooks=endpoints.list_disabled(g.workspace.id) if g.membership.role.can_manage else (),
         **_table_context(query, counts),
     )
 
@@ -76,6 +76,7 @@ def _table_etag(query: ListQuery, counts: Mapping[JobStatus, Count]) -> str:
 def _table_context(query: ListQuery, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
     page = listing.list_jobs(g.workspace.id, query.filter, limit=PAGE_SIZE, **query.position)
     total = sum(count.count for count in counts.values())
+    cancelable = listing.restrict_to_cancelable(query.filter)
     running_types = {job.type for job in page.jobs if job.status is JobStatus.RUNNING}
     return {
         "query": query,
@@ -84,8 +85,8 @@ def _table_context(query: ListQuery, counts: Mapping[JobStatus, Count]) -> dict[
         "counts": counts,
         "total": Count(min(total, COUNT_CAP), total > COUNT_CAP or any(count.capped for count in counts.values())),
         "names": names_for(query, page.jobs),
-        "narrowing": NARROWING,
-        "live": sum(counts[status].count for status in listing.restrict_to_cancelable(query.filter).statuses),
+        "filter_labels": NARROWING,
+        "cancelable_count": sum(counts[status].count for status in cancelable.statuses),
         "public_url": current_app.config["PUBLIC_URL"],
     }
 

@@ -1,6 +1,6 @@
 """The first page of a workspace's settings: its name, and its deletion."""
 
-from flask import g
+from flask import Response, g, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import StringField
@@ -35,7 +35,11 @@ def rename_workspace() -> AnyResponse:
 @manager_pages.get("/general/delete")
 def confirm_delete_workspace() -> AnyResponse:
     deletion.require_may_delete(g.membership)
-    return settings_page("settings/workspace_delete.html", form=GeneralForm(formdata=None))
+    return _deletion_page(GeneralForm(formdata=None))
+
+
+def _deletion_page(form: GeneralForm, status: int = 200) -> Response:
+    return settings_page("settings/workspace_delete.html", status=status, form=form, back=url_for(".show_general"))
 
 
 @manager_pages.post("/general/delete")
@@ -45,5 +49,5 @@ def delete_workspace() -> AnyResponse:
         deletion.delete(g.membership, form.name.data or "", by=current_actor())
     except Invalid as error:
         show_faults(form, error)
-        return settings_page("settings/workspace_delete.html", status=422, form=form)
+        return _deletion_page(form, 422)
     return redirect_with_message(f"The workspace {g.workspace.name} is deleted.", "home.show_home", all="")

@@ -37,13 +37,13 @@ def _mail_link(invitation: Invitation, link: str) -> dict[str, Any]:
     """Send the link if mail is set up; return whether it was sent (``None``: there is no mail), and if not, why."""
     server: MailServer | None = current_app.config["MAIL_SERVER"]
     if server is None:
-        return {"mailed": None}
+        return {"mail_sent": None}
     subject = f"{g.user.name} invites you to {g.workspace.name} on Callboard"
     try:
         server.send(invitation.email, subject, render_template("mail/invitation.txt", invitation=invitation, link=link))
     except MailNotSent as error:
-        return {"mailed": False, "why": str(error)}
-    return {"mailed": True}
+        return {"mail_sent": False, "mail_error": str(error)}
+    return {"mail_sent": True}
 
 
 @member_pages.post("/invitations/<uuid:invitation_id>/revoke")

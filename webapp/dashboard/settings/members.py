@@ -2,7 +2,7 @@
 
 import uuid
 
-from flask import Response, current_app, g, request
+from flask import Response, current_app, g, request, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import EmailField, RadioField
@@ -42,9 +42,9 @@ def members_page(form: InvitationForm, status: int = 200) -> Response:
         status=status,
         members=members.list_members(g.workspace.id),
         form=form,
-        invited=open_invitations,
+        open_invitations=open_invitations,
         names=audit.get_names(invitation.created_by for invitation in open_invitations),
-        mails=current_app.config["MAIL_SERVER"] is not None,
+        has_mail=current_app.config["MAIL_SERVER"] is not None,
     )
 
 
@@ -64,9 +64,9 @@ def _requested_role() -> Role:
 
 @member_pages.get("/<uuid:user_id>/remove")
 def confirm_remove_member(user_id: uuid.UUID) -> AnyResponse:
-    other = members.get(g.workspace.id, user_id)
-    members.require_may_remove(g.membership, other)
-    return settings_page("settings/member_remove.html", other=other)
+    member = members.get(g.workspace.id, user_id)
+    members.require_may_remove(g.membership, member)
+    return settings_page("settings/member_remove.html", member=member, back=url_for(".list_members"))
 
 
 @member_pages.post("/<uuid:user_id>/remove")
@@ -77,9 +77,9 @@ def remove_member(user_id: uuid.UUID) -> AnyResponse:
 
 @member_pages.get("/<uuid:user_id>/transfer")
 def confirm_transfer_ownership(user_id: uuid.UUID) -> AnyResponse:
-    other = members.get(g.workspace.id, user_id)
-    members.require_may_transfer(g.membership, other)
-    return settings_page("settings/member_transfer.html", other=other)
+    member = members.get(g.workspace.id, user_id)
+    members.require_may_transfer(g.membership, member)
+    return settings_page("settings/member_transfer.html", member=member, back=url_for(".list_members"))
 
 
 @member_pages.post("/<uuid:user_id>/transfer")
@@ -91,7 +91,7 @@ def transfer_ownership(user_id: uuid.UUID) -> AnyResponse:
 @member_pages.get("/leave")
 def confirm_leave_workspace() -> AnyResponse:
     members.require_may_leave(g.membership)
-    return settings_page("settings/member_leave.html")
+    return settings_page("settings/member_leave.html", back=url_for(".list_members"))
 
 
 @member_pages.post("/leave")

@@ -95,8 +95,8 @@ def _limits_page(
         "settings/time_limits.html",
         status=status,
         form=form or LimitsForm(formdata=None, obj=default),
-        of_type=type_form or _type_form(limits_by_type.get(request.args.get("type", ""))),
-        known=list(limits_by_type.values()),
+        type_form=type_form or _type_form(limits_by_type.get(request.args.get("type", ""))),
+        type_limits=list(limits_by_type.values()),
         types=listing.list_types(g.workspace.id),
     )
 

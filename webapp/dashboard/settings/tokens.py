@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime, time
 
-from flask import Response, current_app, g
+from flask import Response, current_app, g, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import DateField, SelectMultipleField, StringField
@@ -11,7 +11,7 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.validators import Optional
 from wtforms.widgets import CheckboxInput
 
-from webapp.core import audit, clock
+from webapp.core import audit
 from webapp.core.errors import Invalid
 from webapp.core.models import Scope
 from webapp.core.workspaces import tokens
@@ -84,13 +84,13 @@ def _tokens_page(form: TokenForm, status: int = 200) -> Response:
         form=form,
         tokens=in_order,
         names=audit.get_names(token.created_by for token in in_order),
-        at=clock.now(),
     )
 
 
 @manager_pages.get("/tokens/<uuid:token_id>/revoke")
 def confirm_revoke_token(token_id: uuid.UUID) -> AnyResponse:
-    return settings_page("settings/token_revoke.html", token=tokens.get(g.workspace.id, token_id))
+    token = tokens.get(g.workspace.id, token_id)
+    return settings_page("settings/token_revoke.html", token=token, back=url_for(".list_tokens"))
 
 
 @manager_pages.post("/tokens/<uuid:token_id>/revoke")

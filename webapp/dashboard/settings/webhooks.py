@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime, timedelta
 
-from flask import Response, g, request
+from flask import Response, g, request, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import SelectMultipleField, URLField
@@ -56,7 +56,7 @@ def _webhooks_page(form: WebhookForm, status: int = 200) -> AnyResponse:
         status=status,
         form=form,
         endpoints=webhooks,
-        last=history.newest_by_endpoint(webhooks),
+        newest=history.newest_by_endpoint(webhooks),
         limit=endpoints.LIMIT,
     )
 
@@ -89,17 +89,17 @@ def _webhook_page(
     status: int = 200,
 ) -> AnyResponse:
     """Show a webhook with its messages; the forms are those that were sent and have faults, if any."""
-    failed = "failed" in request.args
+    failed_only = "failed" in request.args
     deliveries, older = history.list_deliveries(
-        endpoint.id, failed=failed, before=request.args.get("before", type=uuid.UUID)
+        endpoint.id, failed=failed_only, before=request.args.get("before", type=uuid.UUID)
     )
     return settings_page(
         "settings/webhook.html",
         status=status,
         endpoint=endpoint,
         form=form or WebhookForm(formdata=None, url=endpoint.url, events=endpoint.events),
-        since=redelivery_form or RedeliveryForm(formdata=None, since=_suggested_since(endpoint)),
-        failed=failed,
+        redelivery_form=redelivery_form or RedeliveryForm(formdata=None, since=_suggested_since(endpoint)),
+        failed_only=failed_only,
         deliveries=deliveries,
         older=older,
         names=audit.get_names([endpoint.created_by]),
@@ -182,7 +182,9 @@ def redeliver_failed_messages(webhook_id: uuid.UUID) -> AnyResponse:
 
 @manager_pages.get("/webhooks/<uuid:webhook_id>/delete")
 def confirm_delete_webhook(webhook_id: uuid.UUID) -> AnyResponse:
-    return settings_page("settings/webhook_delete.html", endpoint=endpoints.get(g.workspace.id, webhook_id))
+    endpoint = endpoints.get(g.workspace.id, webhook_id)
+    back = url_for(".show_webhook", webhook_id=webhook_id)
+    return settings_page("settings/webhook_delete.html", endpoint=endpoint, back=back)
 
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>/delete")
