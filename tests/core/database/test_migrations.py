@@ -147,10 +147,13 @@ def test_jobs_that_failed_before_they_were_grouped_are_marked(bare: Flask) -> No
 
 
 def test_no_index_knows_anything_that_progress_moves() -> None:
+    """On PostgreSQL such a report then changes no index at all, and the row stays on its page."""
     moved = {"progress", "message", "result", "link", "runner", "updated_at", "last_seen_at", "version"}
     indexes = JobRun.metadata.tables[JobRun.__tablename__].indexes
     assert len(indexes) > 5
-    assert [index.name for index in indexes if moved & set(index.columns.keys())] == []
+    for index in indexes:
+        condition = str(index.dialect_options["postgresql"]["where"])
+        assert not {column for column in moved if column in index.columns or column in condition}, index.name
 
 
 @pytest.mark.parametrize("constraint", ["progress = 101", "status = 'done'", "failure_reason = 'bad luck'"])
