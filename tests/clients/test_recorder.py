@@ -22,7 +22,7 @@ from callboard_client.integrations.huey import connect
 from callboard_client.testing import LogLine, Recorder, record_jobs
 from huey import MemoryHuey
 
-from tests.clients.conftest import awaited
+from tests.support.waiting import run_coroutine
 
 
 @pytest.fixture(autouse=True)
@@ -249,7 +249,7 @@ def test_coroutines_are_recorded(recorder: Recorder) -> None:
             block.progress(10)
 
     with record_jobs(client) as recorder:
-        awaited(work())
+        run_coroutine(work())
     assert [(job.type, job.status) for job in recorder.jobs] == [
         ("double", "completed"),
         ("later", "canceled"),

@@ -16,19 +16,19 @@ import pytest
 from callboard_client import Client
 from callboard_client.cli.terminal import bar, clean, cut, table
 
-from tests.clients.conftest import Operator
+from tests.support.operator import Operator
 
 CALLBOARD = str(Path(sys.executable).with_name("callboard"))
 
 
-def piped(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """A call whose output goes to a program."""
+def run_piped(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command whose output goes to a program."""
     return subprocess.run([CALLBOARD, *arguments], capture_output=True, text=True, timeout=30)
 
 
-def told(*arguments: str) -> Any:
-    """The JSON that a program gets."""
-    done = piped(*arguments)
+def run_json(*arguments: str) -> Any:
+    """Run a command; return the JSON that a program gets."""
+    done = run_piped(*arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -78,15 +78,15 @@ def terminal(environ: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
         yield start
 
 
-def whole(shown: Terminal) -> str:
-    """All that it shows until it ends, without colors."""
+def read_all(shown: Terminal) -> str:
+    """Return all that a command shows until it ends, without colors."""
     while shown.read():
         pass
     return re.sub(r"\x1b\[\d+m", "", shown.shown)
 
 
 @pytest.fixture
-def some(runner: Client) -> dict[str, str]:
+def jobs_by_status(runner: Client) -> dict[str, str]:
     """A job in each of four statuses, by status."""
     made = {status: runner.enqueue_job("generate-report", tags=[status]).id for status in ("pending", "running")}
     runner.update_job_status(made["running"], "running", progress=40, message="page 4 of 10 \x1b[2J äöü 日本語")
@@ -100,18 +100,20 @@ def some(runner: Client) -> dict[str, str]:
     return made
 
 
-def test_a_program_gets_the_jobs_as_json(runner: Client, some: dict[str, str]) -> None:
-    assert [job["id"] for job in told("jobs", "list")] == list(some.values())[::-1]
-    assert [job["id"] for job in told("jobs", "list", "--limit", "1")] == [some["failed"]]
-    (live,) = told("jobs", "list", "--status", "running", "--type", "generate-report", "--tag", "running")
-    assert live["id"] == some["running"]
-    shown = told("jobs", "show", some["completed"])
+def test_a_program_gets_the_jobs_as_json(runner: Client, jobs_by_status: dict[str, str]) -> None:
+    assert [job["id"] for job in run_json("jobs", "list")] == list(jobs_by_status.values())[::-1]
+    assert [job["id"] for job in run_json("jobs", "list", "--limit", "1")] == [jobs_by_status["failed"]]
+    (live,) = run_json("jobs", "list", "--status", "running", "--type", "generate-report", "--tag", "running")
+    assert live["id"] == jobs_by_status["running"]
+    shown = run_json("jobs", "show", jobs_by_status["completed"])
     assert (shown["result"], shown["tags"], shown["started_at"][-1]) == ({"files": 3}, [], "Z")
     assert [event["to"] for event in shown["events"]] == ["pending", "running", "completed"]
 
 
-def test_a_person_gets_a_table_as_wide_as_the_terminal(some: dict[str, str], terminal: Callable[..., Terminal]) -> None:
-    lines = whole(terminal("jobs", "list", columns=140)).splitlines()
+def test_a_person_gets_a_table_as_wide_as_the_terminal(
+    jobs_by_status: dict[str, str], terminal: Callable[..., Terminal]
+) -> None:
+    lines = read_all(terminal("jobs", "list", columns=140)).splitlines()
     assert lines[0].split() == ["ID", "STATUS", "PROGRESS", "TYPE", "SINCE", "MESSAGE"]
     assert [line.split()[1] for line in lines[1:]] == ["failed", "completed", "running", "pending"]
     assert lines[1].endswith("OSError: disk full")
@@ -119,28 +121,30 @@ def test_a_person_gets_a_table_as_wide_as_the_terminal(some: dict[str, str], ter
     assert "█████░░░░░░░  40 %  generate-report" in lines[3]
     assert lines[3].endswith("page 4 of 10  [2J äöü 日本語")
     for columns in (80, 100):
-        narrow = whole(terminal("jobs", "list", columns=columns)).splitlines()
+        narrow = read_all(terminal("jobs", "list", columns=columns)).splitlines()
         assert len(narrow) == 5
         assert max(map(len, narrow)) <= columns
-        assert narrow[3].startswith(f"{some['running']}  running     40 %  genera")
+        assert narrow[3].startswith(f"{jobs_by_status['running']}  running     40 %  genera")
         assert narrow[3].endswith("…")
 
 
-def test_one_job_on_a_terminal(some: dict[str, str], terminal: Callable[..., Terminal]) -> None:
-    shown = whole(terminal("jobs", "show", some["failed"]))
+def test_one_job_on_a_terminal(jobs_by_status: dict[str, str], terminal: Callable[..., Terminal]) -> None:
+    shown = read_all(terminal("jobs", "show", jobs_by_status["failed"]))
     assert shown.startswith("nightly-backup  failed")
     assert re.search(r"running → failed by token:", shown)
     assert shown.rstrip().endswith("OSError: disk full")
-    assert '"files": 3' in whole(terminal("jobs", "show", some["completed"]))
+    assert '"files": 3' in read_all(terminal("jobs", "show", jobs_by_status["completed"]))
 
 
-def test_cancel_says_what_became_of_each(runner: Client, some: dict[str, str], operator: Operator) -> None:
-    done = piped("jobs", "cancel", some["running"], some["completed"], "0193a000-0000-7000-8000-000000000001")
+def test_cancel_says_what_became_of_each(runner: Client, jobs_by_status: dict[str, str], operator: Operator) -> None:
+    done = run_piped(
+        "jobs", "cancel", jobs_by_status["running"], jobs_by_status["completed"], "0193a000-0000-7000-8000-000000000001"
+    )
     assert done.returncode == 1
     assert json.loads(done.stdout)["status"] == "canceled"
     assert len(done.stderr.splitlines()) == 2
-    assert some["completed"] in done.stderr
-    assert operator.job(some["running"])["status"] == "canceled"
+    assert jobs_by_status["completed"] in done.stderr
+    assert operator.job(jobs_by_status["running"])["status"] == "canceled"
 
 
 def test_tail_follows_a_log_to_the_end_of_its_job(runner: Client, terminal: Callable[..., Terminal]) -> None:
@@ -153,21 +157,21 @@ def test_tail_follows_a_log_to_the_end_of_its_job(runner: Client, terminal: Call
     job.log("third", "error")
     job.complete()
     runner.flush()
-    lines = whole(seen).splitlines()
+    lines = read_all(seen).splitlines()
     assert [line.split("  ")[1] for line in lines[:3]] == ["first", "second", "third"]
     assert lines[3:] == ["The job is completed."]
     assert seen.process.wait() == 0
-    quick = piped("jobs", "tail", "--no-follow", str(job.id))
+    quick = run_piped("jobs", "tail", "--no-follow", str(job.id))
     assert [json.loads(line)["text"] for line in quick.stdout.splitlines()] == ["first", "second", "third"]
 
 
 def test_watch_draws_again_and_ends_with_ctrl_c(
-    runner: Client, some: dict[str, str], terminal: Callable[..., Terminal]
+    runner: Client, jobs_by_status: dict[str, str], terminal: Callable[..., Terminal]
 ) -> None:
     seen = terminal("watch")
     while "40 %" not in seen.shown:
         assert seen.read()
-    runner.update_job_status(some["running"], progress=75)
+    runner.update_job_status(jobs_by_status["running"], progress=75)
     while "█████████░░░  75 %" not in seen.shown:
         assert seen.read()
     assert re.search(r"\x1b\[\d+F\x1b\[J", seen.shown)
@@ -191,18 +195,18 @@ def test_watch_tells_a_program_of_each_change(runner: Client, environ: dict[str,
 def test_a_call_that_cannot_be_done_says_so_in_a_line(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, port: int
 ) -> None:
-    unknown = piped("jobs", "show", "0193a000-0000-7000-8000-000000000001")
+    unknown = run_piped("jobs", "show", "0193a000-0000-7000-8000-000000000001")
     assert (unknown.returncode, len(unknown.stderr.splitlines())) == (2, 1)
     monkeypatch.setenv("CALLBOARD_URL", f"http://127.0.0.1:{port}")
-    away = piped("jobs", "list")
+    away = run_piped("jobs", "list")
     assert (away.returncode, away.stdout, len(away.stderr.splitlines())) == (3, "", 1)
     assert "cannot be reached" in away.stderr
     monkeypatch.delenv("CALLBOARD_URL")
-    assert "CALLBOARD_URL" in piped("jobs", "list").stderr
-    assert piped("jobs").returncode == 2
+    assert "CALLBOARD_URL" in run_piped("jobs", "list").stderr
+    assert run_piped("jobs").returncode == 2
 
 
-def test_whoever_reads_no_further_ends_it_quietly(runner: Client, some: dict[str, str]) -> None:
+def test_whoever_reads_no_further_ends_it_quietly(runner: Client, jobs_by_status: dict[str, str]) -> None:
     done = subprocess.run(
         f"{CALLBOARD} jobs list | head -c 1", shell=True, capture_output=True, text=True, timeout=30, check=True
     )

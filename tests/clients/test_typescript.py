@@ -16,8 +16,10 @@ from typing import Any, NoReturn
 import pytest
 from flask.testing import FlaskClient
 
-from tests.clients.conftest import Operator, Outage, until
+from tests.support.operator import Operator
 from tests.support.paths import ROOT
+from tests.support.servers import Outage
+from tests.support.waiting import wait_until
 
 FOLDER = ROOT / "clients" / "typescript"
 INSTALLED = FOLDER / "node_modules" / ".package-lock.json"
@@ -113,13 +115,13 @@ def test_a_board_that_stops_during_a_job_misses_nothing(
         runner.stdin.write("\n")
 
     before = read_message()["id"]
-    until(lambda: operator.job(before)["progress"] == 10)
+    wait_until(lambda: operator.job(before)["progress"] == 10)
     outage.stop()
     let_go_on()
     assert read_message() == {"during": {"n": 2, "id": None}}
     ended = read_message()["ended"] / 1000
     assert operator.job(before)["status"] == "running"
-    until(lambda: time.time() - ended > 2.5)  # A report that is late says when it happened.
+    wait_until(lambda: time.time() - ended > 2.5)  # A report that is late says when it happened.
     outage.start()
     let_go_on()
     assert read_message() == {"flushed": True}

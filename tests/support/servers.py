@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,21 @@ def server(url: str, tmp_path: Path) -> Iterator[StartServer]:
     """``server(2)`` starts two real processes on the test's database; their addresses."""
     with ExitStack() as running:
         yield lambda processes=1: [running.enter_context(board(url, tmp_path)) for _ in range(processes)]
+
+
+class Outage:
+    """A board of this test's own that can be stopped and started again where it was."""
+
+    def __init__(self, url: str, folder: Path, port: int) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        self._board = partial(board, url, folder, port)
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        self._running.enter_context(self._board())
+
+    def stop(self) -> None:
+        self._running.close()
 
 
 @dataclass(frozen=True)
