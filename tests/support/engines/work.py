@@ -93,6 +93,6 @@ def silent() -> str:
     return "done"
 
 
-def note_failure(*_: object) -> None:
-    """Note that the engine called its callback of a failure."""
+def note_failure(*_: object, **__: object) -> None:
+    """Note that an attempt failed, as the engine says."""
     note("failed")
