@@ -24,7 +24,8 @@ from sqlalchemy.exc import OperationalError
 
 from tests.support.apps import dispose, make_app
 from tests.support.paths import ROOT
-from tests.support.processes import children, command_line, on_linux, serve, until, until_it_serves
+from tests.support.processes import children, command_line, on_linux, serve, wait_until_it_serves
+from tests.support.waiting import wait_until
 from webapp.cli import maintain
 from webapp.core.chores.schedule import Chore
 from webapp.core.database import migrations
@@ -171,17 +172,17 @@ def test_every_line_of_serve_is_json_whoever_writes_it(sqlite_template: Path, po
 
     with serve(f"sqlite:///{database}", port, tmp_path, GRANIAN_LOG_ACCESS_ENABLED="1") as process:
         try:
-            until_it_serves(process, log)
+            wait_until_it_serves(process, log)
             server, chores = sorted(children(process.pid), key=lambda child: "granian" not in command_line(child))
             with closing(sqlite3.connect(database)) as connection:
                 for table in ("api_tokens", "listening", "leases"):
                     connection.execute(f"DROP TABLE {table}")
             refused = httpx.post(f"http://127.0.0.1:{port}/api/v1/jobs", headers={"Authorization": "Bearer cb_x_y"})
             broken = ("webapp.errors", "webapp.heartbeat", "webapp.cli.maintain", "granian.access")
-            until(lambda: all(entries_by(logger) for logger in broken), log.read_text)
+            wait_until(lambda: all(entries_by(logger) for logger in broken), explain=log.read_text)
             [worker] = children(server)
             os.kill(worker, signal.SIGKILL)
-            until(lambda: bool(entries_by("_granian")), log.read_text)
+            wait_until(lambda: entries_by("_granian"), explain=log.read_text)
             os.kill(chores, signal.SIGKILL)
             assert process.wait(30) == 1
         finally:

@@ -25,8 +25,9 @@ from tests.support.jobs import OPERATOR, RUNNER, job_in
 from tests.support.pages import sign_in
 from tests.support.paths import ROOT
 from tests.support.people import Cast
-from tests.support.processes import children, command_line, on_linux, serve, until, until_it_serves
+from tests.support.processes import children, command_line, on_linux, serve, wait_until_it_serves
 from tests.support.receiver import receiver
+from tests.support.waiting import wait_until
 from webapp.cli import maintain
 from webapp.core import jobs
 from webapp.core.chores import liveness
@@ -457,20 +458,20 @@ def test_what_workers_and_chores_count_adds_up_and_outlives_them(
 
     with serve(url, port, tmp_path, WORKERS="2", METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path)) as process:
         try:
-            until_it_serves(process, log)
+            wait_until_it_serves(process, log)
             [server] = [child for child in children(process.pid) if "granian" in command_line(child)]
             folder = Path(environment(server)["PROMETHEUS_MULTIPROC_DIR"])
             workers = children(server)
-            until(lambda: len(list(folder.glob("counter_*.db"))) >= 3, log.read_text)
+            wait_until(lambda: len(list(folder.glob("counter_*.db"))) >= 3, explain=log.read_text)
             create(20)
             for _ in range(5):
                 assert shown()["jobs_created_total by=token"] == 20
-            until(lambda: shown()["jobs_failed_total reason=timed_out"] == 1, log.read_text)
+            wait_until(lambda: shown()["jobs_failed_total reason=timed_out"] == 1, explain=log.read_text)
             assert shown()["chore_last_done_timestamp_seconds chore=liveness"] > 1_700_000_000
             # What a worker leaves behind that is killed before it has counted anything.
             (folder / "counter_999999999.db").touch()
             os.kill(workers[0], signal.SIGKILL)
-            until(lambda: len(set(children(server)) - {workers[0]}) == 2, log.read_text)
+            wait_until(lambda: len(set(children(server)) - {workers[0]}) == 2, explain=log.read_text)
             assert shown()["jobs_created_total by=token"] == 20
             create(5)
             assert shown()["jobs_created_total by=token"] == 25

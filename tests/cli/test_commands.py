@@ -25,8 +25,9 @@ from tests.support.clock import Clock
 from tests.support.jobs import job_in
 from tests.support.paths import ROOT
 from tests.support.people import PASSWORD, Cast
-from tests.support.processes import children, command_line, is_free, on_linux, parent, serve, until, until_it_serves
+from tests.support.processes import children, command_line, is_free, on_linux, parent, serve, wait_until_it_serves
 from tests.support.servers import StartServer
+from tests.support.waiting import wait_until
 from webapp.cli import maintain
 from webapp.cli.errors import NOT_MIGRATED
 from webapp.cli.processes import answers
@@ -363,7 +364,7 @@ def test_serve_serves_until_told_to_stop_and_leaves_nothing(
     log = tmp_path / "serve.log"
     with serve(url, port, tmp_path) as process:
         try:
-            until_it_serves(process, log)
+            wait_until_it_serves(process, log)
             assert not is_free(port)
         finally:
             process.send_signal(number)
@@ -395,7 +396,7 @@ def test_serve_listens_on_an_ipv6_address(sqlite_template: Path, port: int, tmp_
     database = shutil.copy(sqlite_template, tmp_path / "callboard.db")
     with serve(f"sqlite:///{database}", port, tmp_path, HOST=host) as process:
         try:
-            until_it_serves(process, log)
+            wait_until_it_serves(process, log)
             assert answers("::1", port)
         finally:
             process.terminate()
@@ -414,14 +415,14 @@ def test_a_worker_that_is_killed_does_not_take_the_board_down(url: str, port: in
     log = tmp_path / "serve.log"
     with serve(url, port, tmp_path, WORKERS="2") as process:
         try:
-            until_it_serves(process, log)
+            wait_until_it_serves(process, log)
             [server] = [child for child in children(process.pid) if "granian" in command_line(child)]
             killed, steady = children(server)
             os.kill(killed, signal.SIGKILL)
-            until(lambda: len(set(children(server)) - {killed}) == 2, log.read_text)
+            wait_until(lambda: len(set(children(server)) - {killed}) == 2, explain=log.read_text)
             assert steady in children(server)
             assert process.poll() is None, log.read_text()
-            until(lambda: answers("127.0.0.1", port), log.read_text)
+            wait_until(lambda: answers("127.0.0.1", port), explain=log.read_text)
         finally:
             process.terminate()
         assert process.wait(30) == 0
@@ -432,12 +433,12 @@ def test_when_serve_itself_is_killed_the_server_and_the_chores_end_too(url: str,
     log = tmp_path / "serve.log"
     with serve(url, port, tmp_path) as process:
         try:
-            until_it_serves(process, log)
+            wait_until_it_serves(process, log)
             left = children(process.pid)
             assert len(left) == 2
         finally:
             process.kill()
-    until(lambda: is_free(port) and all(parent(child) is None for child in left), log.read_text)
+    wait_until(lambda: is_free(port) and all(parent(child) is None for child in left), 30, log.read_text)
 
 
 def test_serve_refuses_a_port_in_use_in_one_line(url: str, port: int, tmp_path: Path) -> None:

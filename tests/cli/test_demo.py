@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,6 +20,7 @@ from flask import Flask
 from tests.support.apps import SECRET_KEY, dispose, make_app
 from tests.support.paths import ROOT
 from tests.support.servers import StartServer
+from tests.support.waiting import wait_until
 from webapp.core import jobs
 from webapp.core.accounts import accounts, sessions
 from webapp.core.chores.schedule import list_chores
@@ -70,7 +70,9 @@ def demo(checkout: Path, port: int) -> Iterator[Callable[[], str]]:
             stderr=log,
         )
     try:
-        until(lambda: "Ctrl-C stops everything" in path.read_text() or process.poll() is not None, path.read_text)
+        wait_until(
+            lambda: "Ctrl-C stops everything" in path.read_text() or process.poll() is not None, explain=path.read_text
+        )
         assert process.poll() is None, path.read_text()
         yield path.read_text
     finally:
@@ -79,13 +81,6 @@ def demo(checkout: Path, port: int) -> Iterator[Callable[[], str]]:
     assert "Traceback" not in path.read_text()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def until(true: Callable[[], bool], explain: Callable[[], str], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.05)
 
 
 def on_the_board(status: JobStatus) -> Sequence[JobRun]:
@@ -113,14 +108,14 @@ def test_the_demo_shows_real_work_obeys_a_cancel_and_goes_on_with_the_same_login
             operator = accounts.get_by_email(login["email"])
             assert workspaces.get_membership("demo", operator.id).role is Role.OWNER
 
-            until(
+            wait_until(
                 lambda: (
                     done_by_chores()
                     == {chore.name for chore in list_chores(Outbound("Callboard/test", allow_private=False))}
                 ),
-                printed,
+                explain=printed,
             )
-            until(lambda: bool(on_the_board(JobStatus.COMPLETED)), printed)
+            wait_until(lambda: on_the_board(JobStatus.COMPLETED), explain=printed)
             # A job appears when its turn is near, so that those at work stay in sight.
             assert len(on_the_board(JobStatus.PENDING)) + len(on_the_board(JobStatus.RUNNING)) <= 5
             jobs.cancel_job(on_the_board(JobStatus.PENDING)[0].id)
@@ -128,9 +123,11 @@ def test_the_demo_shows_real_work_obeys_a_cancel_and_goes_on_with_the_same_login
             assert done.result
             assert done.result.keys() == {"files", "bytes_in", "bytes_out", "ratio"}
 
-            until(lambda: bool(on_the_board(JobStatus.FAILED)), printed)
+            wait_until(lambda: on_the_board(JobStatus.FAILED), explain=printed)
             assert "no-such-folder" in str(on_the_board(JobStatus.FAILED)[0].error)
-            until(lambda: any(job.cancel_confirmed_at for job in on_the_board(JobStatus.CANCELED)), printed)
+            wait_until(
+                lambda: any(job.cancel_confirmed_at for job in on_the_board(JobStatus.CANCELED)), explain=printed
+            )
 
         # The runner was stopped before the server was, so nothing on the board waits for it.
         assert not on_the_board(JobStatus.PENDING)
@@ -200,11 +197,13 @@ def test_a_cancel_stops_a_job_in_the_middle_of_a_file(
     fill(tmp_path / "library" / "folder", megabytes=50)
     [address] = server()
     with app.app_context(), sample_runner(address, token, tmp_path / "library"):
-        until(lambda: any(job.progress for job in on_the_board(JobStatus.RUNNING)), lambda: "no progress")
+        wait_until(lambda: any(job.progress for job in on_the_board(JobStatus.RUNNING)), explain=lambda: "no progress")
         [job] = on_the_board(JobStatus.RUNNING)
         result = app.test_cli_runner().invoke(args=["jobs", "cancel", str(job.id)])
         assert result.exit_code == 0
-        until(lambda: bool(on_the_board(JobStatus.CANCELED)[0].cancel_confirmed_at), lambda: "not stopped", seconds=5)
+        wait_until(
+            lambda: on_the_board(JobStatus.CANCELED)[0].cancel_confirmed_at, explain=lambda: "not stopped", seconds=5
+        )
         assert on_the_board(JobStatus.CANCELED)[0].progress < 99
 
 
@@ -216,8 +215,8 @@ def test_a_runner_that_is_told_to_end_takes_its_jobs_off_the_board(
     [address] = server()
     with app.app_context():
         with sample_runner(address, token, tmp_path / "library"):
-            until(lambda: len(on_the_board(JobStatus.PENDING)) == 3, lambda: "not three waiting")
-            until(lambda: len(on_the_board(JobStatus.RUNNING)) == 2, lambda: "not two at work")
+            wait_until(lambda: len(on_the_board(JobStatus.PENDING)) == 3, explain=lambda: "not three waiting")
+            wait_until(lambda: len(on_the_board(JobStatus.RUNNING)) == 2, explain=lambda: "not two at work")
         assert len(on_the_board(JobStatus.CANCELED)) == 5
         assert not on_the_board(JobStatus.PENDING)
         assert not on_the_board(JobStatus.RUNNING)

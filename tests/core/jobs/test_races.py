@@ -14,6 +14,7 @@ from tests.support.clock import Clock
 from tests.support.concurrency import at_once
 from tests.support.jobs import OPERATOR, RUNNER, final_moves, job_in
 from tests.support.people import Cast
+from tests.support.waiting import wait_until
 from webapp.core import jobs
 from webapp.core.audit import SYSTEM
 from webapp.core.chores import liveness
@@ -139,20 +140,13 @@ def test_a_batch_that_waits_for_its_first_job_holds_no_other_so_none_deadlocks(c
     with ThreadPoolExecutor(1) as pool, transacting.connect() as holder, transacting.connect() as other:
         holder.execute(lock, {"ids": made[:1]})
         batch = pool.submit(at_once, core, partial(jobs.apply_reports, cast.acme.id, reports, by=RUNNER))
-        until(lambda: bool(other.scalar(waiting)))
+        wait_until(lambda: other.scalar(waiting), seconds=10)
         other.execute(lock, {"ids": made[1:]})
         other.rollback()
         holder.rollback()
         [answers] = batch.result(timeout=10)
     assert isinstance(answers, list)
     assert len(answers) == len(made)
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_two_sweepers_at_once_fail_each_job_once(core: Flask, cast: Cast, clock: Clock) -> None:

@@ -24,6 +24,7 @@ from callboard_client import Client
 from callboard_client.integrations.celery import connect
 from celery import Celery
 from celery.exceptions import Reject
+from celery.signals import task_failure, task_retry
 from tests.support.engines import work
 
 broker = os.environ["BROKER_URL"]
@@ -31,6 +32,8 @@ app = Celery("shop", broker=broker, backend=broker)
 app.conf.update(broker_connection_retry_on_startup=True, worker_cancel_long_running_tasks_on_connection_loss=False)
 client = Client(interval=0.05)
 connect(app, client, grace=0.3, **work.options())
+task_failure.connect(work.note_failure)
+task_retry.connect(work.note_failure)
 
 def task(function, **retry):
     return app.task(name=f"shop.{function.__name__}", **retry)(function)

@@ -24,10 +24,16 @@ from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
 from tests.support.engines import work
 
+class NoteFailures(dramatiq.Middleware):
+    def after_process_message(self, broker, message, *, result=None, exception=None):
+        if exception is not None:
+            work.note_failure()
+
 client = Client(interval=0.05)
 broker = RedisBroker(url=os.environ["REDIS_URL"])
 broker.add_middleware(Results(backend=RedisBackend(client=broker.client)))
 broker.add_middleware(CallboardMiddleware(client, grace=0.3, **work.options()))
+broker.add_middleware(NoteFailures())
 dramatiq.set_broker(broker)
 
 generate_report = dramatiq.actor(store_results=True)(work.generate_report)
@@ -36,10 +42,9 @@ import_rows = dramatiq.actor(max_retries=2, min_backoff=1, max_backoff=1, store_
 import_rows_slowly = dramatiq.actor(max_retries=2, min_backoff=1000, max_backoff=1000, store_results=True)(
     work.import_rows_slowly
 )
-endless = dramatiq.actor(max_retries=2, on_failure="note_failure")(work.endless)
-silent = dramatiq.actor(max_retries=2, on_failure="note_failure", store_results=True)(work.silent)
+endless = dramatiq.actor(max_retries=2)(work.endless)
+silent = dramatiq.actor(max_retries=2, store_results=True)(work.silent)
 note = dramatiq.actor(store_results=True)(work.note)
-note_failure = dramatiq.actor(work.note_failure)
 """
     fixtures = ("redis_socket",)
     interrupted_message = None

@@ -17,12 +17,13 @@ class Huey(LocalQueueEngine):
 import os
 from callboard_client import Client
 from callboard_client.integrations.huey import connect
-from huey import SqliteHuey
+from huey import SqliteHuey, signals
 from tests.support.engines import work
 
 client = Client(interval=0.05)
 huey = SqliteHuey(filename=str(work.path_of("huey.db")))
 connect(huey, client, **work.options())
+huey.signal(signals.SIGNAL_ERROR, signals.SIGNAL_RETRYING)(work.note_failure)
 
 generate_report = huey.task()(work.generate_report)
 fail = huey.task()(work.fail)
