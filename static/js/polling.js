@@ -3,7 +3,8 @@
 (() => {
   "use strict";
 
-  const { find, formatTime } = callboard;
+  const { find, formatTime, stopClock } = callboard;
+  const GONE = new Set([403, 404]);
   const TICK = 1000, FASTEST = 3000, SLOWEST = 15000; // milliseconds
   const loadedAt = Date.now();
   const polls = new Map(); // by the id of the element
@@ -11,7 +12,7 @@
   const pollOf = (element) => {
     if (!polls.has(element.id)) {
       polls.set(element.id, {
-        etag: element.dataset.etag, url: null, busy: false, failures: 0,
+        etag: element.dataset.etag, url: null, busy: false, failures: 0, isGone: false,
         interval: FASTEST, dueAt: loadedAt + FASTEST, shownAt: loadedAt,
       });
     }
@@ -22,10 +23,15 @@
   const showStaleNotice = () => {
     const notice = find("#stale");
     if (!notice) return;
+    const gone = [...polls.values()].find((poll) => poll.isGone);
     const failing = [...polls.values()].find((poll) => poll.failures > 0);
-    notice.hidden = !failing;
-    notice.textContent = failing
-      ? `The board does not answer. Showing ${formatTime(failing.shownAt)}, trying again.` : "";
+    notice.hidden = !gone && !failing;
+    if (gone) {
+      notice.textContent = `This is gone, or no longer yours to see. Showing ${formatTime(gone.shownAt)}.`;
+    } else {
+      notice.textContent = failing
+        ? `The board does not answer. Showing ${formatTime(failing.shownAt)}, trying again.` : "";
+    }
   };
 
   document.addEventListener("htmx:config:request", (event) => {
@@ -35,7 +41,7 @@
     const isTick = ctx.sourceEvent?.type === "every";
     // A tick that comes a moment early is the one that is due: the next would be a second late.
     const isDue = Date.now() >= poll.dueAt - TICK / 4;
-    if (isTick && (document.hidden || poll.busy || !isDue)) return event.preventDefault();
+    if (poll.isGone || (isTick && (document.hidden || poll.busy || !isDue))) return event.preventDefault();
     // A tick takes what the server has just told another browser; after a command we want to see it ourselves.
     if (isTick) ctx.request.headers["Cache-Control"] = "max-age=1";
     poll.url ??= ctx.request.action;
@@ -57,6 +63,10 @@
       poll.shownAt = Date.now();
       poll.interval = status === 200 ? FASTEST : Math.min(SLOWEST, poll.interval * 1.25);
       if (status === 200) poll.etag = ctx.response.headers.get("ETag");
+    } else if (GONE.has(status)) {
+      // The job, the workspace or the membership ended: nothing that is shown changes any more, its times included.
+      poll.isGone = true;
+      stopClock(poll.shownAt);
     } else {
       poll.failures += 1;
       poll.interval = Math.min(SLOWEST * 2, FASTEST * 2 ** poll.failures);

@@ -12,6 +12,8 @@ from tests.support.jobs import OPERATOR, RUNNER
 from tests.support.people import PASSWORD, Cast
 from webapp.core import jobs
 from webapp.core.accounts import sessions
+from webapp.core.database.transactions import write_transaction
+from webapp.core.jobs import store
 
 
 def running_job(app: Flask, cast: Cast) -> uuid.UUID:
@@ -146,6 +148,30 @@ def test_a_server_that_is_away_leaves_the_table_and_is_told(page: Page, app: Fla
     page.unroute("**/jobs/table*")
     later(page)
     expect(page.locator("#stale")).to_be_hidden()
+
+
+def test_a_job_that_is_deleted_while_it_is_watched_is_told_as_gone_and_not_asked_for_again(
+    page: Page, app: Flask, cast: Cast
+) -> None:
+    job_id = running_job(app, cast)
+    page.goto(f"/w/acme/jobs/{job_id}")
+    with app.app_context(), write_transaction() as session:
+        store.delete_jobs(session, [job_id])
+    later(page)
+    expect(page.locator("#stale")).to_contain_text("This is gone, or no longer yours to see.")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    shown = page.locator("#job-facts").inner_text()
+    later(page, seconds=120)
+    assert requests == []
+    assert page.locator("#job-facts").inner_text() == shown
+
+
+def test_a_member_who_is_removed_is_told_so_on_an_open_list(page: Page, app: Flask, cast: Cast) -> None:
+    page.route("**/jobs/table*", lambda route: route.fulfill(status=404, body=""))
+    later(page)
+    expect(page.locator("#stale")).to_contain_text("no longer yours to see")
+    expect(page.locator("#stale")).not_to_contain_text("does not answer")
 
 
 def test_on_a_telephone_the_tab_and_the_section_that_are_shown_are_in_sight(page: Page) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import time
+import zlib
 from collections.abc import Sequence
 from typing import IO, Any, NoReturn, TypeVar
 
@@ -26,6 +27,7 @@ BODY_TIMEOUT = 10.0
 """Seconds that discarding them may take."""
 
 _CHUNK = 64 * 1024
+_GZIP = 16 + zlib.MAX_WBITS
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -42,11 +44,24 @@ def _parse_int(text: str) -> int:
     return int(text)
 
 
+class _RepeatedKey(ValueError):
+    """A key stands twice in one object: which of its values was meant, nobody knows."""
+
+
+def _to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise _RepeatedKey
+    return value
+
+
 def _reject_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
 
 
-_decoder = json.JSONDecoder(parse_float=_parse_float, parse_int=_parse_int, parse_constant=_reject_constant)
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_to_object, parse_float=_parse_float, parse_int=_parse_int, parse_constant=_reject_constant
+)
 
 
 def _count_levels(value: object) -> int:
@@ -88,15 +103,39 @@ def buffer_body() -> None:
     g.body = body
 
 
+def _decode() -> bytes:
+    """Return the body as it was before its sender compressed it. Raises 400, 413 and 415."""
+    body: bytes = g.body
+    limit: int = current_app.config["MAX_CONTENT_LENGTH"]
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding == "identity":
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise UnsupportedMediaType("Send the body as it is, or with 'Content-Encoding: gzip'.")
+    inflater = zlib.decompressobj(wbits=_GZIP)
+    try:
+        decoded = inflater.decompress(body, limit + 1)
+    except zlib.error:
+        raise BadRequest("The body is not gzip, as its Content-Encoding says.") from None
+    if len(decoded) > limit:
+        raise RequestEntityTooLarge
+    if not inflater.eof or inflater.unused_data:
+        raise BadRequest("The body is not one whole gzip file, as its Content-Encoding says.")
+    return decoded
+
+
 def _parse_object() -> dict[str, Any]:
     """Return the JSON object in the body. Raises 400, 415, and ``Invalid`` when it is no object."""
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send JSON, with 'Content-Type: application/json'.")
+    content = _decode()
     try:
-        text = g.body.decode()
+        text = content.decode()
         value = _decoder.decode(text)
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
+    except _RepeatedKey:
+        raise BadRequest("A key stands twice in an object of the body: send each once.") from None
     except (ValueError, RecursionError):
         raise BadRequest("The body is not JSON in UTF-8: check its syntax, its numbers and its text.") from None
     if text.count("{") + text.count("[") > MAX_NESTING and _count_levels(value) > MAX_NESTING:

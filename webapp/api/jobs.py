@@ -15,6 +15,7 @@ from webapp.core.jobs import listing
 from webapp.core.jobs.inputs import NewJob, Report
 from webapp.core.jobs.listing import JobFilter
 from webapp.core.models import JobRun, JobSnapshot, Scope
+from webapp.etags import is_unchanged
 
 LARGE_FIELDS = ("payload", "result")
 
@@ -64,7 +65,7 @@ def count_jobs() -> dict[str, Any]:
 def get_job(job_id: uuid.UUID) -> Response:
     """Get a job, or 304 when the caller has it already."""
     job = jobs.get_job_status(job_id, within=g.bearer.workspace_id)
-    unchanged = request.if_none_match.contains_weak(get_etag(job))
+    unchanged = is_unchanged(get_etag(job))
     response = Response(status=304) if unchanged else jsonify(job_json(job))
     response.set_etag(get_etag(job))
     response.cache_control.private = True

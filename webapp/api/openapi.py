@@ -135,7 +135,7 @@ _ERRORS = {
     404: "There is no such job in the token's workspace.",
     409: "The job's status contradicts this; `job` is the job as it stands.",
     413: "The body is over 1 MiB.",
-    415: "The body is not sent as application/json.",
+    415: "The body is not sent as application/json, or with a Content-Encoding other than gzip.",
     422: "Faults in the body or the query, all named in `errors`.",
     500: "Something went wrong on the board.",
     503: "The database is away or busy; try again after `Retry-After` seconds.",

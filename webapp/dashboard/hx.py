@@ -11,6 +11,7 @@ from flask import Response, flash, redirect
 from htmx_flask import make_response, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from webapp.etags import is_unchanged
 from webapp.metrics import polls
 
 
@@ -57,10 +58,7 @@ def redirect_page(path: str) -> Response:
 
 def conditional_fragment(etag: str, render: Callable[[], str]) -> Response:
     """Answer with a fragment, rendered only if the browser does not hold this version of it already."""
-    if request.if_none_match.contains_weak(etag):
-        response = Response(status=304)
-    else:
-        response = Response(render(), mimetype="text/html")
+    response = Response(status=304) if is_unchanged(etag) else Response(render(), mimetype="text/html")
     polls.labels(str(response.status_code)).inc()
     response.set_etag(etag, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"

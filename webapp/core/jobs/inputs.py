@@ -6,12 +6,22 @@ faults of a body are named at once. Faults never repeat the rejected value.
 """
 
 import re
+import unicodedata
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from webapp.core.errors import Fault, Invalid
@@ -50,6 +60,21 @@ def _require_storable(text: str) -> str:
     return text
 
 
+def _require_one_line(name: str) -> str:
+    """Refuse a name that nobody could read or type again."""
+    _require_storable(name)
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
+        raise PydanticCustomError("control", "Text in one line, without control characters")
+    if not any(character.isprintable() and not character.isspace() for character in name):
+        raise PydanticCustomError("blank", "At least one character that can be seen")
+    return name
+
+
+def _name_of(length: int) -> StringConstraints:
+    """Describe a name of so many characters; white space at its ends is no part of it."""
+    return StringConstraints(strip_whitespace=True, min_length=1, max_length=length)
+
+
 def _has_nul(value: object) -> bool:
     if isinstance(value, str):
         return "\0" in value
@@ -83,13 +108,21 @@ def _require_web_address(link: str) -> str:
     return link
 
 
+def _parse_iso(text: str) -> datetime:
+    """Read a time; a leap second is the second after it. Raises ``ValueError`` and ``OverflowError``."""
+    # Python alone takes any character for the T, and text after the zone.
+    text = text.upper() if _TIME.fullmatch(text) else ""
+    if text[16:19] == ":60":
+        return datetime.fromisoformat(f"{text[:16]}:59{text[19:]}").replace(microsecond=0) + timedelta(seconds=1)
+    return datetime.fromisoformat(text)
+
+
 def parse_time(value: object) -> object:
     """Read ISO 8601 text as an aware time in UTC; anything else is handed on for the type to refuse."""
     if isinstance(value, str):
         try:
-            # Python alone takes any character for the T, and text after the zone.
-            value = datetime.fromisoformat(value.upper() if _TIME.fullmatch(value) else "")
-        except ValueError:
+            value = _parse_iso(value)
+        except (ValueError, OverflowError):
             raise PydanticCustomError("moment", "A time in ISO 8601, like 2026-11-24T14:02:00Z") from None
     if isinstance(value, datetime):
         if value.tzinfo is None:
@@ -139,11 +172,11 @@ Link = Annotated[
     AfterValidator(_require_web_address),
     WithJsonSchema({"type": "string", "format": "uri", "maxLength": 2000, "pattern": "^https?://"}),
 ]
-RunnerName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_require_storable)]
+RunnerName = Annotated[str, _name_of(200), AfterValidator(_require_one_line)]
 Whole = Annotated[int, BeforeValidator(_to_whole_number)]
 Seconds = Annotated[Whole, Field(ge=1, le=MAX_SECONDS)]
-TypeName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_require_storable)]
-Tag = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_require_storable)]
+TypeName = Annotated[str, _name_of(200), AfterValidator(_require_one_line)]
+Tag = Annotated[str, _name_of(64), AfterValidator(_require_one_line)]
 
 LinkField = Annotated[Link | None, Field(description="The runner's own page or log.")]
 RunnerField = Annotated[RunnerName | None, Field(description="The host or worker that took the job.")]
