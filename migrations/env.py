@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.cli.errors import describe_driver_error
 from webapp.core.clock import UtcDateTime
+from webapp.core.database.postgresql import lift_time_limits
 from webapp.core.database.transactions import IN_A_TRANSACTION
 
 config = context.config
@@ -41,6 +42,8 @@ def main() -> None:
     with database.engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.connection.execute("PRAGMA foreign_keys=OFF")
+        else:
+            lift_time_limits(connection)
         connection = connection.execution_options(**IN_A_TRANSACTION[connection.dialect.name])
         try:
             run(connection)
@@ -49,6 +52,8 @@ def main() -> None:
             if connection.dialect.name == "sqlite":
                 connection.rollback()
                 connection.connection.execute("PRAGMA foreign_keys=ON")
+            else:
+                connection.invalidate()
 
 
 # Flask-Migrate adds its commands by itself, outside of CommandGroup; each that uses the database runs this file.

@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from webapp.core.database import postgresql
 from webapp.core.json_text import compact_json
 
 LOCK_TIMEOUT = 5
@@ -18,14 +19,14 @@ def engine_options(url: sa.URL, connections: int) -> dict[str, Any]:
     No ping before use, which would cost every request a round trip: after a restart of PostgreSQL one request is
     answered 503, which empties the pool.
     """
-    postgresql_options: dict[str, Any] = {
-        "connect_args": {"options": f"-c lock_timeout={LOCK_TIMEOUT}s"},
+    options_of_postgresql: dict[str, Any] = {
+        "connect_args": postgresql.connect_args(url, lock_timeout=LOCK_TIMEOUT),
         # Who only reads needs no transaction; ``write_transaction`` begins one.
         "isolation_level": "AUTOCOMMIT",
         # What has a transaction ends it; to roll back the others once more would cost each a look at the connection.
         "pool_reset_on_return": None,
     }
-    return (postgresql_options if url.get_backend_name() == "postgresql" else {}) | {
+    return (options_of_postgresql if url.get_backend_name() == "postgresql" else {}) | {
         "json_serializer": compact_json,
         "pool_size": connections,
         "max_overflow": 2,
@@ -34,8 +35,9 @@ def engine_options(url: sa.URL, connections: int) -> dict[str, Any]:
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Give SQLite its pragmas and explicit transactions; PostgreSQL needs neither."""
-    if engine.dialect.name != "sqlite":
+    """Give SQLite its pragmas and explicit transactions, and PostgreSQL its limits."""
+    if engine.dialect.name == "postgresql":
+        postgresql.prepare_engine(engine)
         return
 
     @sa.event.listens_for(engine, "connect")

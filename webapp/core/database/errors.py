@@ -2,6 +2,8 @@
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 
+from webapp.core.database.postgresql import ends_connection
+
 # What SQLite, and PostgreSQL by its codes for an undefined table and an undefined column, say of a missing migration.
 _SQLITE_MESSAGES = ("no such table", "no such column", "has no column named")
 _POSTGRESQL_CODES = ("42P01", "42703")
@@ -20,4 +22,6 @@ def is_unavailable(error: SQLAlchemyError) -> bool:
 
     A missing migration is among them so that no runner gives up its report during an upgrade.
     """
+    if isinstance(error, DBAPIError) and ends_connection(error.orig):
+        return True
     return isinstance(error, OperationalError | InterfaceError | TimeoutError) or lacks_migration(error)

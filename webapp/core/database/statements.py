@@ -14,6 +14,7 @@ from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
 
+from webapp.core.database.postgresql import ends_connection
 from webapp.core.database.session import db
 
 ExtraRow = Mapping[sa.Column[Any], sa.BindParameter[Any]]
@@ -182,7 +183,9 @@ def _get_executor(connection: PoolProxiedConnection, dialect: Dialect) -> _Execu
 
 def _translate_error(engine: Engine, connection: PoolProxiedConnection | None, text: str, error: Any) -> BaseException:
     """Return the driver's error as SQLAlchemy raises it. Of a server that is gone no connection is used again."""
-    disconnected = connection is not None and engine.dialect.is_disconnect(error, connection.dbapi_connection, None)
+    disconnected = connection is not None and (
+        ends_connection(error) or engine.dialect.is_disconnect(error, connection.dbapi_connection, None)
+    )
     if connection is not None and disconnected:
         connection.invalidate(error)
         engine.dispose()

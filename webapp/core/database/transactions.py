@@ -71,6 +71,20 @@ def write_transaction() -> Iterator[Session]:
             raise
 
 
+def may_write() -> bool:
+    """Return whether the database takes writes: a PostgreSQL that follows another, or is set so, takes none.
+
+    The connections to one that takes none are left, because the next may reach the one that does.
+    """
+    if db.engine.dialect.name != "postgresql":
+        return True
+    with read_connection() as connection:
+        read_only = connection.scalar(sa.text("SELECT current_setting('transaction_read_only')")) == "on"
+    if read_only:
+        db.engine.dispose()
+    return not read_only
+
+
 @contextmanager
 def read_connection() -> Iterator[Connection]:
     """Open a connection on which each statement stands alone, without the cost of a transaction around it."""

@@ -1,0 +1,198 @@
+"""A PostgreSQL that goes away in ways that leave its connections open, and settings of its own that must not matter."""
+
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from tests.support.apps import dispose, make_app
+from tests.support.jobs import job_in
+from tests.support.people import Cast
+from tests.support.runner import Runner
+from webapp.core import jobs
+from webapp.core.database import postgresql
+from webapp.core.database.errors import is_unavailable
+from webapp.core.database.session import db
+
+
+@pytest.fixture(params=["postgresql"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """Nothing here concerns SQLite."""
+    return str(request.param)
+
+
+def with_parameters(url: str, **parameters: str) -> str:
+    return sa.make_url(url).update_query_dict(parameters).render_as_string(hide_password=False)
+
+
+def show(app: Flask, name: str) -> str:
+    with app.app_context(), db.engine.connect() as connection:
+        return str(connection.exec_driver_sql(f"SHOW {name}").scalar())
+
+
+@contextmanager
+def outside(url: str) -> Iterator[sa.Connection]:
+    """A connection of somebody else's."""
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def job(app: Flask, cast: Cast) -> dict[str, str]:
+    with app.app_context():
+        return {"id": str(job_in("running", cast.acme).id)}
+
+
+# --- settings ----------------------------------------------------------------------------------------------------
+
+
+def test_options_of_the_address_are_kept_and_may_change_the_limits(url: str) -> None:
+    app = make_app(with_parameters(url, options="-csearch_path=callboard -c statement_timeout=3s"))
+    assert [show(app, name) for name in ("search_path", "statement_timeout", "lock_timeout")] == [
+        "callboard",
+        "3s",
+        "5s",
+    ]
+    dispose(app)
+
+
+def test_an_address_without_options_has_every_limit(url: str) -> None:
+    app = make_app(url)
+    assert [show(app, name) for name in ("statement_timeout", "lock_timeout")] == ["15s", "5s"]
+    with app.app_context(), db.engine.connect() as connection:
+        driver_connection = connection.connection.driver_connection
+        assert driver_connection is not None
+        parameters = driver_connection.info.get_parameters()
+    limits = {"connect_timeout": "5", "tcp_user_timeout": "10000", "keepalives_idle": "10"}
+    assert limits.items() <= parameters.items()
+    dispose(app)
+
+
+def test_a_limit_of_a_connection_may_be_set_in_the_address(url: str) -> None:
+    app = make_app(with_parameters(url, connect_timeout="17"))
+    with app.app_context(), db.engine.connect() as connection:
+        driver_connection = connection.connection.driver_connection
+        assert driver_connection is not None
+        assert driver_connection.info.get_parameters()["connect_timeout"] == "17"
+    dispose(app)
+
+
+@pytest.mark.parametrize(
+    "setting", ["DateStyle = 'German, DMY'", "TimeZone = 'Asia/Tokyo'", "client_encoding = 'LATIN1'"]
+)
+def test_a_database_that_writes_times_or_text_another_way_is_read_all_the_same(
+    app: Flask, url: str, cast: Cast, token: str, job: dict[str, str], setting: str
+) -> None:
+    name = sa.make_url(url).database
+    dispose(app)
+    with outside(url) as connection:
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET {setting}')
+    runner = Runner(app.test_client(), token)
+    assert runner.report(job, message="καλημέρα").status_code == 200
+    with app.app_context():
+        stored = jobs.get_job_status(uuid.UUID(job["id"]), within=cast.acme.id)
+    assert stored.message == "καλημέρα"
+    assert stored.updated_at.utcoffset() is not None
+
+
+# --- a server that takes no writes any more ----------------------------------------------------------------------
+
+
+def test_a_server_that_became_read_only_costs_each_connection_one_answer(
+    app: Flask, token: str, job: dict[str, str]
+) -> None:
+    runner = Runner(app.test_client(), token)
+    assert runner.report(job, progress=1).status_code == 200
+    with app.app_context(), db.engine.connect() as one, db.engine.connect() as other:
+        for connection in (one, other):
+            connection.exec_driver_sql("SET default_transaction_read_only = on")
+    answer = runner.report(job, progress=2)
+    assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
+    assert answer.headers["Retry-After"]
+    assert runner.report(job, progress=3).status_code == 200
+
+
+def test_while_a_database_takes_no_writes_the_board_is_not_ready_and_then_at_once_again(
+    app: Flask, url: str, token: str, job: dict[str, str]
+) -> None:
+    runner, client = Runner(app.test_client(), token), app.test_client()
+    name = sa.make_url(url).database
+    assert client.get("/readyz").status_code == 200
+    with outside(url) as connection:
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    # Connections that were there before may write until they are cut, as those to a server that hands its role over.
+    with app.app_context():
+        db.engine.dispose()
+    for _ in range(3):
+        assert runner.report(job, progress=4).status_code == 503
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/healthz").status_code == 200
+    with outside(url) as connection:
+        connection.exec_driver_sql("SET default_transaction_read_only = off")
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    assert client.get("/readyz").status_code == 200
+    assert runner.report(job, progress=5).status_code == 200
+
+
+def test_connections_that_became_read_only_are_found_by_the_question_for_readiness(app: Flask) -> None:
+    client = app.test_client()
+    with app.app_context(), db.engine.connect() as connection:
+        connection.exec_driver_sql("SET default_transaction_read_only = on")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.text) == (503, "the database takes no writes\n")
+    assert client.get("/readyz").status_code == 200
+
+
+# --- a server that falls silent ----------------------------------------------------------------------------------
+
+
+def test_a_frozen_connection_is_given_up_in_time_and_the_next_one_works(
+    app: Flask, token: str, job: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql.BoardConnection, "answer_timeout", 0.5)
+    runner = Runner(app.test_client(), token)
+    assert runner.report(job, progress=1).status_code == 200
+    with app.app_context(), db.engine.connect() as connection:
+        pid = int(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar() or 0)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        answers = [runner.report(job, progress=2).status_code for _ in range(2)]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert answers == [503, 200]
+
+
+def test_a_server_that_accepts_and_never_answers_is_told_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        app = make_app(f"postgresql://nobody@127.0.0.1:{port}/nothing?connect_timeout=2")
+        started = time.monotonic()
+        assert app.test_client().get("/readyz").status_code == 503
+        assert time.monotonic() - started < 10
+        dispose(app)
+
+
+def test_a_statement_that_takes_too_long_is_ended_and_may_be_tried_again(url: str) -> None:
+    app = make_app(with_parameters(url, options="-c statement_timeout=200ms"))
+    with app.app_context(), pytest.raises(sa.exc.OperationalError) as caught, db.engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(20)")
+    assert is_unavailable(caught.value)
+    dispose(app)
+
+
+def test_a_migration_may_take_as_long_as_it_needs(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql.BoardConnection, "answer_timeout", 0.2)
+    app = make_app(with_parameters(url, options="-c statement_timeout=200ms"))
+    with app.app_context(), db.engine.connect() as connection:
+        postgresql.lift_time_limits(connection)
+        connection.exec_driver_sql("SELECT pg_sleep(0.6)")
+        connection.invalidate()
+    dispose(app)

@@ -1,0 +1,95 @@
+"""Connects to PostgreSQL so that a server that is away, silent or read-only is noticed in seconds and left for good."""
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.abc import RV
+from sqlalchemy.engine import Engine, ExceptionContext
+
+STATEMENT_TIMEOUT = 15
+"""Seconds that a statement may take in all, unless the address of the database says otherwise."""
+ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 5
+"""Seconds without an answer after which a server counts as gone: one that is frozen does not end its statements."""
+
+_CONNECTION_DEFAULTS: Mapping[str, str] = {
+    "connect_timeout": "5",
+    # What was sent and is not acknowledged, in milliseconds; then what nobody sends on, in seconds.
+    "tcp_user_timeout": "10000",
+    "keepalives": "1",
+    "keepalives_idle": "10",
+    "keepalives_interval": "3",
+    "keepalives_count": "3",
+    # Of several hosts the one that takes writes: during a failover the old one may still answer.
+    "target_session_attrs": "read-write",
+}
+"""Parameters of libpq (https://www.postgresql.org/docs/current/libpq-connect.html) that the address may set anew."""
+_SESSION_MUSTS = "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC"
+"""How times are written; the driver reads no other way."""
+_READ_ONLY = "25006"
+_CANNOT_CONNECT_NOW = "57P03"
+_CONNECTION_EXCEPTIONS = "08"
+
+
+def connect_args(url: sa.URL, *, lock_timeout: int) -> dict[str, str]:
+    """Return the parameters of a connection that stand beside those of the address.
+
+    Its ``options`` are kept, between the defaults that they may change and what has to be as it is. ``lock_timeout``
+    is in seconds.
+    """
+    of_address = url.query.get("options", "")
+    options = [f"-c lock_timeout={lock_timeout}s", f"-c statement_timeout={STATEMENT_TIMEOUT}s"]
+    options += [of_address] if isinstance(of_address, str) else of_address
+    options.append(_SESSION_MUSTS)
+    defaults = {name: value for name, value in _CONNECTION_DEFAULTS.items() if name not in url.query}
+    return defaults | {"options": " ".join(filter(None, options)), "client_encoding": "utf8"}
+
+
+def ends_connection(error: BaseException | None) -> bool:
+    """Return whether a connection is of no use after this error of the driver, though it may still be open.
+
+    That is so of a server that takes no writes any more: the next connection may find the one that does.
+    """
+    sqlstate = getattr(error, "sqlstate", None) or ""
+    return sqlstate in (_READ_ONLY, _CANNOT_CONNECT_NOW) or sqlstate.startswith(_CONNECTION_EXCEPTIONS)
+
+
+class BoardConnection(psycopg.Connection[Any]):
+    """A connection that does not wait for ever for a server that has fallen silent."""
+
+    answer_timeout: float | None = ANSWER_TIMEOUT
+    """Seconds that an answer may take; ``None`` for as long as it takes, as a migration must."""
+
+    def wait(self, gen: Generator[Any, Any, RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Return what the server answers. Raises ``OperationalError`` if that takes too long."""
+        limit = self.answer_timeout if timeout is None else timeout
+        try:
+            return super().wait(gen, interval, limit)
+        except psycopg.errors._WaitTimeout:
+            if timeout is not None:
+                raise
+            # The answer may still come, and must not be taken for that of the next statement.
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"The server did not answer within {limit:g} s.") from None
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Let an engine connect by ``BoardConnection``, and leave connections that are of no use any more."""
+
+    @sa.event.listens_for(engine, "do_connect")
+    def _connect(dialect: Any, record: Any, arguments: Any, parameters: Any) -> BoardConnection:
+        return BoardConnection.connect(*arguments, **parameters)
+
+    @sa.event.listens_for(engine, "handle_error")
+    def _end_connection(context: ExceptionContext) -> None:
+        if ends_connection(context.original_exception):
+            context.is_disconnect = True
+
+
+def lift_time_limits(connection: sa.Connection) -> None:
+    """Let the statements of a connection take as long as they need, for migrations; it is not for the pool again."""
+    # By the driver, because a statement of SQLAlchemy would begin a transaction.
+    driver_connection: Any = connection.connection.driver_connection
+    driver_connection.execute("SET statement_timeout = 0")
+    driver_connection.answer_timeout = None
