@@ -150,7 +150,7 @@ def test_a_server_that_is_away_leaves_the_table_and_is_told(page: Page, app: Fla
     expect(page.locator("#stale")).to_be_hidden()
 
 
-def test_a_job_that_is_deleted_while_it_is_watched_is_told_as_gone_and_not_asked_for_again(
+def test_a_job_that_is_deleted_while_it_is_watched_is_gone_and_asked_for_no_more(
     page: Page, app: Flask, cast: Cast
 ) -> None:
     job_id = running_job(app, cast)

@@ -120,7 +120,7 @@ def test_a_server_that_became_read_only_costs_each_connection_one_answer(
     assert runner.report(job, progress=3).status_code == 200
 
 
-def test_while_a_database_takes_no_writes_the_board_is_not_ready_and_then_at_once_again(
+def test_while_a_database_takes_no_writes_the_board_is_not_ready(
     app: Flask, url: str, token: str, job: dict[str, str]
 ) -> None:
     runner, client = Runner(app.test_client(), token), app.test_client()
