@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -103,6 +104,17 @@ def test_a_database_that_writes_times_or_text_another_way_is_read_all_the_same(
     assert stored.updated_at.utcoffset() is not None
 
 
+@pytest.mark.parametrize(("statement", "answer"), [("15s", 20), ("2min", 125), ("300ms", 5.3), ("0", None)])
+def test_an_answer_is_awaited_a_little_longer_than_a_statement_may_take(
+    url: str, statement: str, answer: float | None
+) -> None:
+    app = make_app(with_parameters(url, options=f"-c statement_timeout={statement}"))
+    with app.app_context(), db.engine.connect() as connection:
+        driver_connection: Any = connection.connection.driver_connection
+        assert driver_connection.answer_timeout == answer
+    dispose(app)
+
+
 # --- a server that takes no writes any more ----------------------------------------------------------------------
 
 
@@ -155,9 +167,10 @@ def test_connections_that_became_read_only_are_found_by_the_question_for_readine
 
 
 def test_a_frozen_connection_is_given_up_in_time_and_the_next_one_works(
-    app: Flask, token: str, job: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    url: str, token: str, job: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql.BoardConnection, "answer_timeout", 0.5)
+    monkeypatch.setattr(postgresql, "ANSWER_MARGIN", 0.5)
+    app = make_app(with_parameters(url, options="-c statement_timeout=1s"))
     runner = Runner(app.test_client(), token)
     assert runner.report(job, progress=1).status_code == 200
     with app.app_context(), db.engine.connect() as connection:
@@ -168,6 +181,7 @@ def test_a_frozen_connection_is_given_up_in_time_and_the_next_one_works(
     finally:
         os.kill(pid, signal.SIGCONT)
     assert answers == [503, 200]
+    dispose(app)
 
 
 def test_a_server_that_accepts_and_never_answers_is_told_in_time() -> None:
@@ -189,7 +203,7 @@ def test_a_statement_that_takes_too_long_is_ended_and_may_be_tried_again(url: st
 
 
 def test_a_migration_may_take_as_long_as_it_needs(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgresql.BoardConnection, "answer_timeout", 0.2)
+    monkeypatch.setattr(postgresql, "ANSWER_MARGIN", 0)
     app = make_app(with_parameters(url, options="-c statement_timeout=200ms"))
     with app.app_context(), db.engine.connect() as connection:
         postgresql.lift_time_limits(connection)

@@ -10,8 +10,8 @@ from sqlalchemy.engine import Engine, ExceptionContext
 
 STATEMENT_TIMEOUT = 15
 """Seconds that a statement may take in all, unless the address of the database says otherwise."""
-ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 5
-"""Seconds without an answer after which a server counts as gone: one that is frozen does not end its statements."""
+ANSWER_MARGIN = 5
+"""Seconds beyond those of a statement after which a server counts as gone: a frozen one does not end its statements."""
 
 _CONNECTION_DEFAULTS: Mapping[str, str] = {
     "connect_timeout": "5",
@@ -58,8 +58,16 @@ def ends_connection(error: BaseException | None) -> bool:
 class BoardConnection(psycopg.Connection[Any]):
     """A connection that does not wait for ever for a server that has fallen silent."""
 
-    answer_timeout: float | None = ANSWER_TIMEOUT
+    answer_timeout: float | None = STATEMENT_TIMEOUT + ANSWER_MARGIN
     """Seconds that an answer may take; ``None`` for as long as it takes, as a migration must."""
+
+    def read_answer_timeout(self) -> None:
+        """Let an answer take a little longer than a statement may in this session, as the address has set it."""
+        # Outside of a transaction, which would still be open when the engine takes the connection over.
+        self.autocommit = True
+        ((seconds,),) = self.execute("SELECT extract(epoch FROM current_setting('statement_timeout')::interval)")
+        self.autocommit = False
+        self.answer_timeout = float(seconds) + ANSWER_MARGIN if seconds else None
 
     def wait(self, gen: Generator[Any, Any, RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Return what the server answers. Raises ``OperationalError`` if that takes too long."""
@@ -79,7 +87,13 @@ def prepare_engine(engine: Engine) -> None:
 
     @sa.event.listens_for(engine, "do_connect")
     def _connect(dialect: Any, record: Any, arguments: Any, parameters: Any) -> BoardConnection:
-        return BoardConnection.connect(*arguments, **parameters)
+        connection = BoardConnection.connect(*arguments, **parameters)
+        try:
+            connection.read_answer_timeout()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     @sa.event.listens_for(engine, "handle_error")
     def _end_connection(context: ExceptionContext) -> None:
