@@ -49,6 +49,10 @@ def _etag(numbers: Overview) -> str:
     return compute_etag(numbers.range, numbers.versions)
 
 
+_ROUND_SECONDS = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 864000, 8640000]
+_MARKS = [timedelta(seconds=seconds) for seconds in _ROUND_SECONDS]
+
+
 @dataclass(frozen=True)
 class Scale:
     """A logarithmic scale from 0 to 1, between two durations that are round."""
@@ -83,7 +87,3 @@ def _panel_context(numbers: Overview) -> dict[str, Any]:
         "no_jobs": is_quiet and not listing.list_types(g.workspace.id),
         "public_url": current_app.config["PUBLIC_URL"],
     }
-
-
-_ROUND_SECONDS = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 864000, 8640000]
-_MARKS = [timedelta(seconds=seconds) for seconds in _ROUND_SECONDS]

@@ -33,6 +33,25 @@ if TYPE_CHECKING:
     from callboard_client.integrations._base import TaskOptions
 
 
+@dataclass
+class _ScheduledJob:
+    """What an executor needs of a scheduled job, with another function. It may have to go to another process."""
+
+    id: str
+    name: str
+    func: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: dict[str, Any]
+    misfire_grace_time: int | None
+    max_instances: int
+    _jobstore_alias: str
+    description: str
+
+    def __str__(self) -> str:
+        """Return what APScheduler's log calls it."""
+        return self.description
+
+
 class _Listener:
     """Follow the events of a scheduler, and wrap what its executors run."""
 
@@ -84,25 +103,6 @@ def connect(scheduler: BaseScheduler, client: Client, **options: "Unpack[TaskOpt
     scheduler.add_listener(listener.on_missed, EVENT_JOB_MISSED)
     scheduler.add_listener(listener.on_max_instances, EVENT_JOB_MAX_INSTANCES)
     listener.wrap_executors()
-
-
-@dataclass
-class _ScheduledJob:
-    """What an executor needs of a scheduled job, with another function. It may have to go to another process."""
-
-    id: str
-    name: str
-    func: Callable[..., Any]
-    args: Sequence[Any]
-    kwargs: dict[str, Any]
-    misfire_grace_time: int | None
-    max_instances: int
-    _jobstore_alias: str
-    description: str
-
-    def __str__(self) -> str:
-        """Return what APScheduler's log calls it."""
-        return self.description
 
 
 def _run(make_job: Callable[[], Job], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

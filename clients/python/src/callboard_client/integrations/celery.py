@@ -38,6 +38,13 @@ class TaskStopped(JobStopped, Ignore):
         super().__init__(stop.code, str(stop), stop.job)
 
 
+class _Run(NamedTuple):
+    """A task that this process works on."""
+
+    attempt: Attempt
+    revoke: threading.Timer
+
+
 class _Listener:
     """Follow the signals of Celery."""
 
@@ -143,13 +150,6 @@ def connect(app: Celery, client: Client, *, grace: float = GRACE, **options: "Un
     ``options``: of all jobs, see ``TaskOptions``: ``payload``, ``tags``, ``max_duration``, ``heartbeat_timeout``.
     """
     _Listener(app, TaskJobs("celery", client, **options), grace).listen()
-
-
-class _Run(NamedTuple):
-    """A task that this process works on."""
-
-    attempt: Attempt
-    revoke: threading.Timer
 
 
 def _as_received(args: Any, kwargs: Any) -> tuple[Any, Any]:
