@@ -226,7 +226,7 @@ export interface components {
             link?: string | null;
             /**
              * Runner
-             * @description The host or worker that took the job.
+             * @description The host or worker that took the job; trimmed.
              */
             runner?: string | null;
             /**
@@ -261,7 +261,7 @@ export interface components {
         NewJob: {
             /**
              * Type
-             * @description What kind of work it is, like generate-report; the board filters by it.
+             * @description What kind of work it is, like generate-report; the board filters by it. One line, trimmed.
              */
             type: string;
             /**
@@ -273,7 +273,7 @@ export interface components {
             } | null;
             /**
              * Tags
-             * @description Words to find the job by.
+             * @description Words to find the job by, each trimmed.
              */
             tags?: string[] | null;
             /**
@@ -298,7 +298,7 @@ export interface components {
             link?: string | null;
             /**
              * Runner
-             * @description The host or worker that took the job.
+             * @description The host or worker that took the job; trimmed.
              */
             runner?: string | null;
             /**
@@ -374,7 +374,7 @@ export interface components {
             link?: string | null;
             /**
              * Runner
-             * @description The host or worker that took the job.
+             * @description The host or worker that took the job; trimmed.
              */
             runner?: string | null;
             /**
