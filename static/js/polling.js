@@ -27,10 +27,9 @@
     const failing = [...polls.values()].find((poll) => poll.failures > 0);
     notice.hidden = !gone && !failing;
     if (gone) {
-      notice.textContent = `This is gone, or no longer yours to see. Showing ${formatTime(gone.shownAt)}.`;
-    } else {
-      notice.textContent = failing
-        ? `The board does not answer. Showing ${formatTime(failing.shownAt)}, trying again.` : "";
+      notice.textContent = `This was deleted, or you no longer have access. Data from ${formatTime(gone.shownAt)}.`;
+    } else if (failing) {
+      notice.textContent = `The board does not answer. Showing ${formatTime(failing.shownAt)}, trying again.`;
     }
   };
 

@@ -14,6 +14,7 @@ from webapp.core import jobs
 from webapp.core.accounts import sessions
 from webapp.core.database.transactions import write_transaction
 from webapp.core.jobs import store
+from webapp.core.workspaces import deletion, workspaces
 
 
 def running_job(app: Flask, cast: Cast) -> uuid.UUID:
@@ -158,7 +159,7 @@ def test_a_job_that_is_deleted_while_it_is_watched_is_gone_and_asked_for_no_more
     with app.app_context(), write_transaction() as session:
         store.delete_jobs(session, [job_id])
     later(page)
-    expect(page.locator("#stale")).to_contain_text("This is gone, or no longer yours to see.")
+    expect(page.locator("#stale")).to_contain_text("This was deleted, or you no longer have access.")
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     shown = page.locator("#job-facts").inner_text()
@@ -167,10 +168,11 @@ def test_a_job_that_is_deleted_while_it_is_watched_is_gone_and_asked_for_no_more
     assert page.locator("#job-facts").inner_text() == shown
 
 
-def test_a_member_who_is_removed_is_told_so_on_an_open_list(page: Page, app: Flask, cast: Cast) -> None:
-    page.route("**/jobs/table*", lambda route: route.fulfill(status=404, body=""))
+def test_a_workspace_that_is_deleted_under_an_open_list_is_told_as_such(page: Page, app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        deletion.delete(workspaces.get_membership("acme", cast.ada.id), "Acme", by=OPERATOR)
     later(page)
-    expect(page.locator("#stale")).to_contain_text("no longer yours to see")
+    expect(page.locator("#stale")).to_contain_text("you no longer have access")
     expect(page.locator("#stale")).not_to_contain_text("does not answer")
 
 
