@@ -14,12 +14,18 @@ def engine_class() -> type[Engine]:
     return Procrastinate
 
 
-def test_a_task_that_is_interrupted_goes_on_in_another_worker(engine: Procrastinate, operator: Operator) -> None:
+def end_worker_in_the_middle_of(engine: Procrastinate, name: str) -> int:
+    """Let a worker begin a task, end the worker as its service does, and return the task."""
     engine.start_worker()
-    task = engine.enqueue("silent")
+    task = engine.enqueue(name)
     wait_until(lambda: work.count_notes("began"))
     engine.worker.terminate()
     assert engine.worker.wait(20) == 0
+    return task
+
+
+def test_a_task_that_is_interrupted_goes_on_in_another_worker(engine: Procrastinate, operator: Operator) -> None:
+    task = end_worker_in_the_middle_of(engine, "silent")
     assert engine.get_state(task) == "todo"
     job = operator.newest
     assert (job["status"], job["message"]) == ("running", "attempt 1 of 3 was interrupted: its worker ends")
@@ -30,10 +36,6 @@ def test_a_task_that_is_interrupted_goes_on_in_another_worker(engine: Procrastin
 
 
 def test_a_task_that_ends_with_its_worker_is_canceled_by_its_runner(engine: Procrastinate, operator: Operator) -> None:
-    engine.start_worker()
-    task = engine.enqueue("once")
-    wait_until(lambda: work.count_notes("began"))
-    engine.worker.terminate()
-    assert engine.worker.wait(20) == 0
+    task = end_worker_in_the_middle_of(engine, "once")
     assert engine.get_state(task) == "aborted"
     assert (operator.newest["status"], operator.newest["message"]) == ("canceled", "Its worker was ended.")

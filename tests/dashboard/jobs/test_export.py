@@ -53,6 +53,13 @@ def test_a_file_without_jobs_still_names_its_columns(ben: FlaskClient) -> None:
     assert ben.get("/w/acme/jobs.ndjson").text == ""
 
 
+@pytest.mark.parametrize("type", ["=1+1", "+1", "-1", "@SUM(A1)", 'a,"b"c'])
+def test_no_type_is_a_formula(ben: FlaskClient, app: Flask, cast: Cast, type: str) -> None:
+    made(app, cast, [type])
+    (row,) = csv.DictReader(io.StringIO(ben.get("/w/acme/jobs.csv").text, newline=""))
+    assert row["type"] == (type if type.startswith("a") else f"'{type}")
+
+
 @pytest.mark.parametrize("message", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", 'a,"b"\nc'])
 def test_no_cell_is_a_formula(ben: FlaskClient, app: Flask, cast: Cast, message: str) -> None:
     with app.app_context():

@@ -25,7 +25,7 @@ MAX_ENDED = 5
 
 @contextmanager
 def _polling() -> Iterator[Callable[[], None]]:
-    """Give what waits for the next poll, and ends the block after Ctrl-C: by ``KeyboardInterrupt``."""
+    """Yield a function that waits for the next poll, and raises ``KeyboardInterrupt`` after Ctrl-C."""
     interrupted = False
 
     def interrupt(*_: object) -> None:
