@@ -8,15 +8,13 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from callboard_client import Client
-from callboard_client.cli import shell
 from callboard_client.cli.terminal import bar, clean, cut, table
 
 from tests.support.operator import Operator
@@ -49,6 +47,8 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             env=environ | {"TERM": "xterm"},
+            # As a terminal starts it: tests that run in the background ignore Ctrl-C, and so would what they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         os.close(theirs)
         self.shown = ""
@@ -181,24 +181,6 @@ def test_watch_draws_again_and_ends_with_ctrl_c(
     assert "1 running" in seen.shown
     os.kill(seen.process.pid, 2)
     assert seen.process.wait(10) == 0
-
-
-def lose_an_interrupt(*_: object, **__: object) -> list[Any]:
-    """Be interrupted where the exception is ignored, as Python does in a finalizer."""
-    with suppress(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(5)
-    return []
-
-
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize("as_json", [False, True])
-def test_ctrl_c_ends_watch_even_if_its_exception_is_lost(
-    runner: Client, monkeypatch: pytest.MonkeyPatch, as_json: bool
-) -> None:
-    monkeypatch.setattr(runner, "list_jobs", lose_an_interrupt)
-    assert shell.watch(runner, type=None, tag=None, as_json=as_json) == 0
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_watch_tells_a_program_of_each_change(runner: Client, environ: dict[str, str]) -> None:

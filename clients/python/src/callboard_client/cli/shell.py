@@ -1,11 +1,10 @@
 """Show a board in a shell: ``callboard jobs`` and ``callboard watch``. Tables for people, JSON for programs."""
 
 import json
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from callboard_client.cli.terminal import ago, bar, clean, colored, columns, table
@@ -21,29 +20,6 @@ MAX_WATCHED = 30
 """Live jobs that are shown on a terminal."""
 MAX_ENDED = 5
 """Ended jobs below them."""
-
-
-@contextmanager
-def _polling() -> Iterator[Callable[[], None]]:
-    """Yield a function that waits for the next poll, and raises ``KeyboardInterrupt`` after Ctrl-C."""
-    interrupted = False
-
-    def interrupt(*_: object) -> None:
-        nonlocal interrupted
-        interrupted = True
-        raise KeyboardInterrupt
-
-    def pause() -> None:
-        # The exception is lost where Python ignores exceptions, as in a finalizer.
-        if interrupted:
-            raise KeyboardInterrupt
-        time.sleep(POLL_INTERVAL)
-
-    previous = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield pause
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 def list_jobs(
@@ -90,28 +66,22 @@ def cancel(client: Client, job_ids: Sequence[str], *, as_json: bool) -> int:
     return 1 if refused else 0
 
 
-def _print_log(client: Client, job_id: str, after: int, *, as_json: bool) -> int:
-    """Print the lines with higher numbers than ``after``; return the number to go on from."""
-    while True:
-        lines, last = client.list_log_lines(job_id, after)
-        for line in lines:
-            _print_json(line, indent=None) if as_json else _print([f"{line['at'][11:19]}  {clean(line['text'])}"])
-        if last == after or not lines:
-            return after
-        after = last
-
-
 def tail(client: Client, job_id: str, *, follow: bool, as_json: bool) -> int:
     """Print a job's log, and follow it until the job has ended; return 1 if it failed or was canceled."""
     after = 0
-    with _polling() as pause:
+    while True:
+        # In this order: what was logged before the end is read after the end was seen.
+        job = client.get_job_status(job_id)
         while True:
-            # In this order: what was logged before the end is read after the end was seen.
-            job = client.get_job_status(job_id)
-            after = _print_log(client, job_id, after, as_json=as_json)
-            if job.is_final or not follow:
+            lines, last = client.list_log_lines(job_id, after)
+            for line in lines:
+                _print_json(line, indent=None) if as_json else _print([f"{line['at'][11:19]}  {clean(line['text'])}"])
+            if last == after or not lines:
                 break
-            pause()
+            after = last
+        if job.is_final or not follow:
+            break
+        time.sleep(POLL_INTERVAL)
     if follow and not as_json:
         print(f"The job is {job.status}.", file=sys.stderr)
     return 1 if follow and job.status in ("failed", "canceled") else 0
@@ -119,15 +89,17 @@ def tail(client: Client, job_id: str, *, follow: bool, as_json: bool) -> int:
 
 def watch(client: Client, *, type: str | None, tag: str | None, as_json: bool) -> int:
     """Show running and pending jobs until Ctrl-C: as bars on a terminal, else a line of JSON for each change."""
-    with suppress(KeyboardInterrupt), _polling() as pause:
+    try:
         if as_json:
-            _print_changes(client, type, tag, pause)
+            _print_changes(client, type, tag)
         else:
-            _redraw(client, type, tag, pause)
+            _redraw(client, type, tag)
+    except KeyboardInterrupt:
+        return 0
     return 0
 
 
-def _print_changes(client: Client, type: str | None, tag: str | None, pause: Callable[[], None]) -> None:
+def _print_changes(client: Client, type: str | None, tag: str | None) -> None:
     seen: dict[str, JobRecord] = {}
     while True:
         try:
@@ -137,13 +109,12 @@ def _print_changes(client: Client, type: str | None, tag: str | None, pause: Cal
             ended = [job for job_id in seen if job_id not in live for job in _find(client, job_id)]
         except BoardUnreachable as error:
             print(f"callboard: {error} Trying again.", file=sys.stderr)
-            pause()
             continue
         for job in (*live.values(), *ended):
             if seen.get(job.id) != job:
                 _print_json(job.to_json(), indent=None)
         seen = live
-        pause()
+        time.sleep(POLL_INTERVAL)
 
 
 def _find(client: Client, job_id: str) -> Iterator[JobRecord]:
@@ -151,7 +122,7 @@ def _find(client: Client, job_id: str) -> Iterator[JobRecord]:
         yield client.get_job_status(job_id)
 
 
-def _redraw(client: Client, type: str | None, tag: str | None, pause: Callable[[], None]) -> None:
+def _redraw(client: Client, type: str | None, tag: str | None) -> None:
     drawn = 0
     while True:
         try:
@@ -162,7 +133,7 @@ def _redraw(client: Client, type: str | None, tag: str | None, pause: Callable[[
             sys.stdout.write(f"\x1b[{drawn}F\x1b[J")
         _print(lines)
         drawn = len(lines)
-        pause()
+        time.sleep(POLL_INTERVAL)
 
 
 def _overview(client: Client, type: str | None, tag: str | None) -> Iterator[str]:
