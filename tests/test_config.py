@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,8 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize(
-    "environ", [{}, dict.fromkeys(("DATABASE_URL", "PUBLIC_URL", "HOST", "METRICS_TOKEN", *NUMBERS), "")]
+    "environ",
+    [{}, dict.fromkeys(("DATABASE_URL", "PUBLIC_URL", "HOST", "METRICS_TOKEN", "WEBHOOK_DENY", *NUMBERS), "")],
 )
 def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict[str, str]) -> None:
     chosen = read_settings(environ)
@@ -48,6 +50,7 @@ def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict
     assert [chosen[name] for name in names] == ["127.0.0.1", 8000, 1, 8, 0]
     assert chosen["SESSION_COOKIE_SECURE"] is False
     assert chosen["WEBHOOK_ALLOW_PRIVATE"] is False
+    assert chosen["WEBHOOK_DENY"] == ()
     assert chosen["METRICS_TOKEN"] is None
 
 
@@ -164,6 +167,18 @@ def test_a_token_of_metrics_that_no_header_could_carry_is_refused(token: str) ->
     assert (
         refusal({"METRICS_TOKEN": token}) == "METRICS_TOKEN must be of ASCII letters, digits and signs, without spaces."
     )
+
+
+@pytest.mark.parametrize("text", ["203.0.113.0/24 2001:db8::/32", " 203.0.113.0/24,\t2001:db8::/32, "])
+def test_networks_are_parted_by_commas_or_spaces(text: str) -> None:
+    networks = (ip_network("203.0.113.0/24"), ip_network("2001:db8::/32"))
+    assert read_settings({"WEBHOOK_DENY": text})["WEBHOOK_DENY"] == networks
+
+
+@pytest.mark.parametrize("text", ["example.com", "203.0.113.1/24", "203.0.113.0/33", "203.0.113.0/24;10.0.0.0/8"])
+def test_a_network_that_is_none_is_refused(text: str) -> None:
+    sentence = "WEBHOOK_DENY must be addresses and networks like 203.0.113.0/24, 2001:db8::/32."
+    assert refusal({"WEBHOOK_DENY": text}) == sentence
 
 
 # --- the secret key ----------------------------------------------------------------------------------------------

@@ -66,7 +66,9 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
     migrate.init_app(app, sqlalchemy, directory=str(ROOT / "migrations"), render_as_batch=True)
     csrf.init_app(app)
     htmx.init_app(app)
-    app.extensions["outbound"] = Outbound(f"Callboard/{__version__}", app.config["WEBHOOK_ALLOW_PRIVATE"])
+    app.extensions["outbound"] = Outbound(
+        f"Callboard/{__version__}", app.config["WEBHOOK_ALLOW_PRIVATE"], app.config["WEBHOOK_DENY"]
+    )
 
     metrics.register(app)
     health.register(app)

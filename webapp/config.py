@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import IPv6Address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -117,6 +117,14 @@ def _read_metrics_token(environ: Mapping[str, str]) -> str | None:
     return token
 
 
+def _read_networks(environ: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks of a setting, which commas or spaces part."""
+    try:
+        return tuple(ip_network(text) for text in re.split(r"[\s,]+", environ.get(name) or "") if text)
+    except ValueError:
+        raise SettingsError(f"{name} must be addresses and networks like 203.0.113.0/24, 2001:db8::/32.") from None
+
+
 def _read_tls(parts: SplitResult) -> Tls:
     """Return when encryption begins. Raises ``KeyError`` for an unknown scheme or query."""
     modes = {("smtps", ""): Tls.ALWAYS, ("smtp", ""): Tls.BEFORE, ("smtp", "tls=no"): Tls.NEVER}
@@ -166,6 +174,7 @@ def load_settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "MAIL_SERVER": _read_mail_server(environ),
         "METRICS_TOKEN": _read_metrics_token(environ),
         "WEBHOOK_ALLOW_PRIVATE": bool(_read_integer(environ, "WEBHOOK_ALLOW_PRIVATE", 0, 0, 1)),
+        "WEBHOOK_DENY": _read_networks(environ, "WEBHOOK_DENY"),
         "MAX_CONTENT_LENGTH": 1024 * 1024,
         "SESSION_COOKIE_NAME": "callboard",
         "SESSION_COOKIE_SECURE": urlsplit(public_url).scheme == "https",

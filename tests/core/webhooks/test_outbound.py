@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 import httpcore
@@ -14,7 +14,8 @@ import pytest
 
 from tests.support.receiver import Receiver, receiver
 from webapp.core.webhooks import outbound
-from webapp.core.webhooks.outbound import Outbound, is_public
+from webapp.core.webhooks.addresses import is_public
+from webapp.core.webhooks.outbound import Denied, NotPublic, Outbound
 
 GUARDED = Outbound("Callboard/test", allow_private=False)
 FREE = Outbound("Callboard/test", allow_private=True)
@@ -64,7 +65,9 @@ FORBIDDEN = {
     "unspecified": ["0.0.0.0", "::"],
     "mapped": ["::ffff:10.0.0.1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:0.0.0.0"],
     "compatible": ["::10.0.0.1", "::127.0.0.1"],
-    "6to4": ["2002:a00:1::1", "2002:7f00:1::", "2002:a9fe:a9fe::1"],
+    "6to4": ["2002:a00:1::1", "2002:7f00:1::", "2002:a9fe:a9fe::1", "2002:a83f:8110::1"],
+    "ISATAP": ["2600::5efe:10.0.0.1", "2600::200:5efe:169.254.169.254", "2600::300:5efe:192.0.0.192"],
+    "services of a cloud": ["192.0.0.192", "168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"],
     "NAT64": ["64:ff9b::a00:1", "64:ff9b::127.0.0.1", "64:ff9b::169.254.169.254"],
     "Teredo": ["2001:0:4136:e378:8000:63bf:3fff:fdd2"],
 }
@@ -79,8 +82,50 @@ def test_an_address_of_every_closed_kind_is_never_called(
     assert (answer.status, answer.error, connected) == (None, NOT_PUBLIC, [])
 
 
+SPECIAL_BLOCKS = (
+    # Of version 4, as IANA lists them, and multicast.
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+    "192.0.0.0/29", "192.0.0.8/32", "192.0.0.9/32", "192.0.0.10/32", "192.0.0.170/31", "192.0.2.0/24",
+    "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15",
+    "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "255.255.255.255/32",
+    # Of version 6; those that hold an address of version 4 have tests of their own.
+    "::/128", "::1/128", "::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001::/32",
+    "2001:1::1/128", "2001:1::2/128", "2001:1::3/128", "2001:2::/48", "2001:3::/32", "2001:4:112::/48", "2001:10::/28",
+    "2001:20::/28", "2001:30::/28", "2001:db8::/32", "2620:4f:8000::/48", "3fff::/20", "5f00::/16", "fc00::/7",
+    "fe80::/10", "fec0::/10", "ff00::/8",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("block", SPECIAL_BLOCKS)
+def test_neither_end_of_a_special_block_is_public_nor_what_carries_it_inside(block: str) -> None:
+    network = ip_network(block)
+    for end in (network[0], network[-1]):
+        assert not is_public(end)
+        if isinstance(end, IPv4Address):
+            number = int(end)
+            for inside in ("::ffff:0:0", "64:ff9b::", "2600::5efe:0:0", "2600::200:5efe:0:0"):
+                assert not is_public(ip_address(int(ip_address(inside)) + number))
+            assert not is_public(ip_address(int(ip_address("2002::")) + (number << 80)))
+
+
+NEIGHBOURS = (
+    "1.0.0.0", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0",
+    "168.63.129.15", "168.63.129.17", "169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.0",
+    "191.255.255.255", "192.0.1.0", "192.0.3.0", "192.88.98.255", "192.88.100.0", "192.167.255.255", "192.169.0.0",
+    "198.17.255.255", "198.20.0.0", "198.51.99.255", "198.51.101.0", "203.0.112.255", "203.0.114.0",
+    "223.255.255.255", "2001:200::", "2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::", "2620:4f:8001::",
+    "3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2600::5eff:a00:1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("address", NEIGHBOURS)
+def test_the_address_beside_a_special_block_is_public(address: str) -> None:
+    assert is_public(ip_address(address))
+
+
 @pytest.mark.parametrize(
-    "address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "2002:808:808::1", "64:ff9b::808:808"]
+    "address",
+    ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "2002:808:808::1", "64:ff9b::808:808", "2600::5efe:808:808"],
 )
 def test_a_public_address_is_called(address: str, lookups: Callable[..., list[str]], connected: list[str]) -> None:
     assert is_public(ip_address(address))
@@ -119,15 +164,30 @@ WRITTEN_OUT = {
 
 @pytest.mark.parametrize("host", [host for hosts in WRITTEN_OUT.values() for host in hosts])
 def test_what_the_text_alone_gives_away_is_known_before_anything_is_sent(host: str) -> None:
-    assert not GUARDED.allows(host)
-    assert FREE.allows(host)
+    with pytest.raises(NotPublic):
+        GUARDED.check_host(host)
+    FREE.check_host(host)
 
 
 @pytest.mark.parametrize(
     "host", ["hooks.example.com", "localhost.example.com", "8.8.8.8", "134744072", "0x8.8.8.8", "2606:4700::1111", "a1"]
 )
 def test_a_name_and_a_public_address_may_be_tried(host: str) -> None:
-    assert GUARDED.allows(host)
+    GUARDED.check_host(host)
+
+
+@pytest.mark.parametrize("allow_private", [False, True])
+@pytest.mark.parametrize("address", ["9.9.9.9", "::ffff:9.9.9.9", "64:ff9b::909:909", "2002:909:909::1", "2620:fe::9"])
+def test_a_network_that_the_administrator_denies_is_never_called(
+    address: str, allow_private: bool, lookups: Callable[..., list[str]], connected: list[str]
+) -> None:
+    denying = Outbound("Callboard/test", allow_private, (ip_network("9.9.9.0/24"), ip_network("2620:fe::/48")))
+    lookups("8.8.8.8", address)
+    answer = denying.post("http://hooks.example.com/", b"{}", {})
+    assert (answer.error, connected) == ("The administrator does not allow webhooks to this address.", [])
+    with pytest.raises(Denied):
+        denying.check_host(address)
+    denying.check_host("8.8.8.8")
 
 
 def test_one_closed_address_among_many_is_enough_to_refuse(

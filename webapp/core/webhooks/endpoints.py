@@ -21,7 +21,7 @@ from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Conflict, Fault, Invalid, NotFound
 from webapp.core.models import Membership, WebhookDelivery, WebhookEndpoint, WebhookEvent, new_id
 from webapp.core.validation import is_http_address
-from webapp.core.webhooks.outbound import Outbound
+from webapp.core.webhooks.outbound import Denied, NotPublic, Outbound
 from webapp.core.workspaces.workspaces import require_manager
 
 LIMIT = 20
@@ -178,6 +178,10 @@ def _find_url_fault(url: str, outbound: Outbound) -> str | None:
     parts = urlsplit(url)
     if parts.username is not None or parts.fragment:
         return "An address without a name, a password or a # in it; the signature says who sends."
-    if not outbound.allows(parts.hostname or ""):
+    try:
+        outbound.check_host(parts.hostname or "")
+    except NotPublic:
         return "A public address: this one leads into a private network, which the administrator may allow."
+    except Denied:
+        return "Another address: the administrator does not allow webhooks to this one."
     return None

@@ -10,15 +10,17 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore
+
+from webapp.core.webhooks.addresses import Address, Network, is_public, is_within
 
 POST_TIMEOUT = 10.0
 """Seconds for one POST in all: looking up the name, connecting, sending, and the answer's first lines."""
@@ -27,36 +29,8 @@ ANSWER_LIMIT = 2048
 _CHUNK_SIZE = 16 * 1024
 """Bytes sent between two looks at the clock."""
 
-# Each carries an IPv4 address in some of its bits, which whoever translates it would reach.
-_NAT64 = IPv6Network("64:ff9b::/96")
-_IPV4_COMPATIBLE = IPv6Network("::/96")
-# What the library, in some version of Python that we run on, takes for public.
-_NEVER_PUBLIC = tuple(map(IPv6Network, ("64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16", "fec0::/10")))
-_RELAYS = IPv4Address("192.88.99.0"), IPv4Address("192.88.99.255")
 
-
-def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Return whether an address belongs to the open internet, and so does any IPv4 address that it carries inside."""
-    if isinstance(address, IPv6Address):
-        inner = _embedded_ipv4(address)
-        if inner is not None:
-            return is_public(inner)
-        if any(address in network for network in _NEVER_PUBLIC):
-            return False
-    elif _RELAYS[0] <= address <= _RELAYS[1]:
-        return False
-    special = address.is_multicast or address.is_reserved or address.is_unspecified or address.is_link_local
-    return address.is_global and not (special or address.is_private or address.is_loopback)
-
-
-def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
-    """Return the IPv4 address inside a mapped, compatible, NAT64 or 6to4 address."""
-    if address in _NAT64 or address in _IPV4_COMPATIBLE:
-        return IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour
-
-
-def _parse_address(host: str) -> IPv4Address | IPv6Address | None:
+def _parse_address(host: str) -> Address | None:
     """Return the address that a host is, if it is no name: 127.0.0.1, but 127.1, 0x7f.1 and 2130706433 just as well."""
     with suppress(ValueError):
         return ip_address(host)
@@ -67,6 +41,10 @@ def _parse_address(host: str) -> IPv4Address | IPv6Address | None:
 
 class NotPublic(Exception):
     """The address leads into a network that is not open to everybody."""
+
+
+class Denied(Exception):
+    """The address leads into a network that the administrator has closed to webhooks."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +123,9 @@ class _TimedStream(httpcore.NetworkStream):
 class _CheckedBackend(httpcore.NetworkBackend):
     """Connects to checked addresses only."""
 
-    def __init__(self, deadline: _Deadline, allow_private: bool) -> None:
+    def __init__(self, deadline: _Deadline, check: Callable[[Address], None]) -> None:
         self._deadline = deadline
-        self._allow_private = allow_private
+        self._check = check
         self._backend = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -159,8 +137,8 @@ class _CheckedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         addresses = resolve(host, port)
-        if not self._allow_private and not all(is_public(ip_address(address)) for address in addresses):
-            raise NotPublic
+        for address in addresses:
+            self._check(ip_address(address))
         for position, address in enumerate(addresses, 1):
             # An address that does not answer must leave time for the next.
             share = self._deadline.left / (len(addresses) - position + 1)
@@ -180,19 +158,26 @@ class _CheckedBackend(httpcore.NetworkBackend):
 
 @dataclass(frozen=True)
 class Outbound:
-    """How this board calls others: under which name, and whether also inside its own network."""
+    """How this board calls others: under which name, whether also inside its own network, and never which networks."""
 
     user_agent: str
     allow_private: bool
+    denied: Collection[Network] = ()
 
-    def allows(self, host: str) -> bool:
-        """Return whether a host may be called, judging by its text alone; a name is only resolved when it is called."""
-        if self.allow_private:
-            return True
+    def check(self, address: Address) -> None:
+        """Raise ``NotPublic`` or ``Denied`` if an address may not be called."""
+        if not self.allow_private and not is_public(address):
+            raise NotPublic
+        if is_within(address, self.denied):
+            raise Denied
+
+    def check_host(self, host: str) -> None:
+        """Raise as ``check`` does, judging a host by its text alone; a name is only resolved when it is called."""
         host = host.lower().rstrip(".")
         if address := _parse_address(host):
-            return is_public(address)
-        return host.rpartition(".")[2] != "localhost"
+            self.check(address)
+        elif not self.allow_private and host.rpartition(".")[2] == "localhost":
+            raise NotPublic
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send ``body`` once. Whatever goes wrong on the way stands in the answer, and is never raised."""
@@ -202,6 +187,8 @@ class Outbound:
             status, text = self._post(url, body, headers, _Deadline(started + POST_TIMEOUT))
         except NotPublic:
             error = "The address leads into a network that is not public. The administrator may allow that."
+        except Denied:
+            error = "The administrator does not allow webhooks to this address."
         except httpcore.TimeoutException:
             error = f"No answer within {POST_TIMEOUT:.0f} s."
         except socket.gaierror:
@@ -224,7 +211,7 @@ class Outbound:
             "Accept-Encoding": "identity",
             "Connection": "close",
         } | dict(headers)
-        backend = _CheckedBackend(deadline, self.allow_private)
+        backend = _CheckedBackend(deadline, self.check)
         with (
             httpcore.ConnectionPool(
                 _ssl_context() if parts.scheme == "https" else None, network_backend=backend
