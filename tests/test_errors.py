@@ -15,6 +15,7 @@ from tests.support.apps import dispose, make_app
 from tests.support.pages import sign_in
 from tests.support.people import Cast
 from webapp.api.problems import problem_response
+from webapp.core.errors import TooManyRequests
 from webapp.core.jobs import listing
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
@@ -66,6 +67,15 @@ def test_trouble_with_the_database_is_503_to_both_and_one_line_in_the_log(
         assert line.exc_info is None
     assert "s3cret" not in caplog.text
     assert both.browser.get("/w/acme/jobs/table", headers=HTMX).status_code == 503
+
+
+def test_too_many_requests_are_429_to_both_with_the_time_to_wait(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(TooManyRequests("That was too much. Try again in a moment.", 7), monkeypatch)
+    refusal, page = both.ask()
+    for answer in (refusal, page):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
+        assert "That was too much. Try again in a moment." in answer.text
+    assert refusal.json["code"] == "too_many_requests"
 
 
 def test_an_unforeseen_error_is_500_to_both_and_told_in_the_log_alone(

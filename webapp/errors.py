@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from webapp.api.problems import problem_response
 from webapp.core.database.errors import is_unavailable, lacks_migration
-from webapp.core.errors import Conflict, Forbidden, Invalid, NotFound
+from webapp.core.errors import Conflict, Forbidden, Invalid, NotFound, TooManyRequests
 from webapp.dashboard.errors import error_response
 from webapp.request_id import get_request_id
 
@@ -34,6 +34,8 @@ def _get_status(error: Exception) -> int:
             return 422
         case HTTPException(code=int(code)):
             return code
+        case TooManyRequests():
+            return 429
         case SQLAlchemyError() if is_unavailable(error):
             return 503
         case _:
@@ -60,6 +62,8 @@ def _handle_error(error: Exception) -> ResponseReturnValue:
         _log_error(error, status)
     in_api = request.path.startswith("/api/")
     response = problem_response(error, status) if in_api else error_response(error, status)
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(error.retry_after)
     if status == 503:
         response.headers["Retry-After"] = RETRY_AFTER
     if status == 413:

@@ -1,6 +1,7 @@
 """Invitations: for one address, once, for seven days; and what stands behind the link."""
 
 import re
+import threading
 from collections.abc import Mapping
 
 import pytest
@@ -13,7 +14,7 @@ from tests.support.clock import Clock
 from tests.support.concurrency import refusals_at_once
 from tests.support.pages import csrf_token, sign_in
 from tests.support.people import PASSWORD, Cast
-from webapp.core.accounts import accounts
+from webapp.core.accounts import accounts, passwords
 from webapp.core.audit import SYSTEM, Actor
 from webapp.core.database.session import db
 from webapp.core.errors import Conflict
@@ -153,6 +154,19 @@ def test_an_account_that_cannot_be_made_leaves_the_link_good(
     answer = post(client, path, {**ACCOUNT, **wrong}, form=path)
     assert (answer.status_code, said in answer.text) == (422, True)
     assert PASSWORD not in answer.text
+    assert post(client, path, ACCOUNT, form=path).status_code == 303
+
+
+def test_while_many_passwords_are_hashed_a_new_account_is_asked_to_try_again(
+    ada: FlaskClient, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = invited(ada)
+    with monkeypatch.context() as busy:
+        busy.setattr(passwords, "_places", threading.Semaphore(0))
+        answer = post(client, path, ACCOUNT, form=path)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
+    assert "Try again in a few seconds." in answer.text
+    assert 'value="Dora"' in answer.text
     assert post(client, path, ACCOUNT, form=path).status_code == 303
 
 

@@ -7,7 +7,7 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
-from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
+from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound, TooManyRequests
 from webapp.core.job_json import job_json
 from webapp.core.jobs import JobConflict
 from webapp.core.jobs.idempotency import KeyReused
@@ -45,6 +45,8 @@ def problem_json(error: Exception, status: int) -> dict[str, Any]:
             code, detail = error.code, str(error)
             if isinstance(error, JobConflict):
                 more["job"] = job_json(error.job, without=("payload",))
+        case TooManyRequests():
+            code, detail = "too_many_requests", str(error)
         case HTTPException():
             code, detail = title.lower().replace(" ", "_").replace("-", "_"), error.description or ""
         case _ if status == 503:

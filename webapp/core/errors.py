@@ -1,4 +1,4 @@
-"""The four ways in which the core says no. Each door turns them into its own kind of answer, in one place."""
+"""The five ways in which the core says no. Each door turns them into its own kind of answer, in one place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +22,14 @@ class Conflict(CoreError):
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
         self.code = code
+
+
+class TooManyRequests(CoreError):
+    """The same may be tried again in ``retry_after`` seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ _TITLES = {
     409: "That is no longer possible",
     413: "That is too large",
     422: "Something is not right yet",
+    429: "That was too much at once",
     503: "The board cannot reach its database",
 }
 _SENTENCES = {

@@ -83,6 +83,11 @@ def _accept_with_new_account(secret: str, invitation: Invitation) -> AnyResponse
     except Invalid as error:
         show_faults(form, error)
         return _invitation_page(secret, form, 422)
+    except TooManyAttempts as error:
+        form.password.errors = [str(error)]
+        response = _invitation_page(secret, form, 429)
+        response.headers["Retry-After"] = str(error.retry_after)
+        return response
     with suppress(TooManyAttempts):  # Then they sign in later, at the login.
         start_session(invitation.email, password)
     return _welcome(invitation)

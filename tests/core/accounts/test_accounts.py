@@ -1,5 +1,7 @@
 """Accounts: passwords, sessions, and the brake on guessing."""
 
+import threading
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import pytest
@@ -209,6 +211,33 @@ class TestTheBrake:
                 with pytest.raises(TooManyAttempts):
                     sign_in()
         sign_in()
+
+    def test_two_passwords_are_checked_at_once_two_wait_and_the_next_is_refused_at_once(
+        self, cast: Cast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun, may_end = threading.Semaphore(0), threading.Event()
+
+        class SlowHasher:
+            def verify(self, *_: str) -> bool:
+                begun.release()
+                return may_end.wait(20)
+
+        monkeypatch.setattr(passwords, "_hasher", SlowHasher())
+        with ThreadPoolExecutor(5) as people:
+            checks = [people.submit(passwords.verify_password, "hash", "password") for _ in range(5)]
+            try:
+                (refused,), _ = wait(checks, timeout=20, return_when=FIRST_COMPLETED)
+                assert isinstance(refused.exception(), TooManyAttempts)
+                with pytest.raises(TooManyAttempts) as caught:
+                    sign_in()
+                assert caught.value.retry_after == 2
+                assert begun.acquire(timeout=20)
+                assert begun.acquire(timeout=20)
+                assert not begun.acquire(blocking=False)
+            finally:
+                may_end.set()
+            assert all(check.result() for check in checks if check is not refused)
+        assert passwords.verify_password("hash", "password")
 
     def test_failures_are_swept_when_they_no_longer_count(self, cast: Cast, clock: Clock) -> None:
         fail("ada@example.com", times=3)

@@ -1,6 +1,8 @@
 """Hashes passwords, two at a time, and throttles those who guess them."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -10,7 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from webapp.core import clock
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
-from webapp.core.errors import CoreError, Fault, Invalid
+from webapp.core.errors import Fault, Invalid, TooManyRequests
 from webapp.core.models import LoginFailure, new_id
 
 MIN_LENGTH = 10
@@ -20,22 +22,35 @@ FAILURE_WINDOW = timedelta(minutes=10)
 FAILURES_PER_ACCOUNT_AND_ADDRESS = 10
 FAILURES_PER_ADDRESS = 100
 
+HASHES_AT_ONCE = 2
+"""A hash takes 64 MiB and all processors for a while: this bounds what a flood of sign-ins can take."""
+HASHES_WAITING = 2
+"""Whoever comes while so many wait is refused at once: each one who waits holds a thread of the server."""
+
 _hasher = PasswordHasher()
-# A hash takes 64 MiB: two at once bound what a flood of sign-ins can take.
-_hashing = threading.BoundedSemaphore(2)
+_hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
+_places = threading.BoundedSemaphore(HASHES_AT_ONCE + HASHES_WAITING)
 
 
-class TooManyAttempts(CoreError):
-    """Too many failed attempts; ``retry_after`` is in seconds."""
+class TooManyAttempts(TooManyRequests):
+    """Too many attempts failed, or too many people sign in at this moment."""
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("Too many attempts. Wait a few minutes and try again.")
-        self.retry_after = retry_after
+
+@contextmanager
+def _hashing_turn() -> Iterator[None]:
+    """Wait for a turn to hash, and hold it to the end of the block. Raises ``TooManyAttempts`` if too many wait."""
+    if not _places.acquire(blocking=False):
+        raise TooManyAttempts("Many people are signing in right now. Try again in a few seconds.", 2)
+    try:
+        with _hashing:
+            yield
+    finally:
+        _places.release()
 
 
 def hash_password(password: str) -> str:
-    """Return the Argon2 hash of a password, with its salt and parameters."""
-    with _hashing:
+    """Return the Argon2 hash of a password, with its salt and parameters. Raises ``TooManyAttempts``."""
+    with _hashing_turn():
         return _hasher.hash(password)
 
 
@@ -44,8 +59,11 @@ _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$bm9ib2R5bm9ib2R5bm9i$bYFl/BC9b4SnmXtZJ
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
-    """Return whether a password fits a hash. ``None`` is the hash of no account: nothing fits, in the same time."""
-    with _hashing:
+    """Return whether a password fits a hash. ``None`` is the hash of no account: nothing fits, in the same time.
+
+    Raises ``TooManyAttempts``.
+    """
+    with _hashing_turn():
         try:
             # What is over the limit fits nothing, and need not be hashed whole.
             return _hasher.verify(password_hash or _NOBODY, password[: MAX_LENGTH + 1]) and password_hash is not None
@@ -83,7 +101,8 @@ def throttle(email: str, address: str) -> None:
         )
         if oldest is not None:
             wait = (oldest + FAILURE_WINDOW - clock.now()).total_seconds()
-            raise TooManyAttempts(max(1, round(wait + 0.5)))
+            message = "Too many attempts. Wait a few minutes and try again."
+            raise TooManyAttempts(message, max(1, round(wait + 0.5)))
 
 
 def record_failure(email: str, address: str) -> None:
