@@ -1,17 +1,25 @@
 """One's own page: another password, the browsers one is signed in with, and out of them."""
 
 import re
+import threading
+import time
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from tests.support.clock import Clock
+from tests.support.concurrency import at_once
 from tests.support.pages import csrf_token, sign_in
 from tests.support.people import PASSWORD, Cast
+from webapp.core import audit
+from webapp.core.accounts import sessions
+from webapp.core.audit import SYSTEM
 from webapp.core.database.session import db
 from webapp.core.models import AuditEntry
 from webapp.dashboard.profile import describe_browser
@@ -44,6 +52,15 @@ def actions(app: Flask) -> list[str]:
         return [entry.action for entry in db.session.scalars(sa.select(AuditEntry).order_by(AuditEntry.id))]
 
 
+def copy_of(app: Flask, client: FlaskClient) -> FlaskClient:
+    """A browser of somebody who took the cookie out of another one."""
+    cookie = client.get_cookie(app.config["SESSION_COOKIE_NAME"])
+    assert cookie is not None
+    thief = app.test_client()
+    thief.set_cookie(cookie.key, cookie.value)
+    return thief
+
+
 def is_in(client: FlaskClient) -> bool:
     return client.get("/profile").status_code == 200
 
@@ -68,6 +85,53 @@ def test_a_new_password_opens_from_now_on_and_ends_the_other_sessions(app: Flask
     assert (is_in(ben), is_in(elsewhere), is_in(ada)) == (True, False, True)
     sign_in(app.test_client(), "ben@example.com", NEW)
     assert "user.password_changed" in actions(app)
+
+
+def test_a_copied_cookie_is_worth_nothing_once_the_password_was_changed(app: Flask, ben: FlaskClient) -> None:
+    thief = copy_of(app, ben)
+    assert is_in(thief)
+    post(ben, "/profile/password", GOOD)
+    assert (is_in(ben), is_in(thief)) == (True, False)
+
+
+def test_the_form_of_a_copied_cookie_is_refused_once_the_password_was_changed(ben: FlaskClient) -> None:
+    known_token = csrf_token(ben.get("/profile").text)
+    post(ben, "/profile/password", GOOD)
+    assert ben.post("/profile/sessions/end", data={"csrf_token": known_token}).status_code == 400
+
+
+@pytest.mark.parametrize("form", ["/profile/sessions/end", "/logout"])
+def test_signed_out_ends_the_session_that_a_thief_holds_a_copy_of(app: Flask, ben: FlaskClient, form: str) -> None:
+    thief = copy_of(app, ben)
+    post(ben, form)
+    assert not is_in(thief)
+
+
+def test_a_sign_in_under_way_is_ended_by_signing_out_everywhere(
+    app: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session of the sign-in is written, and not yet committed, when everything is signed out."""
+    record, is_written = audit.record, threading.Event()
+
+    def record_late(session: Session, action: str, *args: Any, **more: Any) -> None:
+        if action == "user.signed_in":
+            session.flush()
+            is_written.set()
+            time.sleep(0.3)
+        record(session, action, *args, **more)
+
+    monkeypatch.setattr(audit, "record", record_late)
+
+    def sign_in_late() -> None:
+        sessions.sign_in("ben@example.com", PASSWORD, address="127.0.0.1")
+
+    def sign_out_meanwhile() -> None:
+        assert is_written.wait(timeout=5)
+        sessions.end_all_sessions(cast.ben, by=SYSTEM)
+
+    at_once(app, sign_in_late, sign_out_meanwhile)
+    with app.app_context():
+        assert sessions.list_sessions(cast.ben) == []
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,12 @@ def start_session(email: str, password: str) -> None:
     ip = request.remote_addr or "unknown"
     _, secret = sessions.sign_in(email, password, address=ip, user_agent=request.user_agent.string)
     _end_session()
+    keep_secret(secret)
+
+
+def keep_secret(secret: str) -> None:
+    """Put the secret of this browser's session into a fresh cookie; nothing of the former cookie is good any more."""
+    session.clear()
     session["secret"] = secret
     session.permanent = True
 

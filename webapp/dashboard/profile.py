@@ -12,7 +12,7 @@ from wtforms.validators import EqualTo
 from webapp.core.accounts import accounts, sessions
 from webapp.core.accounts.passwords import TooManyAttempts
 from webapp.core.errors import Invalid
-from webapp.dashboard.auth import current_actor, require_login
+from webapp.dashboard.auth import current_actor, keep_secret, require_login
 from webapp.dashboard.forms import redirect_with_message, show_faults
 
 pages = Blueprint("profile", __name__, url_prefix="/profile")
@@ -67,7 +67,9 @@ def change_password() -> AnyResponse:
     if not form.validate():
         return _profile_page(form, 422)
     try:
-        accounts.change_password(g.session, form.present.data or "", form.password.data or "", by=current_actor())
+        secret = accounts.change_password(
+            g.session, form.present.data or "", form.password.data or "", by=current_actor()
+        )
     except Invalid as error:
         show_faults(form, error)
         return _profile_page(form, 422)
@@ -76,6 +78,7 @@ def change_password() -> AnyResponse:
         response = _profile_page(form, 429)
         response.headers["Retry-After"] = str(error.retry_after)
         return response
+    keep_secret(secret)
     return redirect_with_message("The new password is saved; you are signed out everywhere else.", ".show_profile")
 
 

@@ -1,5 +1,6 @@
 """Keeps people's accounts: created, given another password, closed."""
 
+import secrets
 import uuid
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from webapp.core.audit import Actor
 from webapp.core.database.session import db
 from webapp.core.database.transactions import update_best_effort, write_transaction
 from webapp.core.errors import Conflict, Fault, Invalid, NotFound
+from webapp.core.hashing import hash_secret
 from webapp.core.models import BrowserSession, User, new_id
 from webapp.core.validation import find_name_faults
 
@@ -102,11 +104,12 @@ def set_password(user: User, password: str, *, by: Actor) -> None:
         audit.record(session, "user.password_set", user.ref, by=by, workspace_id=None)
 
 
-def change_password(browser_session: BrowserSession, current: str, password: str, *, by: Actor) -> None:
-    """Give one's own account a new password; every session but this one ends.
+def change_password(browser_session: BrowserSession, current: str, password: str, *, by: Actor) -> str:
+    """Give one's own account a new password; every session but this one ends. Returns this one's new secret.
 
-    Raises ``Invalid``, also where ``current`` is not the current one, and ``TooManyAttempts``: a browser that was left
-    open is no place to guess passwords either.
+    Its cookie may have been copied as well, and a copy is worth nothing from now on. Raises ``Invalid``, also where
+    ``current`` is not the current one, and ``TooManyAttempts``: a browser that was left open is no place to guess
+    passwords either.
     """
     user, address = browser_session.user, (by.address or "unknown")[: audit.ADDRESS_LIMIT]
     passwords.require_sound_password(password)
@@ -117,14 +120,23 @@ def change_password(browser_session: BrowserSession, current: str, password: str
         passwords.record_failure(user.email, address)
         raise _wrong_current_password()
     password_hash = passwords.hash_password(password)
-    other_sessions = BrowserSession.user_id == user.id, BrowserSession.id != browser_session.id
+    secret = secrets.token_urlsafe(32)
     with write_transaction() as session:
         unchanged = User.id == user.id, User.password_hash == current_hash
         change = sa.update(User).where(*unchanged).values(password_hash=password_hash).returning(User.id)
         if session.execute(change).first() is None:
             raise _wrong_current_password()
-        session.execute(sa.delete(BrowserSession).where(*other_sessions))
+        _renew_only_session(session, browser_session, secret)
         audit.record(session, "user.password_changed", user.ref, by=by, workspace_id=None)
+    return secret
+
+
+def _renew_only_session(session: Session, browser_session: BrowserSession, secret: str) -> None:
+    """Give a session another secret and end the other sessions of its person."""
+    is_this = BrowserSession.id == browser_session.id
+    is_other = BrowserSession.user_id == browser_session.user_id, sa.not_(is_this)
+    session.execute(sa.update(BrowserSession).where(is_this).values(secret_hash=hash_secret(secret)))
+    session.execute(sa.delete(BrowserSession).where(*is_other).execution_options(synchronize_session=False))
 
 
 def _wrong_current_password() -> Invalid:

@@ -129,5 +129,7 @@ def end_session(user: User, session_id: uuid.UUID, *, by: Actor) -> None:
 def end_all_sessions(user: User, *, by: Actor) -> None:
     """Sign a person out everywhere, here too."""
     with write_transaction() as session:
+        # A sign-in that is under way holds this lock until its session is in, which is then ended with the others.
+        session.execute(sa.select(User.id).where(User.id == user.id).with_for_update())
         session.execute(sa.delete(BrowserSession).where(BrowserSession.user_id == user.id))
         audit.record(session, "user.signed_out_everywhere", user.ref, by=by, workspace_id=None)
