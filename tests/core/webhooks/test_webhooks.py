@@ -4,7 +4,6 @@ import json
 import re
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +18,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from tests.support.apps import dispose, make_app
 from tests.support.clock import Clock
+from tests.support.concurrency import at_once
 from tests.support.jobs import OPERATOR, RUNNER, job_in
 from tests.support.people import Cast
 from tests.support.receiver import Receiver, receiver
@@ -43,9 +43,11 @@ from webapp.core.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
-from webapp.core.webhooks import endpoints, history, outbox, sender
-from webapp.core.webhooks.outbound import Outbound
-from webapp.core.webhooks.sender import BACKOFF, JITTER, SendResult
+from webapp.core.webhooks import attempts, endpoints, history, outbox, sender
+from webapp.core.webhooks.attempts import BACKOFF, CLAIM, JITTER, Outcome
+from webapp.core.webhooks.outbound import Answer, Outbound
+from webapp.core.webhooks.places import FAILING, WORKING
+from webapp.core.webhooks.sender import SendResult
 from webapp.core.workspaces import members, workspaces
 from webapp.extensions import outbound
 
@@ -67,7 +69,7 @@ def endpoint(ada: Membership, hooks: Receiver) -> WebhookEndpoint:
     return endpoints.create(ada, hooks.url, EVERYTHING, outbound=outbound(), by=OPERATOR)
 
 
-def attempts() -> list[WebhookAttempt]:
+def list_attempts() -> list[WebhookAttempt]:
     db.session.commit()
     return list(db.session.scalars(sa.select(WebhookAttempt).order_by(WebhookAttempt.id)))
 
@@ -75,6 +77,10 @@ def attempts() -> list[WebhookAttempt]:
 def again(endpoint: WebhookEndpoint) -> WebhookEndpoint:
     """The endpoint as it stands now."""
     return endpoints.get(endpoint.workspace_id, endpoint.id)
+
+
+DELIVERED = Answer(200, "", None, 1)
+FAILED = Answer(500, "", None, 1)
 
 
 def audited(verb: str) -> list[AuditEntry]:
@@ -419,7 +425,7 @@ def test_what_came_back_is_kept_with_its_status_and_its_time(
     job_in("completed", cast.acme)
     sent_at = clock.advance(seconds=3)
     send()
-    [attempt] = attempts()
+    [attempt] = list_attempts()
     assert (attempt.status, attempt.error, attempt.at) == (200, None, sent_at)
     assert attempt.answer is not None
     assert attempt.answer.startswith("<b>\ufffd\ufffdxxx")
@@ -444,7 +450,7 @@ def test_every_2xx_is_a_delivery_and_everything_else_is_none(
         hooks.status, hooks.answer = status, b""
         job_in("completed", cast.acme)
         assert send().delivered == delivered, status
-        assert attempts()[-1].status == status
+        assert list_attempts()[-1].status == status
 
 
 def test_a_ping_is_signed_and_sent_whatever_the_endpoint_listens_to(ada: Membership, hooks: Receiver) -> None:
@@ -456,7 +462,7 @@ def test_a_ping_is_signed_and_sent_whatever_the_endpoint_listens_to(ada: Members
     assert len(audited("pinged")) == 1
 
 
-@pytest.mark.parametrize(("failing", "first"), [(False, sender.MAX_PER_ENDPOINT), (True, 1)])
+@pytest.mark.parametrize(("failing", "first"), [(False, WORKING.endpoint), (True, FAILING.endpoint)])
 def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_a_failing_one_one(
     failing: bool,
     first: int,
@@ -481,14 +487,14 @@ def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_a_failing_one_
             history.ping(ada, busy.id, by=OPERATOR)
             send()
             slow.status = 200
-        for _ in range(sender.MAX_POSTS + 2):
+        for _ in range(WORKING.total + 2):
             job_in("completed", cast.acme)
         # The last in the queue.
         clock.advance(seconds=1)
         job_in("canceled", cast.acme)
         slow.delay = 0.2
         monkeypatch.setattr(Outbound, "post", watched)
-        assert send() == SendResult(sender.MAX_POSTS + 3, sender.MAX_POSTS + 3)
+        assert send() == SendResult(WORKING.total + 3, WORKING.total + 3)
     # Threads begin in no fixed order, but the next of the slow ones only after an answer.
     assert hooks.url in called[: first + 1]
 
@@ -496,7 +502,7 @@ def test_an_endpoint_with_a_long_queue_has_a_few_attempts_at_once_a_failing_one_
 def test_what_comes_due_while_another_endpoint_hangs_is_sent_at_once(
     app: Flask, ada: Membership, hooks: Receiver, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "CLAIM_EVERY", 0.05)
+    monkeypatch.setattr(sender, "LOOK_EVERY", 0.05)
     with receiver() as slow:
         slow.delay = 1
         endpoints.create(ada, slow.url, ["job.completed"], outbound=outbound(), by=OPERATOR)
@@ -515,13 +521,60 @@ def test_what_comes_due_while_another_endpoint_hangs_is_sent_at_once(
         assert counts[-3] == 1
 
 
+def test_twenty_hanging_endpoints_of_one_workspace_delay_no_message_of_another(
+    ada: Membership, hooks: Receiver, cast: Cast, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleo = workspaces.get_membership("other", cast.cleo.id)
+    for number in range(endpoints.LIMIT):
+        endpoints.create(cleo, f"http://127.0.0.1:9/{number}", EVERYTHING, outbound=outbound(), by=OPERATOR)
+    endpoints.create(ada, hooks.url, EVERYTHING, outbound=outbound(), by=OPERATOR)
+    job_in("completed", cast.other)
+    # The last in the queue.
+    clock.advance(seconds=1)
+    for _ in range(2 * WORKING.total):
+        job_in("completed", cast.acme)
+    arrived, is_waiting = threading.Event(), list[bool]()
+    post = Outbound.post
+
+    def hang(self: Outbound, url: str, *rest: Any) -> Answer:
+        if url == hooks.url:
+            return post(self, url, *rest)
+        is_waiting.append(not arrived.wait(timeout=20))
+        return FAILED
+
+    def go_on() -> bool:
+        if len(hooks.received) == 2 * WORKING.total:
+            arrived.set()
+        return True
+
+    monkeypatch.setattr(Outbound, "post", hang)
+    monkeypatch.setattr(sender, "LOOK_EVERY", 0)
+    result = sender.send_due(outbound(), go_on)
+    assert result == SendResult(endpoints.LIMIT + 2 * WORKING.total, 2 * WORKING.total)
+    assert not any(is_waiting)
+
+
+def test_what_comes_back_at_once_counts_for_an_endpoint_in_its_order(
+    endpoint: WebhookEndpoint, cast: Cast, clock: Clock
+) -> None:
+    for _ in range(4):
+        job_in("completed", cast.acme)
+    [ready] = attempts.list_ready()
+    one, two, three, four = attempts.claim(ready, 4)
+    attempts.record([Outcome(one, FAILED), Outcome(two, DELIVERED)])
+    assert again(endpoint).failing_since is None
+    attempts.record([Outcome(three, DELIVERED), Outcome(four, FAILED)])
+    assert again(endpoint).failing_since == clock.now()
+    assert [message.state for message in list_deliveries()] == ["waiting", "delivered", "delivered", "waiting"]
+
+
 def test_a_chore_that_is_told_to_stop_begins_nothing_more_and_keeps_what_came_back(
     endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast
 ) -> None:
     for _ in range(9):
         job_in("completed", cast.acme)
     assert sender.send_due(outbound(), lambda: False) == SendResult(4, 4)
-    assert len(attempts()) == len(hooks.received) == 4
+    assert len(list_attempts()) == len(hooks.received) == 4
 
 
 def test_the_chores_send_what_is_due(endpoint: WebhookEndpoint, hooks: Receiver, cast: Cast) -> None:
@@ -558,7 +611,7 @@ def test_what_failed_is_tried_again_over_a_day_and_then_given_up(
     clock.advance(days=2)
     assert send().attempts == 0
     assert len(set(hooks.ids)) == 1
-    assert len(attempts()) == len(hooks.received) == len(BACKOFF) + 1
+    assert len(list_attempts()) == len(hooks.received) == len(BACKOFF) + 1
     assert len({post.headers["webhook-timestamp"] for post in hooks.received}) == len(hooks.received)
     assert len({post.body for post in hooks.received}) == 1
 
@@ -600,7 +653,7 @@ def test_a_receiver_that_is_away_is_told_in_words(
     endpoints.update(ada, endpoint.id, url, EVERYTHING, outbound=outbound(), by=OPERATOR)
     job_in("completed", cast.acme)
     assert send() == SendResult(1, 0)
-    [attempt] = attempts()
+    [attempt] = list_attempts()
     assert (attempt.status, attempt.error) == (None, "No connection: Connection refused.")
 
 
@@ -612,7 +665,7 @@ def test_a_process_that_dies_loses_its_claim_and_the_message_is_sent_by_another(
         patched.setattr(Outbound, "post", die)
         send()
     assert send().attempts == 0
-    clock.advance(minutes=2)
+    clock.moment += CLAIM
     assert send() == SendResult(1, 1)
     assert list_deliveries()[0].attempts == 2
 
@@ -644,15 +697,27 @@ def test_two_processes_that_send_at_once_make_each_attempt_once(
     for thread in threads:
         thread.join()
     assert sorted(hooks.ids) == sorted(str(message.id) for message in list_deliveries())
-    assert len(set(hooks.ids)) == sum(sent) == len(attempts()) == 30
+    assert len(set(hooks.ids)) == sum(sent) == len(list_attempts()) == 30
     assert {message.endpoint_id for message in list_deliveries()} == {endpoint.id, other.id}
 
 
 def test_a_message_is_claimed_by_one_of_two_that_have_read_it(endpoint: WebhookEndpoint, cast: Cast) -> None:
     job_in("completed", cast.acme)
-    [row] = sender._select_due(16, Counter())
-    assert sender._claim(row)
-    assert sender._claim(row) is None
+    [ready] = attempts.list_ready()
+    assert len(attempts.claim(ready, 4)) == 1
+    assert attempts.claim(ready, 4) == []
+
+
+def test_of_many_that_claim_at_once_each_message_is_claimed_once(
+    core: Flask, endpoint: WebhookEndpoint, ada: Membership
+) -> None:
+    for _ in range(12):
+        history.ping(ada, endpoint.id, by=OPERATOR)
+    [ready] = attempts.list_ready()
+    claimed = at_once(core, *[partial(attempts.claim, ready, 4)] * 8)
+    ids = [claim.id for claims in claimed if not isinstance(claims, Conflict) for claim in claims]
+    ids += [claim.id for claim in attempts.claim(ready, 12)]
+    assert sorted(ids) == [message.id for message in list_deliveries()]
 
 
 # --- redelivery --------------------------------------------------------------------------------------------------
@@ -833,7 +898,7 @@ def test_messages_are_forgotten_after_thirty_days_with_their_attempts(
     clock.advance(days=29, seconds=1)
     assert outbox.delete_old() == 1
     assert [message.id for message in list_deliveries()] == [newer]
-    assert [attempt.delivery_id for attempt in attempts()] == [newer]
+    assert [attempt.delivery_id for attempt in list_attempts()] == [newer]
     history.redeliver(ada, endpoint.id, newer, by=OPERATOR)
     clock.advance(days=5)
     assert outbox.delete_old() == 0
@@ -852,10 +917,8 @@ def test_a_message_deleted_while_it_is_sent_leaves_nothing_behind(
     endpoint: WebhookEndpoint, ada: Membership, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_in("completed", cast.acme)
-    [row] = sender._select_due(16, Counter())
-    claimed = sender._claim(row)
-    assert claimed
-    answer = outbound().post("http://127.0.0.1:9/", b"", {})
+    [ready] = attempts.list_ready()
+    [claim] = attempts.claim(ready, 1)
     endpoints.delete(ada, endpoint.id, by=OPERATOR)
-    sender._record(claimed, answer)
-    assert attempts() == []
+    attempts.record([Outcome(claim, FAILED)])
+    assert list_attempts() == []

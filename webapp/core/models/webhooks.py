@@ -58,7 +58,7 @@ class WebhookDelivery(Base):
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
         sa.Index(None, "endpoint_id", "id"),
-        partial_index("ix_webhook_deliveries_due_at", "due_at", where="due_at IS NOT NULL"),
+        partial_index("ix_webhook_deliveries_due", "endpoint_id", "due_at", "id", where="due_at IS NOT NULL"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
