@@ -2,11 +2,38 @@
 (() => {
   "use strict";
 
-  // The viewer's clock may be minutes off: it is set right once it is wrong by more than a page takes to come.
-  const TOLERANCE = 2000;
-  const skew = Date.parse(document.body.dataset.now) - Date.now();
+  // A document that comes back with Back, or in a tab that was restored, duplicated or discarded, is as old as it was:
+  // it says no later time than this tab has heard already. The difference of the clocks is then the one measured last.
+  const KEY = "callboard-clock";
+  const recall = () => {
+    try {
+      return JSON.parse(sessionStorage.getItem(KEY)) ?? {};
+    } catch {
+      return {};
+    }
+  };
+  const remember = (value) => {
+    try {
+      sessionStorage.setItem(KEY, JSON.stringify(value));
+    } catch {
+      // Storage may be forbidden; the next answer tells the time.
+    }
+  };
+
+  const drawnAt = Date.parse(document.body.dataset.now);
+  const { heard = -Infinity, skew: measured = 0 } = recall();
+  const isOldDocument = drawnAt <= heard;
+  let skew = isOldDocument ? measured : 0; // milliseconds by which the board's clock is ahead of the viewer's
   let stoppedAt = null;
-  const boardNow = () => (stoppedAt ?? Date.now()) + (Math.abs(skew) > TOLERANCE ? skew : 0);
+  const boardNow = () => (stoppedAt ?? Date.now()) + skew;
+
+  // The board wrote its time between two moments of the viewer's clock: where that cannot be, the clocks differ.
+  const setBoardTime = (time, askedAt, answeredAt) => {
+    if (Number.isNaN(time)) return;
+    if (time < askedAt + skew || time > answeredAt + skew) skew = time - (askedAt + answeredAt) / 2;
+    remember({ heard: time, skew });
+  };
+  if (!isOldDocument) setBoardTime(drawnAt, Date.now() - performance.now(), Date.now());
 
   // From now on everything is drawn as it was at that moment of the viewer's clock.
   const stopClock = (moment) => {
@@ -24,5 +51,5 @@
     drawIfSeen();
   };
 
-  Object.assign(callboard, { drawEverySecond, stopClock });
+  Object.assign(callboard, { drawEverySecond, isOldDocument, setBoardTime, stopClock });
 })();

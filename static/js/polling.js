@@ -3,7 +3,7 @@
 (() => {
   "use strict";
 
-  const { find, formatTime, stopClock } = callboard;
+  const { find, formatTime, isOldDocument, setBoardTime, stopClock } = callboard;
   const GONE = new Set([403, 404]);
   const TICK = 1000, FASTEST = 3000, SLOWEST = 15000; // milliseconds
   const loadedAt = Date.now();
@@ -13,7 +13,7 @@
     if (!polls.has(element.id)) {
       polls.set(element.id, {
         etag: element.dataset.etag, url: null, busy: false, failures: 0, isGone: false,
-        interval: FASTEST, dueAt: loadedAt + FASTEST, shownAt: loadedAt,
+        interval: FASTEST, dueAt: isOldDocument ? loadedAt : loadedAt + FASTEST, askedAt: null, shownAt: loadedAt,
       });
     }
     return polls.get(element.id);
@@ -49,7 +49,7 @@
   });
 
   document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
-    if (isPolled(ctx.sourceElement)) pollOf(ctx.sourceElement).busy = true;
+    if (isPolled(ctx.sourceElement)) Object.assign(pollOf(ctx.sourceElement), { busy: true, askedAt: Date.now() });
   });
 
   document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
@@ -60,6 +60,7 @@
     if (status === 200 || status === 304) {
       poll.failures = 0;
       poll.shownAt = Date.now();
+      setBoardTime(Date.parse(ctx.response.headers.get("Board-Time")), poll.askedAt, poll.shownAt);
       poll.interval = status === 200 ? FASTEST : Math.min(SLOWEST, poll.interval * 1.25);
       if (status === 200) poll.etag = ctx.response.headers.get("ETag");
     } else if (GONE.has(status)) {

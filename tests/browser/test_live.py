@@ -2,15 +2,17 @@
 
 import re
 import uuid
+from datetime import datetime, timedelta
 
 import httpx
+import pytest
 from flask import Flask
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.browser import assert_narrow, later
 from tests.support.jobs import OPERATOR, RUNNER
 from tests.support.people import PASSWORD, Cast
-from webapp.core import jobs
+from webapp.core import clock, jobs
 from webapp.core.accounts import sessions
 from webapp.core.database.transactions import write_transaction
 from webapp.core.jobs import store
@@ -174,6 +176,52 @@ def test_a_workspace_that_is_deleted_under_an_open_list_is_told_as_such(page: Pa
     later(page)
     expect(page.locator("#stale")).to_contain_text("you no longer have access")
     expect(page.locator("#stale")).not_to_contain_text("does not answer")
+
+
+# --- the clock of a page that is not fresh -----------------------------------------------------------------------
+
+
+def job_that_runs_for_two_minutes(runner: httpx.Client) -> str:
+    started = (clock.now() - timedelta(minutes=2)).isoformat()
+    job_id: str = runner.post("/jobs", json={"type": "import.contacts", "occurred_at": started}).json()["id"]
+    assert runner.patch(f"/jobs/{job_id}", json={"status": "running", "occurred_at": started}).status_code == 200
+    return job_id
+
+
+def serve_as_it_was_a_minute_ago(page: Page, path: str) -> None:
+    """Answer with a document as the browser's cache would after Back, or in a tab that was restored."""
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        drawn = re.search(r'data-now="([^"]+)"', response.text())
+        assert drawn
+        a_minute_ago = clock.to_iso(datetime.fromisoformat(drawn[1]) - timedelta(minutes=1), "milliseconds")
+        route.fulfill(response=response, body=response.text().replace(drawn[0], f'data-now="{a_minute_ago}"'))
+
+    page.route(f"**{path}", answer)
+
+
+def test_an_old_document_of_a_tab_shows_ages_by_the_clock_as_it_was_measured(page: Page, runner: httpx.Client) -> None:
+    job_id = job_that_runs_for_two_minutes(runner)
+    page.route("**/jobs/table*", lambda route: route.abort())
+    serve_as_it_was_a_minute_ago(page, "/w/acme/jobs")
+    page.goto("/w/acme/jobs")
+    expect(page.locator(f"#job-{job_id} .c-took time")).to_have_text(re.compile("^2 min 0. s$"))
+
+
+@pytest.mark.parametrize("fast", [timedelta(0), timedelta(minutes=10), -timedelta(minutes=10)])
+def test_an_old_document_in_a_fresh_tab_is_set_right_by_its_first_poll(
+    page: Page, runner: httpx.Client, fast: timedelta
+) -> None:
+    job_id = job_that_runs_for_two_minutes(runner)
+    serve_as_it_was_a_minute_ago(page, "/w/acme/jobs")
+    page.evaluate("sessionStorage.clear()")
+    page.clock.set_system_time(clock.now() + fast)
+    page.goto("/w/acme/jobs")
+    age = page.locator(f"#job-{job_id} .c-took time")
+    expect(age).to_have_text(re.compile("^(1 min 0. s|2 min 0. s)$"))
+    later(page)
+    expect(age).to_have_text(re.compile("^2 min [01]. s$"))
 
 
 def test_on_a_telephone_the_tab_and_the_section_that_are_shown_are_in_sight(page: Page) -> None:

@@ -11,6 +11,7 @@ from flask import Response, flash, redirect
 from htmx_flask import make_response, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from webapp.core import clock
 from webapp.etags import is_unchanged
 from webapp.metrics import polls
 
@@ -57,10 +58,15 @@ def redirect_page(path: str) -> Response:
 
 
 def conditional_fragment(etag: str, render: Callable[[], str]) -> Response:
-    """Answer with a fragment, rendered only if the browser does not hold this version of it already."""
+    """Answer with a fragment, rendered only if the browser does not hold this version of it already.
+
+    ``Board-Time`` says when: the page draws ages by it.
+    """
     response = Response(status=304) if is_unchanged(etag) else Response(render(), mimetype="text/html")
     polls.labels(str(response.status_code)).inc()
     response.set_etag(etag, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"
+    # Not "Date": it knows whole seconds, and proxies write their own.
+    response.headers["Board-Time"] = clock.to_iso(clock.now(), "milliseconds")
     response.vary.add("HX-Request")
     return response

@@ -6,6 +6,7 @@ import uuid
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from tests.support.clock import Clock
 from tests.support.jobs import RUNNER, job_in
@@ -240,3 +241,22 @@ def test_one_link_leads_to_the_failed_jobs_of_last_night_and_keeps_its_meaning(
         shown = ben.get(address).text
         assert (f'id="job-{at_night}"' in shown, f'id="job-{before}"' in shown) == (True, False)
         clock.advance(hours=24)
+
+
+def test_a_quiet_table_of_failed_jobs_is_sent_again_for_its_links(
+    clock: Clock, ben: FlaskClient, app: Flask, cast: Cast
+) -> None:
+    with app.app_context():
+        failed(cast, "boom")
+
+    def poll(status: str, etag: str = "") -> TestResponse:
+        headers = HTMX | {"If-None-Match": etag, "Cache-Control": "max-age=1"}
+        return ben.get(f"/w/acme/jobs/table?status={status}", headers=headers)
+
+    etags = {status: poll(status).headers["ETag"] for status in ("failed", "running")}
+    clock.advance(seconds=20)
+    assert poll("failed", etags["failed"]).status_code == 304
+    clock.advance(minutes=3)
+    table = poll("failed", etags["failed"])
+    assert (table.status_code, "failed_since=2026-11-24T11:03" in table.text) == (200, True)
+    assert poll("running", etags["running"]).status_code == 304

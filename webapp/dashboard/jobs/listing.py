@@ -70,7 +70,9 @@ def _table_etag(query: ListQuery, counts: Mapping[JobStatus, Count]) -> str:
         # Nothing polls it, and a second search through the texts costs more than rendering the table.
         return compute_etag(uuid.uuid4())
     versions = listing.list_versions(g.workspace.id, query.filter, limit=PAGE_SIZE, **query.position)
-    return compute_etag(versions, list(counts.values()), query, query.search)
+    # The links of what failed lately change with the clock.
+    look_back = query.look_back if query.status is JobStatus.FAILED else None
+    return compute_etag(versions, list(counts.values()), query, query.search, look_back)
 
 
 def _table_context(query: ListQuery, counts: Mapping[JobStatus, Count]) -> dict[str, Any]:
