@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from webapp.core.database import postgresql
+from webapp.core.database import casefold, postgresql
 from webapp.core.json_text import compact_json
 
 LOCK_TIMEOUT = 5
@@ -35,7 +35,7 @@ def engine_options(url: sa.URL, connections: int) -> dict[str, Any]:
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Give SQLite its pragmas and explicit transactions, and PostgreSQL its limits."""
+    """Give SQLite its pragmas, a function that folds case and explicit transactions, and PostgreSQL its limits."""
     if engine.dialect.name == "postgresql":
         postgresql.prepare_engine(engine)
         return
@@ -51,6 +51,7 @@ def prepare_engine(engine: Engine) -> None:
             "foreign_keys=ON",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        casefold.prepare_connection(connection)
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

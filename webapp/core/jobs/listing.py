@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import load_only
 
+from webapp.core.database import casefold
 from webapp.core.database.paging import split_page
 from webapp.core.database.session import db
 from webapp.core.jobs import error_groups
@@ -157,9 +158,7 @@ def build_conditions(
     if job_filter.error_text is not None:
         newest = sa.select(JobRun.id, JobRun.error).where(*conditions, is_in(JobStatus.FAILED))
         newest_first = newest.order_by(JobRun.id.desc()).limit(ERRORS_SEARCHED).subquery().c
-        matching = sa.select(newest_first.id).where(
-            newest_first.error.icontains(job_filter.error_text, autoescape=True)
-        )
+        matching = sa.select(newest_first.id).where(casefold.contains(newest_first.error, job_filter.error_text))
         conditions = [JobRun.workspace_id == workspace_id, JobRun.id.in_(matching)]
     return conditions
 
