@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -135,6 +136,13 @@ def test_letters_of_every_kind_arrive(app: Flask, ada: FlaskClient, cast: Cast, 
     assert box.mail["To"] == "jürgen@example.com"
     assert "Zürich 工場" in box.mail["Subject"]
     assert "Zürich 工場" in box.mail.get_content()
+
+
+def test_a_domain_beyond_ascii_is_written_as_every_mail_server_takes_it(core: Flask, box: Mailbox) -> None:
+    mail_server = replace(server(f"smtp://127.0.0.1:{box.port}?tls=no"), sender="board@bücher.example")
+    mail_server.send("dora@例え.jp", "subject", "text")
+    assert box.recipients == ["dora@xn--r8jz45g.jp"]
+    assert (box.mail["To"], box.mail["From"]) == ("dora@xn--r8jz45g.jp", "Callboard <board@xn--bcher-kva.example>")
 
 
 def test_nobody_waits_for_the_mail_server_with_a_transaction_open(app: Flask, ada: FlaskClient, box: Mailbox) -> None:

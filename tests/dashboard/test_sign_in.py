@@ -1,5 +1,6 @@
 """The cookie, the session behind it, and whom the board believes about where a person comes from."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
@@ -13,7 +14,9 @@ from flask.testing import FlaskClient
 from tests.support.apps import dispose, make_app
 from tests.support.clock import Clock
 from tests.support.pages import csrf_token, sign_in
-from tests.support.people import Cast
+from tests.support.people import PASSWORD, Cast
+from webapp.core.accounts import accounts
+from webapp.core.audit import SYSTEM
 from webapp.core.database.session import db
 from webapp.core.models import AuditEntry, BrowserSession
 
@@ -99,3 +102,23 @@ def test_the_cookie_is_kept_from_scripts_other_sites_and_behind_https_from_the_o
     flags = {flag.strip() for flag in answer.headers["Set-Cookie"].split(";")[1:]}
     assert {"HttpOnly", "SameSite=Lax"} <= flags
     assert ("Secure" in flags) is secure
+
+
+@pytest.mark.parametrize("sent", ["dieter@bücher.example", "dieter@xn--bcher-kva.example", "DIETER@BÜCHER.EXAMPLE"])
+def test_people_at_a_domain_beyond_ascii_sign_in_however_their_browser_writes_it(
+    app: Flask, client: FlaskClient, cast: Cast, sent: str
+) -> None:
+    with app.app_context():
+        accounts.create("dieter@bücher.example", "Dieter", PASSWORD, by=SYSTEM)
+    sign_in(client, sent)
+    assert "dieter@bücher.example" in client.get("/profile").text
+
+
+def test_no_field_for_an_address_is_one_that_refuses_letters_beyond_ascii(client: FlaskClient, cast: Cast) -> None:
+    pages = [client.get("/login").text]
+    sign_in(client, "ada@example.com")
+    pages.append(client.get("/w/acme/settings/members").text)
+    for page in pages:
+        (field,) = re.findall(r'<input[^>]*name="email"[^>]*>', page)
+        assert 'inputmode="email"' in field
+        assert 'type="email"' not in field

@@ -17,6 +17,7 @@ from email.utils import format_datetime, formataddr, make_msgid
 from enum import StrEnum
 
 import httpcore
+from email_validator import EmailNotValidError, validate_email
 
 from webapp.core import clock
 from webapp.core.database.session import db
@@ -61,9 +62,10 @@ class MailServer:
         """
         db.session.commit()
         try:
+            to = _with_ascii_domain(to)
             message = self._message(to, subject, text)
             with self._connect() as server:
-                server.send_message(message, self.sender, [to])
+                server.send_message(message, self._sender, [to])
         except (OSError, ValueError) as failure:  # What smtplib raises is an OSError as well.
             log.warning(
                 "The mail server %s:%d did not take a mail: %s.", self.host, self.port, _describe_for_log(failure)
@@ -72,7 +74,7 @@ class MailServer:
 
     def _message(self, to: str, subject: str, text: str) -> EmailMessage:
         message = EmailMessage()
-        message["From"] = formataddr(("Callboard", self.sender))
+        message["From"] = formataddr(("Callboard", self._sender))
         message["To"] = to
         # A name of somebody stands in it, and a line of its own would be a header of its own.
         message["Subject"] = " ".join(subject.split())
@@ -83,8 +85,12 @@ class MailServer:
         return message
 
     @property
+    def _sender(self) -> str:
+        return _with_ascii_domain(self.sender)
+
+    @property
     def _domain(self) -> str:
-        return self.sender.rpartition("@")[2]
+        return self._sender.rpartition("@")[2]
 
     @contextmanager
     def _connect(self) -> Iterator[smtplib.SMTP]:
@@ -111,6 +117,14 @@ class MailServer:
         finally:
             end.cancel()
             server.close()
+
+
+def _with_ascii_domain(address: str) -> str:
+    """Return an address with its domain as DNS has it (``xn--…``), which every mail server takes."""
+    try:
+        return validate_email(address, check_deliverability=False, test_environment=True).ascii_email or address
+    except EmailNotValidError:
+        return address
 
 
 def _cut(server: smtplib.SMTP) -> None:

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, flash, g, redirect, render_template, request, session, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
-from wtforms import EmailField, PasswordField
+from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired
 
 from webapp.core.accounts import sessions
@@ -16,7 +16,7 @@ pages = Blueprint("auth", __name__)
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]
-    email = EmailField("E-mail", [InputRequired("Your e-mail address.")])
+    email = StringField("E-mail", [InputRequired("Your e-mail address.")])
     password = PasswordField("Password", [InputRequired("Your password.")])
 
 

@@ -260,12 +260,38 @@ def test_an_unknown_account_costs_as_much_to_refuse_as_a_known_one() -> None:
         assert getattr(nobody, cost) == getattr(real, cost), cost
 
 
+WRITTEN_IN_SEVERAL_WAYS = [
+    ["dieter@bücher.example", "Dieter@xn--bcher-kva.example", "DIETER@BÜCHER.EXAMPLE", "dieter@bu\u0308cher.example "],
+    ["josé@example.com", "jose\u0301@example.com", "JOSÉ@Example.com", "JOSE\u0301@EXAMPLE.COM"],
+    ["ana@例え.jp", "ana@xn--r8jz45g.jp", "\tAna@XN--R8JZ45G.jp\n"],
+]
+
+
 @pytest.mark.usefixtures("core")
 class TestAnAccount:
     def test_it_is_found_by_its_address_in_any_case(self, cast: Cast) -> None:
         assert accounts.get_by_email(" Ada@Example.COM").id == cast.ada.id
         with pytest.raises(NotFound):
             accounts.get_by_email("nobody@example.com")
+
+    @pytest.mark.parametrize("forms", WRITTEN_IN_SEVERAL_WAYS)
+    def test_an_address_is_the_same_however_it_is_written(self, forms: list[str]) -> None:
+        for number, created in enumerate(forms):
+            user = accounts.create(created, "Anybody", PASSWORD, by=SYSTEM)
+            assert user.email == forms[0]
+            for other in forms:
+                assert accounts.get_by_email(other).id == user.id
+                assert accounts.has_account(other)
+                with pytest.raises(Conflict):
+                    accounts.create(other, "Somebody", PASSWORD, by=SYSTEM)
+            assert sessions.sign_in(forms[-1 - number], PASSWORD, address=HOME)[0].user_id == user.id
+            with write_transaction() as session:
+                session.execute(sa.delete(User).where(User.id == user.id))
+
+    @pytest.mark.parametrize("text", ["", "@", "a@b@c", "x" * 2000 + "@example.com", "xn--@xn--a.de"])
+    def test_what_is_no_address_has_no_account(self, text: str) -> None:
+        assert accounts.parse_email(text) is None
+        assert not accounts.has_account(text)
 
     def test_there_is_one_for_each_address(self, cast: Cast) -> None:
         with pytest.raises(Conflict) as refused:

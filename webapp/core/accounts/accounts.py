@@ -1,6 +1,7 @@
 """Keeps people's accounts: created, given another password, closed."""
 
 import secrets
+import unicodedata
 import uuid
 from collections.abc import Sequence
 
@@ -20,19 +21,30 @@ from webapp.core.models import BrowserSession, User, new_id
 from webapp.core.validation import find_name_faults
 
 NAME_LIMIT = 200
+EMAIL_INPUT_LIMIT = 1000
+"""Characters that are looked at for an address; its normal form may be a quarter of what was written."""
 
 
 def normalize_email(email: str) -> str:
-    """Return an e-mail address as accounts are looked up by it."""
-    return email.strip().lower()
+    """Return an e-mail address in the one form in which accounts and invitations keep it, however it was written.
+
+    What is no address is trimmed and in small letters: nobody has it.
+    """
+    return parse_email(email) or email.strip().lower()
 
 
 def parse_email(email: str) -> str | None:
-    """Return an e-mail address as accounts keep it; ``None`` for what is none."""
+    """Return an e-mail address in the form of ``normalize_email``; ``None`` for what is none.
+
+    Its domain is in letters, though browsers send ``xn--…`` for those beyond ASCII; composed (NFC), in small letters.
+    """
+    if len(email) > EMAIL_INPUT_LIMIT:
+        return None
     try:
-        return normalize_email(validate_email(email, check_deliverability=False, test_environment=True).normalized)
+        valid = validate_email(email.strip(), check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         return None
+    return unicodedata.normalize("NFC", valid.normalized.lower())
 
 
 # --- read --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import uuid
 from flask import Response, current_app, g, request, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
-from wtforms import EmailField, RadioField
+from wtforms import RadioField, StringField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
 from webapp.core import audit
@@ -18,7 +18,7 @@ from webapp.dashboard.settings import member_pages, settings_page
 
 
 class InvitationForm(FlaskForm):  # type: ignore[misc]
-    email = EmailField("E-mail")
+    email = StringField("E-mail")
     role = RadioField(
         "As",
         choices=[
