@@ -42,10 +42,10 @@ def main() -> None:
     with database.engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.connection.execute("PRAGMA foreign_keys=OFF")
-        else:
-            lift_time_limits(connection)
         connection = connection.execution_options(**IN_A_TRANSACTION[connection.dialect.name])
         try:
+            if connection.dialect.name == "postgresql":
+                lift_time_limits(connection)
             run(connection)
             connection.commit()
         finally:

@@ -16,6 +16,7 @@ from webapp import create_app
 from webapp.cli.processes import local_address
 from webapp.config import SettingsError, load_settings
 from webapp.core.database.session import db
+from webapp.core.database.settings import DatabaseSettings, Prepare
 
 NO_KEY = "There is no SECRET_KEY. Set it in the environment, or run `make setup`, which writes one."
 DATABASE_LOOKS_LIKE = "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."
@@ -52,6 +53,7 @@ def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict
     assert chosen["WEBHOOK_ALLOW_PRIVATE"] is False
     assert chosen["WEBHOOK_DENY"] == ()
     assert chosen["METRICS_TOKEN"] is None
+    assert chosen["DATABASE"] == DatabaseSettings(5, 30, Prepare.AUTO)
 
 
 # --- the database ------------------------------------------------------------------------------------------------
@@ -85,10 +87,33 @@ def test_every_usual_name_of_postgresql_means_psycopg(scheme: str) -> None:
         ("sqlite:///:memory:", DATABASE_IN_MEMORY),
         ("sqlite:///file::memory:?cache=shared&uri=true", DATABASE_IN_MEMORY),
         ("sqlite:///file:board?mode=memory&uri=true", DATABASE_IN_MEMORY),
+        (
+            "postgresql://h/db?prepare_threshold=0",
+            "DATABASE_URL cannot have prepare_threshold; set DATABASE_PREPARE to auto, on or off.",
+        ),
+        (
+            "postgresql://ada:secret@h/db?timeout=5",
+            'DATABASE_URL has a parameter that PostgreSQL does not take: invalid connection option "timeout".',
+        ),
+        (
+            "postgresql://h/db?connect_timeout=soon",
+            "DATABASE_URL has a parameter that PostgreSQL does not take: bad value for connect_timeout: 'soon'.",
+        ),
     ],
 )
 def test_a_database_that_cannot_serve_is_refused(url: str, sentence: str) -> None:
     assert refusal({"DATABASE_URL": url}) == sentence
+
+
+def test_how_long_to_wait_for_a_database_is_a_number_of_seconds() -> None:
+    chosen = read_settings({"DATABASE_CONNECT_TIMEOUT": "600", "DATABASE_STATEMENT_TIMEOUT": "86400"})["DATABASE"]
+    assert (chosen.connect_timeout, chosen.statement_timeout) == (600, 86400)
+    for name, least in ("DATABASE_CONNECT_TIMEOUT", 2), ("DATABASE_STATEMENT_TIMEOUT", 1):
+        assert f"{name} must be a whole number from {least} to" in refusal({name: str(least - 1)})
+
+
+def test_how_statements_are_prepared_is_one_of_three_words() -> None:
+    assert refusal({"DATABASE_PREPARE": "yes"}) == "DATABASE_PREPARE must be auto, on or off."
 
 
 # --- where it listens, and how others call it --------------------------------------------------------------------

@@ -62,7 +62,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
 
     sqlalchemy.init_app(app)
     with app.app_context():
-        prepare_engine(db.engine)
+        prepare_engine(db.engine, app.config["DATABASE"])
     migrate.init_app(app, sqlalchemy, directory=str(ROOT / "migrations"), render_as_batch=True)
     csrf.init_app(app)
     htmx.init_app(app)

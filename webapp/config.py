@@ -14,6 +14,8 @@ from sqlalchemy.exc import ArgumentError
 from webapp.core.accounts.accounts import parse_email
 from webapp.core.accounts.sessions import LIFETIME
 from webapp.core.database.engine import engine_options
+from webapp.core.database.postgresql import find_fault_of_parameters
+from webapp.core.database.settings import DatabaseSettings, Prepare
 from webapp.core.mail import MailServer, Tls
 from webapp.core.validation import is_http_address
 
@@ -62,7 +64,33 @@ def _read_database_url(environ: Mapping[str, str]) -> sa.URL:
         valid = False
     if not valid:
         raise SettingsError(_DATABASE_URL_HELP)
+    _require_known_parameters(url)
     return url
+
+
+def _require_known_parameters(url: sa.URL) -> None:
+    """Refuse a parameter that the driver would refuse only when it connects. Raises ``SettingsError``."""
+    if url.get_backend_name() != "postgresql":
+        return
+    if "prepare_threshold" in url.query:
+        raise SettingsError("DATABASE_URL cannot have prepare_threshold; set DATABASE_PREPARE to auto, on or off.")
+    if fault := find_fault_of_parameters(url):
+        raise SettingsError(f"DATABASE_URL has a parameter that PostgreSQL does not take: {fault}.")
+
+
+def _read_prepare(environ: Mapping[str, str]) -> Prepare:
+    try:
+        return Prepare(environ.get("DATABASE_PREPARE") or Prepare.AUTO)
+    except ValueError:
+        raise SettingsError("DATABASE_PREPARE must be auto, on or off.") from None
+
+
+def _read_database_settings(environ: Mapping[str, str]) -> DatabaseSettings:
+    return DatabaseSettings(
+        connect_timeout=_read_integer(environ, "DATABASE_CONNECT_TIMEOUT", 5, 2, 600),
+        statement_timeout=_read_integer(environ, "DATABASE_STATEMENT_TIMEOUT", 30, 1, 86400),
+        prepare=_read_prepare(environ),
+    )
 
 
 def _read_secret_key(environ: Mapping[str, str], instance: Path) -> str:
@@ -160,10 +188,11 @@ def load_settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
     port = _read_integer(environ, "PORT", 8000, 1, 65535)
     threads = _read_integer(environ, "THREADS", 8, 1, 1000)
     public_url = _read_public_url(environ, build_http_address(host, port))
-    database_url = _read_database_url(environ)
+    database_url, database_settings = _read_database_url(environ), _read_database_settings(environ)
     return {
         "SQLALCHEMY_DATABASE_URI": database_url,
-        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(database_url, connections=threads),
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(database_url, threads, database_settings),
+        "DATABASE": database_settings,
         "SECRET_KEY": _read_secret_key(environ, instance),
         "PUBLIC_URL": public_url,
         "HOST": host,

@@ -67,7 +67,7 @@ def test_options_of_the_address_are_kept_and_may_change_the_limits(url: str) -> 
 
 def test_an_address_without_options_has_every_limit(url: str) -> None:
     app = make_app(url)
-    assert [show(app, name) for name in ("statement_timeout", "lock_timeout")] == ["15s", "5s"]
+    assert [show(app, name) for name in ("statement_timeout", "lock_timeout")] == ["30s", "5s"]
     with app.app_context(), db.engine.connect() as connection:
         driver_connection = connection.connection.driver_connection
         assert driver_connection is not None
@@ -83,6 +83,24 @@ def test_a_limit_of_a_connection_may_be_set_in_the_address(url: str) -> None:
         driver_connection = connection.connection.driver_connection
         assert driver_connection is not None
         assert driver_connection.info.get_parameters()["connect_timeout"] == "17"
+    dispose(app)
+
+
+def test_the_limits_are_settings(url: str) -> None:
+    app = make_app(url, DATABASE_CONNECT_TIMEOUT="3", DATABASE_STATEMENT_TIMEOUT="7")
+    assert show(app, "statement_timeout") == "7s"
+    with app.app_context(), db.engine.connect() as connection:
+        driver_connection: Any = connection.connection.driver_connection
+        assert driver_connection.info.get_parameters()["connect_timeout"] == "3"
+    dispose(app)
+
+
+@pytest.mark.parametrize(("prepare", "threshold"), [("auto", 5), ("on", 5), ("off", None)])
+def test_statements_are_prepared_as_the_setting_says(url: str, prepare: str, threshold: int | None) -> None:
+    app = make_app(url, DATABASE_PREPARE=prepare)
+    with app.app_context(), db.engine.connect() as connection:
+        driver_connection: Any = connection.connection.driver_connection
+        assert driver_connection.prepare_threshold == threshold
     dispose(app)
 
 
@@ -104,7 +122,7 @@ def test_a_database_that_writes_times_or_text_another_way_is_read_all_the_same(
     assert stored.updated_at.utcoffset() is not None
 
 
-@pytest.mark.parametrize(("statement", "answer"), [("15s", 20), ("2min", 125), ("300ms", 5.3), ("0", None)])
+@pytest.mark.parametrize(("statement", "answer"), [("30s", 35), ("2min", 125), ("300ms", 5.3), ("0", None)])
 def test_an_answer_is_awaited_a_little_longer_than_a_statement_may_take(
     url: str, statement: str, answer: float | None
 ) -> None:
@@ -206,7 +224,8 @@ def test_a_migration_may_take_as_long_as_it_needs(url: str, monkeypatch: pytest.
     monkeypatch.setattr(postgresql, "ANSWER_MARGIN", 0)
     app = make_app(with_parameters(url, options="-c statement_timeout=200ms"))
     with app.app_context(), db.engine.connect() as connection:
-        postgresql.lift_time_limits(connection)
-        connection.exec_driver_sql("SELECT pg_sleep(0.6)")
+        transaction = connection.execution_options(isolation_level="READ COMMITTED")
+        postgresql.lift_time_limits(transaction)
+        transaction.exec_driver_sql("SELECT pg_sleep(0.6)")
         connection.invalidate()
     dispose(app)

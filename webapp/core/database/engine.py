@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from webapp.core.database import casefold, postgresql
+from webapp.core.database.settings import DEFAULT_SETTINGS, DatabaseSettings
 from webapp.core.json_text import compact_json
 
 LOCK_TIMEOUT = 5
@@ -13,14 +14,14 @@ LOCK_TIMEOUT = 5
 503 tries again; a thread that waits for ever takes the pages down with it."""
 
 
-def engine_options(url: sa.URL, connections: int) -> dict[str, Any]:
+def engine_options(url: sa.URL, connections: int, settings: DatabaseSettings) -> dict[str, Any]:
     """Return what Flask-SQLAlchemy passes to ``create_engine``; a process keeps so many ``connections`` open.
 
     No ping before use, which would cost every request a round trip: after a restart of PostgreSQL one request is
     answered 503, which empties the pool.
     """
     options_of_postgresql: dict[str, Any] = {
-        "connect_args": postgresql.connect_args(url, lock_timeout=LOCK_TIMEOUT),
+        "connect_args": postgresql.connect_args(url, settings, lock_timeout=LOCK_TIMEOUT),
         # Who only reads needs no transaction; ``write_transaction`` begins one.
         "isolation_level": "AUTOCOMMIT",
         # What has a transaction ends it; to roll back the others once more would cost each a look at the connection.
@@ -34,10 +35,10 @@ def engine_options(url: sa.URL, connections: int) -> dict[str, Any]:
     }
 
 
-def prepare_engine(engine: Engine) -> None:
+def prepare_engine(engine: Engine, settings: DatabaseSettings = DEFAULT_SETTINGS) -> None:
     """Give SQLite its pragmas, a function that folds case and explicit transactions, and PostgreSQL its limits."""
     if engine.dialect.name == "postgresql":
-        postgresql.prepare_engine(engine)
+        postgresql.prepare_engine(engine, settings)
         return
 
     @sa.event.listens_for(engine, "connect")

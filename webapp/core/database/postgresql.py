@@ -6,15 +6,15 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 from psycopg.abc import RV
+from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from sqlalchemy.engine import Engine, ExceptionContext
 
-STATEMENT_TIMEOUT = 15
-"""Seconds that a statement may take in all, unless the address of the database says otherwise."""
+from webapp.core.database.settings import DatabaseSettings, Prepare
+
 ANSWER_MARGIN = 5
 """Seconds beyond those of a statement after which a server counts as gone: a frozen one does not end its statements."""
 
 _CONNECTION_DEFAULTS: Mapping[str, str] = {
-    "connect_timeout": "5",
     # What was sent and is not acknowledged, in milliseconds; then what nobody sends on, in seconds.
     "tcp_user_timeout": "10000",
     "keepalives": "1",
@@ -27,22 +27,38 @@ _CONNECTION_DEFAULTS: Mapping[str, str] = {
 """Parameters of libpq (https://www.postgresql.org/docs/current/libpq-connect.html) that the address may set anew."""
 _SESSION_MUSTS = "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC"
 """How times are written; the driver reads no other way."""
+_POOLED_SESSION_MUSTS = "SET DateStyle = ISO; SET TimeZone = UTC"
+"""The same for a pooler, which keeps these two for each of its clients and may take no ``options``."""
+_SESSION_FACTS = (
+    "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)::float8, pg_catalog.pg_backend_pid()"
+)
 _READ_ONLY = "25006"
 _CANNOT_CONNECT_NOW = "57P03"
 _CONNECTION_EXCEPTIONS = "08"
 
 
-def connect_args(url: sa.URL, *, lock_timeout: int) -> dict[str, str]:
+def find_fault_of_parameters(url: sa.URL) -> str | None:
+    """Return what the driver has against the parameters of an address, in its words, without asking a server."""
+    _, parameters = url.get_dialect()().create_connect_args(url)
+    try:
+        timeout_from_conninfo(conninfo_to_dict(make_conninfo("", **parameters)))
+    except psycopg.Error as error:
+        return str(error).strip()
+    return None
+
+
+def connect_args(url: sa.URL, settings: DatabaseSettings, *, lock_timeout: int) -> dict[str, str]:
     """Return the parameters of a connection that stand beside those of the address.
 
     Its ``options`` are kept, between the defaults that they may change and what has to be as it is. ``lock_timeout``
     is in seconds.
     """
     of_address = url.query.get("options", "")
-    options = [f"-c lock_timeout={lock_timeout}s", f"-c statement_timeout={STATEMENT_TIMEOUT}s"]
+    options = [f"-c lock_timeout={lock_timeout}s", f"-c statement_timeout={settings.statement_timeout}s"]
     options += [of_address] if isinstance(of_address, str) else of_address
     options.append(_SESSION_MUSTS)
-    defaults = {name: value for name, value in _CONNECTION_DEFAULTS.items() if name not in url.query}
+    defaults = {"connect_timeout": str(settings.connect_timeout)} | dict(_CONNECTION_DEFAULTS)
+    defaults = {name: value for name, value in defaults.items() if name not in url.query}
     return defaults | {"options": " ".join(filter(None, options)), "client_encoding": "utf8"}
 
 
@@ -58,16 +74,26 @@ def ends_connection(error: BaseException | None) -> bool:
 class BoardConnection(psycopg.Connection[Any]):
     """A connection that does not wait for ever for a server that has fallen silent."""
 
-    answer_timeout: float | None = STATEMENT_TIMEOUT + ANSWER_MARGIN
+    answer_timeout: float | None = None
     """Seconds that an answer may take; ``None`` for as long as it takes, as a migration must."""
 
-    def read_answer_timeout(self) -> None:
-        """Let an answer take a little longer than a statement may in this session, as the address has set it."""
+    def begin_session(self, settings: DatabaseSettings) -> None:
+        """Learn what kind of session this is, and give a pooled one what it could not be given when it connected."""
+        self.answer_timeout = settings.connect_timeout
         # Outside of a transaction, which would still be open when the engine takes the connection over.
         self.autocommit = True
-        ((seconds,),) = self.execute("SELECT extract(epoch FROM current_setting('statement_timeout')::interval)")
+        ((seconds, backend),) = self.execute(_SESSION_FACTS, prepare=False)
+        # A pooler lets its clients cancel by numbers of its own, which are not those of the sessions behind it.
+        pooled = backend != self.info.backend_pid
+        if pooled:
+            self.execute(_POOLED_SESSION_MUSTS, prepare=False)
+            # One that takes no options leaves a statement without its limit, unless the role has one.
+            seconds = seconds or settings.statement_timeout
+        if settings.prepare is Prepare.OFF or (settings.prepare is Prepare.AUTO and pooled):
+            self.prepare_threshold = None
         self.autocommit = False
-        self.answer_timeout = float(seconds) + ANSWER_MARGIN if seconds else None
+        # An answer may take a little longer than a statement may in this session.
+        self.answer_timeout = seconds + ANSWER_MARGIN if seconds else None
 
     def wait(self, gen: Generator[Any, Any, RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Return what the server answers. Raises ``OperationalError`` if that takes too long."""
@@ -82,14 +108,14 @@ class BoardConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError(f"The server did not answer within {limit:g} s.") from None
 
 
-def prepare_engine(engine: Engine) -> None:
+def prepare_engine(engine: Engine, settings: DatabaseSettings) -> None:
     """Let an engine connect by ``BoardConnection``, and leave connections that are of no use any more."""
 
     @sa.event.listens_for(engine, "do_connect")
     def _connect(dialect: Any, record: Any, arguments: Any, parameters: Any) -> BoardConnection:
         connection = BoardConnection.connect(*arguments, **parameters)
         try:
-            connection.read_answer_timeout()
+            connection.begin_session(settings)
         except BaseException:
             connection.close()
             raise
@@ -102,8 +128,10 @@ def prepare_engine(engine: Engine) -> None:
 
 
 def lift_time_limits(connection: sa.Connection) -> None:
-    """Let the statements of a connection take as long as they need, for migrations; it is not for the pool again."""
-    # By the driver, because a statement of SQLAlchemy would begin a transaction.
+    """Let the statements of a transaction take as long as they need, for migrations.
+
+    The connection is not for the pool again.
+    """
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     driver_connection: Any = connection.connection.driver_connection
-    driver_connection.execute("SET statement_timeout = 0")
     driver_connection.answer_timeout = None
