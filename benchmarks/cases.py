@@ -23,7 +23,7 @@ from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
 from webapp.core.workspaces import tokens, workspaces
 
-SECRET_KEY = "a key for benchmarks alone"  # noqa: S105
+SECRET_KEY = "a key for benchmarks alone, of 32 signs"  # noqa: S105
 PASSWORD = "correct horse battery"  # noqa: S105
 RUNNING_JOBS = 2_000
 """Jobs that report progress, in turns."""

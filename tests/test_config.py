@@ -52,6 +52,8 @@ def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict
     assert chosen["SESSION_COOKIE_SECURE"] is False
     assert chosen["WEBHOOK_ALLOW_PRIVATE"] is False
     assert chosen["WEBHOOK_DENY"] == ()
+    assert chosen["SESSION_COOKIE_NAME"] == "callboard-8000"
+    assert chosen["PAGE_HOSTS"] == {"127.0.0.1"}
     assert chosen["METRICS_TOKEN"] is None
     assert chosen["DATABASE"] == DatabaseSettings(5, 30, Prepare.AUTO)
 
@@ -157,6 +159,55 @@ def test_the_public_address_ends_without_a_slash() -> None:
 
 
 @pytest.mark.parametrize(
+    "url", ["https://h/board", "https://h/board/", "https://h?x", "https://h/#x", "https://ada@h", "https://ada:pw@h"]
+)
+def test_a_public_address_under_which_the_board_could_not_serve_is_refused(url: str) -> None:
+    sentence = "PUBLIC_URL must be without a path, like https://jobs.example.com: the board needs a host of its own."
+    assert refusal({"PUBLIC_URL": url}) == sentence
+
+
+# --- the cookie, and the names of the pages ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://jobs.example.com", "__Host-callboard"),
+        ("https://jobs.example.com:8443", "__Host-callboard"),
+        ("http://jobs.example.com", "callboard-80"),
+        ("http://127.0.0.1:8001", "callboard-8001"),
+    ],
+)
+def test_the_name_of_the_cookie_follows_the_public_address_unless_it_is_set(url: str, name: str) -> None:
+    assert read_settings({"PUBLIC_URL": url})["SESSION_COOKIE_NAME"] == name
+    assert read_settings({"PUBLIC_URL": url, "COOKIE_NAME": "board_1"})["SESSION_COOKIE_NAME"] == "board_1"
+
+
+@pytest.mark.parametrize("name", ["two words", "a=b", "a;b", "größe", "a\nb"])
+def test_a_name_that_no_cookie_can_have_is_refused(name: str) -> None:
+    sentence = "COOKIE_NAME must be of ASCII letters, digits, hyphens and underscores."
+    assert refusal({"COOKIE_NAME": name}) == sentence
+
+
+@pytest.mark.parametrize("prefix", ["__Host-", "__Secure-"])
+def test_a_cookie_that_browsers_keep_for_https_alone_is_refused_without_it(prefix: str) -> None:
+    sentence = f"COOKIE_NAME must not begin with {prefix} unless PUBLIC_URL has https."
+    assert refusal({"COOKIE_NAME": f"{prefix}board"}) == sentence
+    assert read_settings({"PUBLIC_URL": "https://h", "COOKIE_NAME": f"{prefix}board"})
+
+
+def test_names_of_the_board_are_parted_by_commas_or_spaces() -> None:
+    hosts = read_settings({"PUBLIC_URL": "https://Jobs.example.com", "TRUSTED_HOSTS": "a.example, B.example c"})
+    assert hosts["PAGE_HOSTS"] == {"jobs.example.com", "a.example", "b.example", "c"}
+
+
+@pytest.mark.parametrize("text", ["a.example:8000", "https://a.example", "*", "größe.example"])
+def test_a_name_of_the_board_that_is_none_is_refused(text: str) -> None:
+    sentence = "TRUSTED_HOSTS must be names like jobs.example.com, without a port, parted by commas."
+    assert refusal({"TRUSTED_HOSTS": text}) == sentence
+
+
+@pytest.mark.parametrize(
     ("url", "secure"), [("https://jobs.example.com", True), ("HTTPS://jobs.example.com", True), ("http://jobs", False)]
 )
 def test_a_public_address_with_https_makes_cookies_secure(url: str, secure: bool, tmp_path: Path) -> None:
@@ -210,9 +261,18 @@ def test_a_network_that_is_none_is_refused(text: str) -> None:
 
 
 def test_the_secret_key_of_the_environment_goes_before_that_of_the_file(tmp_path: Path) -> None:
-    (tmp_path / "secret_key").write_text("from the file\n")
-    assert load_settings({"SECRET_KEY": "from the environment"}, tmp_path)["SECRET_KEY"] == "from the environment"
-    assert load_settings({"SECRET_KEY": ""}, tmp_path)["SECRET_KEY"] == "from the file"
+    (tmp_path / "secret_key").write_text(f"{'f' * 32}\n")
+    assert load_settings({"SECRET_KEY": "e" * 32}, tmp_path)["SECRET_KEY"] == "e" * 32
+    assert load_settings({"SECRET_KEY": ""}, tmp_path)["SECRET_KEY"] == "f" * 32
+
+
+def test_a_secret_key_that_could_be_guessed_is_refused_wherever_it_stands(tmp_path: Path) -> None:
+    for key in ("x", "k" * 31):
+        assert refusal({"SECRET_KEY": key}).startswith("SECRET_KEY must be of at least 32 characters, made at random: ")
+    (tmp_path / "secret_key").write_text(f"{'f' * 31}\n")
+    with pytest.raises(SettingsError) as refused:
+        load_settings({}, tmp_path)
+    assert str(refused.value).startswith(f"The key in {tmp_path / 'secret_key'} must be of at least 32 characters")
 
 
 def test_an_empty_secret_key_is_none(tmp_path: Path) -> None:
@@ -249,7 +309,7 @@ def test_a_command_stops_with_one_line_when_a_setting_is_missing_or_wrong(tmp_pa
     shutil.copy(ROOT / "wsgi.py", tmp_path)
     for environ, sentence in (
         ({}, NO_KEY),
-        ({"SECRET_KEY": "k", "PORT": "http"}, "PORT must be a whole number from 1"),
+        ({"SECRET_KEY": SECRET_KEY, "PORT": "http"}, "PORT must be a whole number from 1"),
     ):
         ended = command_in(tmp_path, **environ)
         assert (ended.returncode, ended.stdout) == (1, "")

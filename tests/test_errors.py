@@ -1,10 +1,12 @@
 """Whatever goes wrong, a runner gets a problem document and a person a page, of the same status."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -15,8 +17,11 @@ from tests.support.apps import dispose, make_app
 from tests.support.pages import sign_in
 from tests.support.people import Cast
 from webapp.api.problems import problem_response
+from webapp.core.database.session import db
 from webapp.core.errors import TooManyRequests
 from webapp.core.jobs import listing
+from webapp.core.models import Workspace
+from webapp.logging import JsonFormatter
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/w/acme/jobs"}
 DATABASE_TROUBLE = [
@@ -91,6 +96,23 @@ def test_an_unforeseen_error_is_500_to_both_and_told_in_the_log_alone(
         (line,) = [record for record in caplog.records if answer.headers["X-Request-Id"] in record.getMessage()]
         assert line.exc_info is not None
     assert "RuntimeError: s3cret" in caplog.text
+
+
+def test_an_unforeseen_error_of_the_database_is_logged_without_what_was_sent(
+    both: Both, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    slug = "s3cret"
+
+    def fail(*_: object, **__: object) -> None:
+        db.session.execute(sa.insert(Workspace).values(id=uuid.uuid4(), slug=slug, name=None))
+
+    monkeypatch.setattr(listing, "list_jobs", fail)
+    assert both.browser.get("/w/acme/jobs").status_code == 500
+    (record,) = caplog.records
+    line = JsonFormatter().format(record)
+    assert "INSERT INTO workspaces" in line
+    assert "test_errors.py" in line
+    assert "s3cret" not in line
 
 
 @pytest.fixture

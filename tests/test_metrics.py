@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.exc import DBAPIError
 
-from tests.support.apps import dispose, make_app
+from tests.support.apps import SECRET_KEY, dispose, make_app
 from tests.support.clock import Clock
 from tests.support.environment import command_in
 from tests.support.jobs import OPERATOR, RUNNER, job_in
@@ -147,7 +147,7 @@ def test_a_board_whose_database_is_away_still_answers() -> None:
 def test_a_folder_that_is_none_is_refused_in_one_line(folder: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "webapp", tmp_path / "webapp", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "wsgi.py", tmp_path)
-    ended = command_in(tmp_path, SECRET_KEY="k", METRICS_TOKEN=TOKEN, PROMETHEUS_MULTIPROC_DIR=folder)
+    ended = command_in(tmp_path, SECRET_KEY=SECRET_KEY, METRICS_TOKEN=TOKEN, PROMETHEUS_MULTIPROC_DIR=folder)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
         "Callboard cannot start. PROMETHEUS_MULTIPROC_DIR must name a folder that exists, or not be set at all.\n"

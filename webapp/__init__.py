@@ -64,7 +64,6 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
     with app.app_context():
         prepare_engine(db.engine, app.config["DATABASE"])
     migrate.init_app(app, sqlalchemy, directory=str(ROOT / "migrations"), render_as_batch=True)
-    csrf.init_app(app)
     htmx.init_app(app)
     app.extensions["outbound"] = Outbound(
         f"Callboard/{__version__}", app.config["WEBHOOK_ALLOW_PRIVATE"], app.config["WEBHOOK_DENY"]
@@ -74,6 +73,8 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
     health.register(app)
     dashboard.register(app)
     api.register(app)
+    # After the metrics, which time what it refuses too, and after the doors, which know better why a form is foreign.
+    csrf.init_app(app)
     errors.register(app)
     cli.register(app)
     return app

@@ -93,18 +93,27 @@ def _read_database_settings(environ: Mapping[str, str]) -> DatabaseSettings:
     )
 
 
+SECRET_KEY_LENGTH = 32
+"""Characters that a secret key has at least: with all that can be told from a cookie, nobody may guess it."""
+
+
 def _read_secret_key(environ: Mapping[str, str], instance: Path) -> str:
-    if key := environ.get("SECRET_KEY"):
-        return key
     path = instance / "secret_key"
     try:
-        if key := path.read_text().strip():
-            return key
+        key = environ.get("SECRET_KEY") or path.read_text().strip()
     except FileNotFoundError:
-        pass
+        key = ""
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
-    raise SettingsError("There is no SECRET_KEY. Set it in the environment, or run `make setup`, which writes one.")
+    if not key:
+        raise SettingsError("There is no SECRET_KEY. Set it in the environment, or run `make setup`, which writes one.")
+    if len(key) < SECRET_KEY_LENGTH:
+        source = "SECRET_KEY" if environ.get("SECRET_KEY") else f"The key in {path}"
+        raise SettingsError(
+            f"{source} must be of at least {SECRET_KEY_LENGTH} characters, made at random: "
+            "python -c 'import secrets; print(secrets.token_urlsafe(48))' prints one."
+        )
+    return key
 
 
 def _read_host(environ: Mapping[str, str]) -> str:
@@ -131,7 +140,34 @@ def _read_public_url(environ: Mapping[str, str], default: str) -> str:
     public_url = (environ.get("PUBLIC_URL") or default).rstrip("/")
     if not is_http_address(public_url):
         raise SettingsError("PUBLIC_URL must be an address like https://jobs.example.com.")
+    parts = urlsplit(public_url)
+    # Scripts, cookies and redirects are all for the root of a host, where no other program shares them.
+    if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        raise SettingsError(
+            "PUBLIC_URL must be without a path, like https://jobs.example.com: the board needs a host of its own."
+        )
     return public_url
+
+
+def _read_cookie_name(environ: Mapping[str, str], public_url: SplitResult) -> str:
+    """Return the name of the session's cookie. Behind https no other host and no page opened by http can set it."""
+    is_secure = public_url.scheme == "https"
+    # Cookies know no ports: two boards on one host would sign each other out.
+    default = "__Host-callboard" if is_secure else f"callboard-{public_url.port or 80}"
+    name = environ.get("COOKIE_NAME") or default
+    if not re.fullmatch(r"[\w-]+", name, re.ASCII):
+        raise SettingsError("COOKIE_NAME must be of ASCII letters, digits, hyphens and underscores.")
+    if name.lower().startswith(("__host-", "__secure-")) and not is_secure:
+        raise SettingsError(f"COOKIE_NAME must not begin with {name.partition('-')[0]}- unless PUBLIC_URL has https.")
+    return name
+
+
+def _read_trusted_hosts(environ: Mapping[str, str], public_url: SplitResult) -> frozenset[str]:
+    """Return the names under which the pages answer, in small letters: that of PUBLIC_URL and those of the setting."""
+    names = [text.lower() for text in re.split(r"[\s,]+", environ.get("TRUSTED_HOSTS") or "") if text]
+    if not all(re.fullmatch(r"[a-z0-9_.-]+", name) for name in names):
+        raise SettingsError("TRUSTED_HOSTS must be names like jobs.example.com, without a port, parted by commas.")
+    return frozenset({public_url.hostname or "", *names})
 
 
 def _read_metrics_token(environ: Mapping[str, str]) -> str | None:
@@ -189,6 +225,7 @@ def load_settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
     threads = _read_integer(environ, "THREADS", 8, 1, 1000)
     public_url = _read_public_url(environ, build_http_address(host, port))
     database_url, database_settings = _read_database_url(environ), _read_database_settings(environ)
+    public_parts = urlsplit(public_url)
     return {
         "SQLALCHEMY_DATABASE_URI": database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(database_url, threads, database_settings),
@@ -205,8 +242,9 @@ def load_settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "WEBHOOK_ALLOW_PRIVATE": bool(_read_integer(environ, "WEBHOOK_ALLOW_PRIVATE", 0, 0, 1)),
         "WEBHOOK_DENY": _read_networks(environ, "WEBHOOK_DENY"),
         "MAX_CONTENT_LENGTH": 1024 * 1024,
-        "SESSION_COOKIE_NAME": "callboard",
-        "SESSION_COOKIE_SECURE": urlsplit(public_url).scheme == "https",
+        "PAGE_HOSTS": _read_trusted_hosts(environ, public_parts),
+        "SESSION_COOKIE_NAME": _read_cookie_name(environ, public_parts),
+        "SESSION_COOKIE_SECURE": public_parts.scheme == "https",
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_REFRESH_EACH_REQUEST": False,
         "PERMANENT_SESSION_LIFETIME": LIFETIME,

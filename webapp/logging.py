@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import Any
 
 from flask import has_request_context
+from sqlalchemy.exc import DBAPIError
 
+from webapp.core.database.errors import describe_without_values
 from webapp.request_id import get_request_id
 
 log = logging.getLogger(__name__)
@@ -27,6 +30,10 @@ def log_context(**fields: str) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
+
+
+class DatabaseFault(Exception):
+    """Stands in the log for an error of the database driver."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -46,6 +53,14 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+    def formatException(self, ei: Any) -> str:
+        """Format an error with its trace; one of the database without the values that it was about."""
+        kind, error, trace = ei
+        if isinstance(error, DBAPIError):
+            error = DatabaseFault(describe_without_values(error))
+            kind = DatabaseFault
+        return super().formatException((kind, error, trace))
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

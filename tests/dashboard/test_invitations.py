@@ -125,7 +125,7 @@ def test_who_has_no_account_gets_one_under_the_invited_address_and_is_in(
     page = client.get(path)
     assert page.status_code == 200
     assert "Ada invites <b>dora@example.com</b> to the workspace Acme, as admin." in page.text
-    assert (page.headers["Cache-Control"], page.headers["Referrer-Policy"]) == ("no-store", "no-referrer")
+    assert (page.headers["Cache-Control"], page.headers["Referrer-Policy"]) == ("no-store", "strict-origin")
     answer = post(client, path, ACCOUNT, form=path)
     assert (answer.status_code, answer.location) == (303, "/w/acme/jobs")
     assert "Welcome to Acme." in client.get("/w/acme/jobs").text

@@ -53,14 +53,14 @@ def last_seen(app: Flask) -> datetime | None:
 def test_to_sign_in_again_ends_the_session_that_was_there(app: Flask, client: FlaskClient, cast: Cast) -> None:
     stranger = app.test_client()
     sign_in(client, "ben@example.com")
-    cookie = client.get_cookie("callboard")
+    cookie = client.get_cookie(client.application.config["SESSION_COOKIE_NAME"])
     assert cookie is not None
     # The token that the login page gave is gone with its session; any page of the board has another.
     form_token = csrf_token(client.get("/w/acme/jobs").text)
     login = {"email": "ben@example.com", "password": "correct horse battery", "csrf_token": form_token}
     assert client.post("/login", data=login).status_code == 303
     assert sessions(app) == 1
-    stranger.set_cookie("callboard", cookie.value)
+    stranger.set_cookie(cookie.key, cookie.value)
     assert stranger.get("/w/acme/jobs").status_code == 303
     assert client.get("/w/acme/jobs").status_code == 200
 

@@ -12,7 +12,7 @@ from webapp import create_app
 from webapp.core.accounts import passwords
 from webapp.core.database.session import db
 
-SECRET_KEY = "a secret for tests alone"
+SECRET_KEY = "a secret for tests alone, and of 32 signs"
 
 
 def make_app(url: str, **environ: str) -> Flask:

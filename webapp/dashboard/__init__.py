@@ -11,6 +11,7 @@ from webapp.dashboard import (
     headers,
     home,
     invitations,
+    origin,
     overview,
     profile,
 )
@@ -51,6 +52,7 @@ def register(app: Flask) -> None:
     assets.register(app)
     filters.register(app)
     headers.register(app)
+    origin.register(app)
     fragment_cache.register(app)
     app.register_blueprint(auth.pages)
     app.register_blueprint(home.pages)

@@ -41,6 +41,7 @@ def require_login() -> AnyResponse | None:
         return None
     if session.pop("secret", None):
         flash("Your session ended. Sign in to go on.", "problem")
+        return forget_pages(redirect_to_login())
     return redirect_to_login()
 
 
@@ -115,7 +116,13 @@ def keep_secret(secret: str) -> None:
 @pages.post("/logout")
 def log_out() -> AnyResponse:
     _end_session()
-    return redirect(url_for(".show_login"), code=303)
+    return forget_pages(redirect(url_for(".show_login"), code=303))
+
+
+def forget_pages(response: AnyResponse) -> AnyResponse:
+    """Have the browser drop the pages that it keeps for Back; where it does not know how, ``no-store`` has to do."""
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
 
 
 def _end_session() -> None:

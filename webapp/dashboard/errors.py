@@ -5,9 +5,10 @@ Which status it is, ``webapp.errors`` has decided.
 
 from contextlib import suppress
 
-from flask import Response, flash, g, redirect, render_template, request, session, url_for
+from flask import Response, current_app, flash, g, redirect, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import MisdirectedRequest
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.core.errors import CoreError, NotFound
@@ -21,22 +22,26 @@ _TITLES = {
     405: "That is not possible here",
     409: "That is no longer possible",
     413: "That is too large",
+    421: "This board has another address",
     422: "Something is not right yet",
     429: "That was too much at once",
     503: "The board cannot reach its database",
 }
 _SENTENCES = {
     400: "This form was open for too long, or it was sent from elsewhere. Go back, reload the page and try again.",
+    403: "Another site sent this. Open the board itself, and do it there.",
     404: "It may have been deleted, or it may belong to a workspace you are not in.",
     405: "Go back and use the buttons on the page.",
     413: "Send less at a time.",
     503: "Jobs go on running. Try again in a moment.",
 }
+_OPEN_FORMS = frozenset({"auth.log_in", "invitations.accept_invitation"})
+"""Endpoints of forms for people who are not signed in: to lead them to the login would be a circle."""
 
 
 def error_response(error: Exception, status: int) -> AnyResponse:
     """Answer a person for whatever went wrong."""
-    if isinstance(error, CSRFError) and request.endpoint != "auth.log_in" and "secret" not in session:
+    if isinstance(error, CSRFError) and request.endpoint not in _OPEN_FORMS and "secret" not in session:
         return auth.redirect_to_login()
     sentence = _sentence(error, status)
     if hx.is_fragment():
@@ -55,6 +60,12 @@ def error_response(error: Exception, status: int) -> AnyResponse:
 def _sentence(error: Exception, status: int) -> str:
     if isinstance(error, CoreError) and not isinstance(error, NotFound):
         return str(error)
+    public_url = current_app.config["PUBLIC_URL"]
+    if isinstance(error, MisdirectedRequest):
+        return f"Open it at {public_url}. The administrator adds other names to TRUSTED_HOSTS, or changes PUBLIC_URL."
+    if isinstance(error, CSRFError) and current_app.config["SESSION_COOKIE_NAME"] not in request.cookies:
+        why = ", because it keeps those of this board for https alone" if public_url.startswith("https:") else ""
+        return f"Your browser sent no cookie back{why}. Open the board at {public_url}, with cookies allowed."
     return _SENTENCES.get(status, "It is not your doing. Try again; if it stays, tell whoever runs this board.")
 
 
@@ -66,7 +77,7 @@ def _error_page(error: Exception, status: int, sentence: str) -> Response:
 
 def _is_signed_in(status: int) -> bool:
     """Return whether to draw the board around an error. After a fault of ours the database is asked nothing."""
-    if status >= 500:
+    if status >= 500 or status == 421:
         return False
     if "user" not in g:
         # A page that is missing is answered as missing, even while the database is away.

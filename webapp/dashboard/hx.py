@@ -65,8 +65,9 @@ def conditional_fragment(etag: str, render: Callable[[], str]) -> Response:
     response = Response(status=304) if is_unchanged(etag) else Response(render(), mimetype="text/html")
     polls.labels(str(response.status_code)).inc()
     response.set_etag(etag, weak=True)
-    response.headers["Cache-Control"] = "private, no-cache"
     # Not "Date": it knows whole seconds, and proxies write their own.
     response.headers["Board-Time"] = clock.to_iso(clock.now(), "milliseconds")
+    # The page itself keeps the version that it shows and sends its ETag.
+    response.headers["Cache-Control"] = "no-store"
     response.vary.add("HX-Request")
     return response

@@ -31,7 +31,8 @@ class NewAccountForm(FlaskForm):  # type: ignore[misc]
 def hide_secret(response: AnyResponse) -> AnyResponse:
     """Keep the address, which is a secret, out of caches and of Referer headers."""
     response.headers["Cache-Control"] = "no-store"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    # With "no-referrer" its form would come without an Origin, as from another site.
+    response.headers["Referrer-Policy"] = "strict-origin"
     return response
 
 

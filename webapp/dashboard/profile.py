@@ -12,7 +12,7 @@ from wtforms.validators import EqualTo
 from webapp.core.accounts import accounts, sessions
 from webapp.core.accounts.passwords import TooManyAttempts
 from webapp.core.errors import Invalid
-from webapp.dashboard.auth import current_actor, keep_secret, require_login
+from webapp.dashboard.auth import current_actor, forget_pages, keep_secret, require_login
 from webapp.dashboard.forms import redirect_with_message, show_faults
 
 pages = Blueprint("profile", __name__, url_prefix="/profile")
@@ -99,4 +99,4 @@ def end_every_session() -> AnyResponse:
 def _leave(text: str) -> AnyResponse:
     """Forget the ended session of this browser, and lead to the login."""
     session.clear()
-    return redirect_with_message(text, "auth.show_login")
+    return forget_pages(redirect_with_message(text, "auth.show_login"))

@@ -72,7 +72,7 @@ def test_an_unchanged_log_is_a_304_and_a_new_line_or_an_end_is_not(ben: FlaskCli
 
     def again(etag: str) -> tuple[int, str]:
         answer = ben.get(address, headers=HTMX | {"If-None-Match": etag})
-        assert answer.headers["Cache-Control"] == "private, no-cache"
+        assert answer.headers["Cache-Control"] == "no-store"
         return answer.status_code, answer.headers["ETag"]
 
     on_the_page = re.search(r"id=\"log\" data-etag='([^']+)'", ben.get(f"/w/acme/jobs/{job_id}").text)

@@ -53,7 +53,7 @@ def test_a_token_is_shown_once_with_a_first_call_and_in_no_address_cookie_or_log
     shown = html.unescape(answer.text)
     assert f'curl http://127.0.0.1:8000/api/v1/jobs \\\n  -H "Authorization: Bearer {text}"' in shown
     secret = text.split("_")[2]
-    cookie = ada.get_cookie("callboard")
+    cookie = ada.get_cookie(ada.application.config["SESSION_COOKIE_NAME"])
     session = app.session_interface.get_signing_serializer(app).loads(cookie.value)  # type: ignore[attr-defined,union-attr]
     assert secret not in repr(session)
     assert secret not in "".join(answer.headers.getlist("Set-Cookie"))

@@ -29,6 +29,8 @@ def engine_options(url: sa.URL, connections: int, settings: DatabaseSettings) ->
     }
     return (options_of_postgresql if url.get_backend_name() == "postgresql" else {}) | {
         "json_serializer": compact_json,
+        # Parameters are secrets, payloads and names; an error that nobody foresaw is logged with its statement alone.
+        "hide_parameters": True,
         "pool_size": connections,
         "max_overflow": 2,
         "pool_timeout": LOCK_TIMEOUT,

@@ -25,3 +25,13 @@ def is_unavailable(error: SQLAlchemyError) -> bool:
     if isinstance(error, DBAPIError) and ends_connection(error.orig):
         return True
     return isinstance(error, OperationalError | InterfaceError | TimeoutError) or lacks_migration(error)
+
+
+def describe_without_values(error: DBAPIError) -> str:
+    """Return what the driver said and the statement, without the values that a row or a parameter held."""
+    # PostgreSQL repeats a whole row in its DETAIL, and a value that is no number, or too long, in the message itself.
+    cause, code = error.orig, getattr(error.orig, "sqlstate", None)
+    message = str(cause) if code is None else getattr(cause, "diag").message_primary or ""  # noqa: B009
+    if (code or "").startswith("22"):
+        message = f"SQLSTATE {code}"
+    return f"{type(cause).__name__}: {message}\n[SQL: {error.statement}]"
