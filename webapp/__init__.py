@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Flask, Request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from itsdangerous import BadSignature
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -26,8 +27,18 @@ class SessionCookie(SecureCookieSessionInterface):
     """Keeps a person's session in a signed cookie."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return what the cookie holds, or an empty session."""
         # Runners have no cookie, and do not pay for a search for one.
-        return SecureCookieSession() if request.path.startswith(api.PREFIX) else super().open_session(app, request)
+        cookie = None if request.path.startswith(api.PREFIX) else request.cookies.get(self.get_cookie_name(app))
+        serializer = self.get_signing_serializer(app)
+        if not cookie or serializer is None:
+            return SecureCookieSession()
+        try:
+            # Whatever its age, which the signer takes from the clock of this machine: another machine may have signed
+            # it "later". How long somebody is signed in, the row in the database says.
+            return SecureCookieSession(serializer.loads(cookie))
+        except BadSignature:
+            return SecureCookieSession()
 
 
 class Board(Flask):

@@ -10,6 +10,7 @@ from flask import Flask
 from flask.cli import ScriptInfo
 
 from webapp.core.chores import liveness
+from webapp.core.database import server_clock
 from webapp.core.database.session import db
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def _record_heartbeats(app: Flask) -> None:
     while True:
         try:
             with _heartbeat_lock, app.app_context():
+                server_clock.follow()
                 liveness.record_server_heartbeat(first=first)
             first = failing = False
         except Exception:

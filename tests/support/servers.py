@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +36,7 @@ def port() -> int:
 
 
 @contextmanager
-def board(url: str, folder: Path, port: int | None = None) -> Iterator[str]:
+def board(url: str, folder: Path, port: int | None = None, environ: Mapping[str, str] | None = None) -> Iterator[str]:
     """A real process that serves a database, with its log in ``folder``; its address, once it answers there."""
     port = port or _free_port()
     log = folder / f"server-{port}.log"
@@ -45,7 +45,7 @@ def board(url: str, folder: Path, port: int | None = None) -> Iterator[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", *command.split()],
             cwd=ROOT,
-            env=os.environ | {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PORT": str(port)},
+            env=os.environ | {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PORT": str(port)} | dict(environ or {}),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -3,6 +3,7 @@
 Any number of processes may run it; a lease lets one of them at a time do a chore.
 """
 
+import contextlib
 import logging
 import signal
 import threading
@@ -17,6 +18,7 @@ from webapp.cli.errors import CommandGroup, describe_database_error
 from webapp.core import clock, metrics
 from webapp.core.chores import leases, retention
 from webapp.core.chores.schedule import Chore, list_chores
+from webapp.core.database import server_clock
 from webapp.core.workspaces import workspaces
 from webapp.extensions import outbound
 from webapp.logging import log_as_json, log_context
@@ -108,6 +110,10 @@ def run_chores(chores: Iterable[Chore], app: Flask, stop: threading.Event) -> No
     ]
     for thread in threads:
         thread.start()
+    while not stop.wait(server_clock.FOLLOW_EVERY):
+        # A database that is away is told by the chores.
+        with app.app_context(), contextlib.suppress(SQLAlchemyError):
+            server_clock.follow()
     for thread in threads:
         thread.join()
 

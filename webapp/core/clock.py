@@ -1,17 +1,33 @@
 """The only place that knows the time, and the column type that keeps it in UTC.
 
-Everything asks ``clock.now()``; tests replace that one function.
+Everything asks ``clock.now()``; tests replace that one function. The clock of PostgreSQL decides for every process that
+works with it, wherever it runs: ``adjust`` is told what that clock showed, and ``now`` keeps to it.
 """
 
+import time
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
+_ahead = 0.0
+"""Seconds that the clock of the database is ahead of that of this machine."""
+
 
 def now() -> datetime:
     """Return the current time, aware, in UTC, to the microsecond."""
-    return datetime.now(UTC)
+    return datetime.fromtimestamp(time.time() + _ahead, UTC)
+
+
+def adjust(shown: float, asked_at: float, answered_at: float) -> float:
+    """Take over the time that another clock showed at some moment between asking and being answered.
+
+    All three are seconds since 1970, the last two by ``time.time()``. What is known already stays where the answer
+    allows it, so that times do not jump with the length of each answer. Returns how many seconds that clock is ahead.
+    """
+    global _ahead
+    _ahead = min(max(_ahead, shown - answered_at), shown - asked_at)
+    return _ahead
 
 
 def to_iso(at: datetime, timespec: str = "microseconds") -> str:

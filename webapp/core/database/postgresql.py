@@ -1,5 +1,6 @@
 """Connects to PostgreSQL so that a server that is away, silent or read-only is noticed in seconds and left for good."""
 
+import time
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from psycopg.abc import RV
 from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from sqlalchemy.engine import Engine, ExceptionContext
 
+from webapp.core import clock
 from webapp.core.database.settings import DatabaseSettings, Prepare
 
 ANSWER_MARGIN = 5
@@ -29,8 +31,10 @@ _SESSION_MUSTS = "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC"
 """How times are written; the driver reads no other way."""
 _POOLED_SESSION_MUSTS = "SET DateStyle = ISO; SET TimeZone = UTC"
 """The same for a pooler, which keeps these two for each of its clients and may take no ``options``."""
+READ_CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
+"""Asks for the time that the server's clock shows, in seconds since 1970."""
 _SESSION_FACTS = (
-    "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)::float8, pg_catalog.pg_backend_pid()"
+    f"{READ_CLOCK}, pg_backend_pid(), extract(epoch FROM current_setting('statement_timeout')::interval)::float8"
 )
 _READ_ONLY = "25006"
 _CANNOT_CONNECT_NOW = "57P03"
@@ -82,7 +86,9 @@ class BoardConnection(psycopg.Connection[Any]):
         self.answer_timeout = settings.connect_timeout
         # Outside of a transaction, which would still be open when the engine takes the connection over.
         self.autocommit = True
-        ((seconds, backend),) = self.execute(_SESSION_FACTS, prepare=False)
+        asked_at = time.time()
+        ((shown, backend, seconds),) = self.execute(_SESSION_FACTS, prepare=False)
+        clock.adjust(shown, asked_at, time.time())
         # A pooler lets its clients cancel by numbers of its own, which are not those of the sessions behind it.
         pooled = backend != self.info.backend_pid
         if pooled:
