@@ -23,7 +23,7 @@ from webapp.core.database.session import db
 from webapp.core.errors import Conflict, CoreError
 from webapp.core.jobs import store
 from webapp.core.jobs.inputs import BatchedReport, Report
-from webapp.core.models import JobRun, JobSnapshot
+from webapp.core.models import JOB_FIELDS, JobRun, JobSnapshot
 
 LIKE_IT_OR_NOT = ("id", "parent_id", "version")
 STATES = ("pending", "running", "completed", "failed", "canceled", "lost", "timed_out")
@@ -224,3 +224,33 @@ def test_the_counts_name_every_status_and_count_the_own_workspace_alone(runner: 
         "canceled": {"count": 1, "capped": False},
     }
     assert runner.get("/jobs/counts?status=running").status_code == 422
+
+
+def test_an_answer_to_a_batch_leaves_out_what_may_be_large(runner: Runner) -> None:
+    job = runner.enqueue(payload={"large": "x" * 100_000})
+    runner.report(job, status="running", result={"large": "x" * 250_000})
+    failed = runner.enqueue()
+    runner.report(failed, status="failed", error="x" * 60_000)
+    answer = runner.post(
+        "/jobs/batch", {"data": [{"id": job["id"]}] * 250 + [{"id": failed["id"], "progress": 1}] * 250}
+    )
+    taken, refused = answer.json["data"][0], answer.json["data"][-1]
+    assert (taken["status"], refused["status"]) == (200, 409)
+    whole = {*JOB_FIELDS} - {"payload", "result", "error"}
+    assert set(taken["job"]) == set(refused["problem"]["job"]) == whole
+    assert len(answer.data) < 1_000_000
+    assert runner.get(f"/jobs/{job['id']}").json["result"] == {"large": "x" * 250_000}
+
+
+def test_a_batch_may_be_answered_with_the_least(runner: Runner) -> None:
+    job, ended = runner.enqueue(), runner.enqueue()
+    runner.report(ended, status="failed")
+    answer = runner.client.post(
+        "/api/v1/jobs/batch",
+        json={"data": [{"id": job["id"], "status": "running"}, {"id": ended["id"], "progress": 1}]},
+        headers=runner.headers | {"Prefer": "return=minimal"},
+    )
+    assert answer.headers["Preference-Applied"] == "return=minimal"
+    taken, refused = answer.json["data"]
+    assert taken["job"] == {"id": job["id"], "status": "running", "progress": 0, "version": 2}
+    assert (refused["problem"]["code"], refused["problem"]["job"]["type"]) == ("illegal_transition", "report")

@@ -8,6 +8,7 @@ from flask import Response, g, jsonify, request, url_for
 from webapp.api.authentication import needs, validates_query
 from webapp.api.blueprint import api
 from webapp.api.body import read_body, read_body_and_key
+from webapp.api.preferences import APPLIED, minimal_json, prefers_minimal
 from webapp.api.schemas import ListQuery, event_json
 from webapp.core import jobs
 from webapp.core.job_json import job_json
@@ -38,8 +39,10 @@ def enqueue_job() -> tuple[Response, int, dict[str, str]]:
         job, replayed = jobs.enqueue_once(g.bearer.workspace_id, new, once, by=g.actor)
     headers = {"Location": url_for("api.get_job", job_id=job.id)}
     if replayed:
-        return jsonify(job_json(job)), 200, headers | {"Idempotent-Replayed": "true"}
-    return jsonify(job_json(job)), 201, headers
+        headers["Idempotent-Replayed"] = "true"
+    minimal = prefers_minimal()
+    record = minimal_json(job) if minimal else job_json(job)
+    return jsonify(record), 200 if replayed else 201, headers | APPLIED if minimal else headers
 
 
 @api.get("/jobs")
@@ -76,10 +79,10 @@ def get_job(job_id: uuid.UUID) -> Response:
 @api.patch("/jobs/<uuid:job_id>")
 @needs(Scope.WRITE)
 @validates_query
-def update_job(job_id: uuid.UUID) -> dict[str, Any]:
+def update_job(job_id: uuid.UUID) -> dict[str, Any] | tuple[dict[str, Any], dict[str, str]]:
     """Report on a job."""
     job = jobs.apply_report(job_id, read_body(Report), within=g.bearer.workspace_id, by=g.actor)
-    return job_json(job, without=("payload",))
+    return (minimal_json(job), APPLIED) if prefers_minimal() else job_json(job, without=("payload",))
 
 
 @api.post("/jobs/<uuid:job_id>/cancel")

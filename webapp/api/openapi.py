@@ -7,7 +7,9 @@ from flask import current_app
 from pydantic.json_schema import models_json_schema
 
 from webapp.api.authentication import public
+from webapp.api.batch import OMITTED_FIELDS
 from webapp.api.blueprint import api
+from webapp.api.preferences import APPLIED, MINIMAL, MINIMAL_FIELDS
 from webapp.api.schemas import ListQuery, LogQuery, Query
 from webapp.core.jobs.idempotency import KEY_LIMIT, KEY_PATTERN
 from webapp.core.jobs.inputs import Batch, BatchedReport, NewJob, NewLines, Report
@@ -51,16 +53,15 @@ _JOB: dict[str, dict[str, Any]] = {
     "last_seen_at": _NULLABLE_TIME,
     "parent_id": {"type": ["string", "null"], "format": "uuid"},
 }
+_VERSION = {"type": "integer", "minimum": 1, "description": "A number that grows with every change of the job."}
+
+
+def _record_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def _job_schema(*without: str) -> dict[str, Any]:
-    names = [name for name in JOB_FIELDS if name not in without]
-    return {
-        "type": "object",
-        "properties": {name: _JOB[name] for name in names},
-        "required": names,
-        "additionalProperties": False,
-    }
+    return _record_schema({name: _JOB[name] for name in JOB_FIELDS if name not in without})
 
 
 _EVENT = {
@@ -107,6 +108,15 @@ _IDEMPOTENCY_KEY = {
     "answered again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT, "pattern": KEY_PATTERN},
 }
+_PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": f"`{MINIMAL}` asks for {', '.join(MINIMAL_FIELDS[:-1])} and {MINIMAL_FIELDS[-1]} of a job alone. A "
+    "refusal still tells of the job as it stands.",
+    "schema": {"type": "string"},
+}
+(_APPLIED,) = APPLIED
 
 
 def _ref(name: str) -> dict[str, str]:
@@ -140,6 +150,10 @@ _ERRORS = {
     500: "Something went wrong on the board.",
     503: "The database is away or busy; try again after `Retry-After` seconds.",
 }
+
+
+def _problem_schema(job: str) -> dict[str, Any]:
+    return {"type": "object", "properties": _PROBLEM | {"job": _ref(job)}, "required": list(_PROBLEM)}
 
 
 def _error_responses(*statuses: int) -> dict[str, Any]:
@@ -184,7 +198,8 @@ def _parameter_schema(field: dict[str, Any]) -> dict[str, Any]:
 
 
 def _build_paths() -> dict[str, Any]:
-    job, reported, listed = _ref("Job"), _ref("ReportedJob"), _ref("ListedJob")
+    listed = _ref("ListedJob")
+    job, reported = ({"anyOf": [_ref(name), _ref("MinimalJob")]} for name in ("Job", "ReportedJob"))
     job_id = [{"name": "job_id", "in": "path", "required": True, "schema": _ID}]
     cursor = {"type": ["string", "null"]}
     return {
@@ -194,12 +209,14 @@ def _build_paths() -> dict[str, Any]:
                 "listJobs", "List jobs, newest first", "jobs:read",
                 {"200": _response("One page.", _list_of(listed, next_cursor=cursor))}, 422,
             ),
-            "post": {"parameters": [_IDEMPOTENCY_KEY]}
+            "post": {"parameters": [_IDEMPOTENCY_KEY, _PREFER]}
             | _operation(
                 "enqueueJob", "Enqueue a job", "jobs:write",
                 {
-                    "200": _response("The job of an earlier request.", job, ("Location", "Idempotent-Replayed")),
-                    "201": _response("The job.", job, ("Location",)),
+                    "200": _response(
+                        "The job of an earlier request.", job, ("Location", "Idempotent-Replayed", _APPLIED)
+                    ),
+                    "201": _response("The job.", job, ("Location", _APPLIED)),
                 },
                 400, 413, 415, 422, body="NewJob",
             ),
@@ -211,9 +228,14 @@ def _build_paths() -> dict[str, Any]:
             ),
         },
         "/jobs/batch": {
-            "post": _operation(
+            "post": {"parameters": [_PREFER]}
+            | _operation(
                 "updateJobs", "Report on several jobs, each judged alone", "jobs:write",
-                {"200": _response("What each was answered, in the order given.", _list_of(_ref("BatchAnswer")))},
+                {
+                    "200": _response(
+                        "What each was answered, in the order given.", _list_of(_ref("BatchAnswer")), (_APPLIED,)
+                    )
+                },
                 400, 413, 415, 422, body="Batch",
             ),
         },
@@ -221,18 +243,19 @@ def _build_paths() -> dict[str, Any]:
             "parameters": job_id,
             "get": _operation(
                 "getJob", "Get a job", "jobs:read",
-                {"200": _response("The job.", job, ("ETag",)), "304": {"description": "Unchanged."}}, 404, 422,
+                {"200": _response("The job.", _ref("Job"), ("ETag",)), "304": {"description": "Unchanged."}}, 404, 422,
             ),
-            "patch": _operation(
+            "patch": {"parameters": [_PREFER]}
+            | _operation(
                 "updateJob", "Report on a job; {} is a heartbeat", "jobs:write",
-                {"200": _response("The job as stored.", reported)}, 400, 404, 409, 413, 415, 422, body="Report",
+                {"200": _response("The job as stored.", reported, (_APPLIED,))}, 400, 404, 409, 413, 415, 422, body="Report",
             ),
         },
         "/jobs/{job_id}/cancel": {
             "parameters": job_id,
             "post": _operation(
                 "cancelJob", "Cancel a job", "jobs:cancel",
-                {"200": _response("The canceled job.", reported)}, 404, 409, 422,
+                {"200": _response("The canceled job.", _ref("ReportedJob"))}, 404, 409, 422,
             ),
         },
         "/jobs/{job_id}/events": {
@@ -276,24 +299,23 @@ def build_document(version: str, public_url: str) -> dict[str, Any]:
         "Job": _job_schema(),
         "ReportedJob": _job_schema("payload"),
         "ListedJob": _job_schema("payload", "result"),
+        "BatchedJob": _job_schema(*OMITTED_FIELDS),
+        "MinimalJob": _record_schema({name: (_JOB | {"version": _VERSION})[name] for name in MINIMAL_FIELDS}),
         "Event": {"type": "object", "properties": _EVENT, "required": list(_EVENT)},
         "BatchAnswer": {
             "type": "object",
             "properties": {
                 "id": {"type": ["string", "null"], "format": "uuid", "description": "Null where none was sent."},
                 "status": {"type": "integer", "enum": [200, 404, 409, 422]},
-                "job": _ref("ReportedJob"),
-                "problem": _ref("Problem"),
+                "job": {"anyOf": [_ref("BatchedJob"), _ref("MinimalJob")]},
+                "problem": _ref("BatchedProblem"),
             },
             "required": ["id", "status"],
         },
         "LogLine": {"type": "object", "properties": _LINE | {"dropped": _DROPPED}, "required": list(_LINE)},
         "Appended": {"type": "object", "properties": {"next_after": _NEXT_AFTER}, "required": ["next_after"]},
-        "Problem": {
-            "type": "object",
-            "properties": _PROBLEM | {"job": _ref("ReportedJob")},
-            "required": list(_PROBLEM),
-        },
+        "Problem": _problem_schema("ReportedJob"),
+        "BatchedProblem": _problem_schema("BatchedJob"),
     }
     schemas["Batch"]["properties"]["data"]["items"] = _ref("BatchedReport")
     del schemas["ListQuery"]

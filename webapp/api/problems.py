@@ -26,8 +26,8 @@ def _build_pointer(fault: Fault) -> str:
     return "".join(f"/{step}" for step in steps)
 
 
-def problem_json(error: Exception, status: int) -> dict[str, Any]:
-    """Return an error as a problem document, with every fault at once."""
+def problem_json(error: Exception, status: int, *, without: tuple[str, ...] = ("payload",)) -> dict[str, Any]:
+    """Return an error as a problem document, with every fault at once; ``without`` names fields its job leaves out."""
     # Werkzeug's names, because those of the standard library changed with Python 3.13, and runners read the code.
     title = HTTP_STATUS_CODES.get(status, "Unknown Error")
     more: dict[str, Any] = {}
@@ -44,7 +44,7 @@ def problem_json(error: Exception, status: int) -> dict[str, Any]:
         case Conflict():
             code, detail = error.code, str(error)
             if isinstance(error, JobConflict):
-                more["job"] = job_json(error.job, without=("payload",))
+                more["job"] = job_json(error.job, without=without)
         case TooManyRequests():
             code, detail = "too_many_requests", str(error)
         case HTTPException():

@@ -509,6 +509,55 @@ export interface components {
             /** Format: uuid */
             parent_id: string | null;
         };
+        BatchedJob: {
+            /** Format: uuid */
+            id: string;
+            type: string;
+            /** @enum {string} */
+            status: "pending" | "running" | "completed" | "failed" | "canceled";
+            progress: number;
+            /** Format: uuid */
+            workspace_id: string | null;
+            /** @description user:<id>, token:<id> or system */
+            created_by: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            completed_at: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+            /** Format: date-time */
+            canceled_at: string | null;
+            canceled_by: string | null;
+            /** Format: date-time */
+            cancel_seen_at: string | null;
+            /** Format: date-time */
+            cancel_confirmed_at: string | null;
+            message: string | null;
+            tags: string[];
+            /** Format: uri */
+            link: string | null;
+            runner: string | null;
+            /** @enum {string|null} */
+            failure_reason: "error" | "timed_out" | "lost" | null;
+            max_duration: number | null;
+            heartbeat_timeout: number | null;
+            /** Format: date-time */
+            last_seen_at: string | null;
+            /** Format: uuid */
+            parent_id: string | null;
+        };
+        MinimalJob: {
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            status: "pending" | "running" | "completed" | "failed" | "canceled";
+            progress: number;
+            /** @description A number that grows with every change of the job. */
+            version: number;
+        };
         Event: {
             id: number;
             /** Format: date-time */
@@ -530,8 +579,8 @@ export interface components {
             id: string | null;
             /** @enum {integer} */
             status: 200 | 404 | 409 | 422;
-            job?: components["schemas"]["ReportedJob"];
-            problem?: components["schemas"]["Problem"];
+            job?: components["schemas"]["BatchedJob"] | components["schemas"]["MinimalJob"];
+            problem?: components["schemas"]["BatchedProblem"];
         };
         LogLine: {
             seq: number;
@@ -559,6 +608,19 @@ export interface components {
                 detail: string;
             }[];
             job?: components["schemas"]["ReportedJob"];
+        };
+        BatchedProblem: {
+            type: string;
+            title: string;
+            status: number;
+            detail: string;
+            code: string;
+            request_id: string;
+            errors: {
+                pointer: string;
+                detail: string;
+            }[];
+            job?: components["schemas"]["BatchedJob"];
         };
     };
     responses: never;
@@ -659,6 +721,8 @@ export interface operations {
             header?: {
                 /** @description The runner's own name for this request, in printable ASCII; the same again is done once, and answered again. */
                 "Idempotency-Key"?: string;
+                /** @description `return=minimal` asks for id, status, progress and version of a job alone. A refusal still tells of the job as it stands. */
+                Prefer?: string;
             };
             path?: never;
             cookie?: never;
@@ -675,10 +739,11 @@ export interface operations {
                     "X-Request-Id"?: string;
                     Location?: string;
                     "Idempotent-Replayed"?: string;
+                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Job"];
+                    "application/json": components["schemas"]["Job"] | components["schemas"]["MinimalJob"];
                 };
             };
             /** @description The job. */
@@ -686,10 +751,11 @@ export interface operations {
                 headers: {
                     "X-Request-Id"?: string;
                     Location?: string;
+                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Job"];
+                    "application/json": components["schemas"]["Job"] | components["schemas"]["MinimalJob"];
                 };
             };
             /** @description The body is not JSON. */
@@ -856,7 +922,10 @@ export interface operations {
     updateJobs: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description `return=minimal` asks for id, status, progress and version of a job alone. A refusal still tells of the job as it stands. */
+                Prefer?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -870,6 +939,7 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id"?: string;
+                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1040,7 +1110,10 @@ export interface operations {
     updateJob: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description `return=minimal` asks for id, status, progress and version of a job alone. A refusal still tells of the job as it stands. */
+                Prefer?: string;
+            };
             path: {
                 job_id: string;
             };
@@ -1056,10 +1129,11 @@ export interface operations {
             200: {
                 headers: {
                     "X-Request-Id"?: string;
+                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ReportedJob"];
+                    "application/json": components["schemas"]["ReportedJob"] | components["schemas"]["MinimalJob"];
                 };
             };
             /** @description The body is not JSON. */

@@ -2,8 +2,9 @@
 
 import type { components } from "./openapi.js";
 
-/** A job in an answer; after a report the board leaves out its payload. */
-export type WireJob = components["schemas"]["ReportedJob"] & { payload?: components["schemas"]["Job"]["payload"] };
+/** A job in an answer; some answers leave out what may be large. */
+export type WireJob = components["schemas"]["BatchedJob"] &
+  Partial<Pick<components["schemas"]["Job"], "payload" | "result" | "error">>;
 /** What a report may say, as the board reads it. */
 export type WireReport = components["schemas"]["Report"];
 /** What a new job may be, as the board reads it. */
@@ -23,9 +24,9 @@ export interface JobRecord {
   readonly status: JobStatus;
   /** What the job is asked to do; null as well where an answer leaves it out, as after a report. */
   readonly payload: JsonObject | null;
-  /** What the job produced, or has produced so far. */
+  /** What the job produced, or has produced so far; null as well where an answer to several reports leaves it out. */
   readonly result: JsonObject | null;
-  /** Why the job failed, with a stack where the runner sent one. */
+  /** Why the job failed, with a stack where the runner sent one; null as well where it is left out, as `result`. */
   readonly error: string | null;
   /** Percent, 0 to 100. */
   readonly progress: number;
@@ -68,8 +69,8 @@ export function toJobRecord(json: WireJob): JobRecord {
     type: json.type,
     status: json.status,
     payload: json.payload ?? null,
-    result: json.result,
-    error: json.error,
+    result: json.result ?? null,
+    error: json.error ?? null,
     progress: json.progress,
     workspaceId: json.workspace_id,
     createdBy: json.created_by,

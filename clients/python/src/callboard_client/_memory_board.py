@@ -197,11 +197,11 @@ class MemoryBoard:
 
     def _update_one_of_many(self, report: dict[str, Any]) -> dict[str, Any]:
         try:
-            return {"job": _to_json(self._update(self._find(report.pop("id")), report))}
+            return {"job": _to_json(self._update(self._find(report.pop("id")), report), _OMITTED_IN_BATCH)}
         except BoardRefused as refusal:
             problem: dict[str, Any] = {"status": refusal.status, "code": refusal.code, "detail": str(refusal)}
             if (job := getattr(refusal, "job", None)) is not None:
-                problem["job"] = job.to_json()
+                problem["job"] = {name: value for name, value in job.to_json().items() if name not in _OMITTED_IN_BATCH}
             return {"problem": problem}
 
     def _cancel_by_request(self, job: RecordedJob) -> RecordedJob:
@@ -240,6 +240,7 @@ _FIELDS = (
     *("id", "type", "status", "payload", "result", "error", "progress", "message", "link", "runner"),
     *("max_duration", "heartbeat_timeout", "parent_id"),
 )
+_OMITTED_IN_BATCH = ("payload", "result", "error")
 
 
 def _repeats(job: RecordedJob, body: Mapping[str, Any]) -> bool:

@@ -14,7 +14,11 @@ FINAL: frozenset[JobStatus] = frozenset({"completed", "failed", "canceled"})
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
-    """The record of a job. Times are UTC. What an answer leaves out (``payload`` after a report) is ``None`` here."""
+    """The record of a job. Times are UTC.
+
+    What an answer leaves out is ``None`` here: ``payload`` after a report; in a list that and ``result``; after several
+    reports at once all three of ``payload``, ``result`` and ``error``.
+    """
 
     id: str
     type: str
