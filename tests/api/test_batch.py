@@ -245,7 +245,7 @@ def test_an_answer_to_a_batch_leaves_out_what_may_be_large(runner: Runner) -> No
 def test_a_batch_may_be_answered_with_the_least(runner: Runner) -> None:
     job, ended = runner.enqueue(), runner.enqueue()
     runner.report(ended, status="failed")
-    answer = runner.client.post(
+    answer: Any = runner.client.post(
         "/api/v1/jobs/batch",
         json={"data": [{"id": job["id"], "status": "running"}, {"id": ended["id"], "progress": 1}]},
         headers=runner.headers | {"Prefer": "return=minimal"},

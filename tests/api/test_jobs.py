@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -229,16 +230,16 @@ def test_the_numbers_of_events_tell_nothing_of_other_workspaces(
 def test_a_runner_may_ask_for_the_least_of_an_answer(runner: Runner) -> None:
     minimal = runner.headers | {"Prefer": "return=minimal", "Idempotency-Key": "once"}
     for status in (201, 200):
-        created = runner.client.post("/api/v1/jobs", json={"type": "report"}, headers=minimal)
+        created: Any = runner.client.post("/api/v1/jobs", json={"type": "report"}, headers=minimal)
         assert created.status_code == status
         assert created.headers["Preference-Applied"] == "return=minimal"
         assert created.json == {"id": created.json["id"], "status": "pending", "progress": 0, "version": 1}
         assert created.headers["Location"].endswith(created.json["id"])
     path = f"/api/v1/jobs/{created.json['id']}"
-    reported = runner.client.patch(path, json={"status": "running", "progress": 5}, headers=minimal)
+    reported: Any = runner.client.patch(path, json={"status": "running", "progress": 5}, headers=minimal)
     assert reported.headers["Preference-Applied"] == "return=minimal"
     assert reported.json == {"id": created.json["id"], "status": "running", "progress": 5, "version": 2}
-    refused = runner.client.patch(path, json={"status": "pending"}, headers=minimal)
+    refused: Any = runner.client.patch(path, json={"status": "pending"}, headers=minimal)
     assert (refused.status_code, refused.json["job"]["type"]) == (409, "report")
     assert "Preference-Applied" not in refused.headers
 
@@ -260,5 +261,5 @@ def test_a_runner_may_ask_for_the_least_of_an_answer(runner: Runner) -> None:
 def test_a_preference_is_read_as_its_standard_says(runner: Runner, preference: str, is_minimal: bool) -> None:
     job = runner.enqueue()
     headers = runner.headers | {"Prefer": preference}
-    answer = runner.client.patch(f"/api/v1/jobs/{job['id']}", json={}, headers=headers)
+    answer: Any = runner.client.patch(f"/api/v1/jobs/{job['id']}", json={}, headers=headers)
     assert (answer.status_code, "type" not in answer.json) == (200, is_minimal)

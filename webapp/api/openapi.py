@@ -248,7 +248,8 @@ def _build_paths() -> dict[str, Any]:
             "patch": {"parameters": [_PREFER]}
             | _operation(
                 "updateJob", "Report on a job; {} is a heartbeat", "jobs:write",
-                {"200": _response("The job as stored.", reported, (_APPLIED,))}, 400, 404, 409, 413, 415, 422, body="Report",
+                {"200": _response("The job as stored.", reported, (_APPLIED,))},
+                400, 404, 409, 413, 415, 422, body="Report",
             ),
         },
         "/jobs/{job_id}/cancel": {

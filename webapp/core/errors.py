@@ -39,6 +39,9 @@ class Fault:
     path: tuple[str | int, ...]
     detail: str
 
+    def __str__(self) -> str:
+        return f"{'.'.join(map(str, self.path))}: {self.detail}" if self.path else self.detail
+
 
 class Invalid(CoreError):
     """What was sent breaks a rule. Names every place at fault at once, and each by its first fault."""
@@ -48,4 +51,4 @@ class Invalid(CoreError):
         for fault in faults:
             first_by_path.setdefault(fault.path, fault)
         self.faults = tuple(first_by_path.values())
-        super().__init__(" ".join(f"{'.'.join(map(str, fault.path))}: {fault.detail}" for fault in self.faults))
+        super().__init__(" ".join(map(str, self.faults)))

@@ -278,19 +278,33 @@ def _count_in_sample(workspace_id: uuid.UUID, job_filter: JobFilter, sample: int
     return {status: by_status[status.value] for status in JobStatus}
 
 
-def iterate_pages(workspace_id: uuid.UUID, job_filter: JobFilter, *, limit: int) -> Iterator[Sequence[sa.Row[Any]]]:
-    """Yield all matching jobs as records, page by page, each read by itself: in the memory of one page.
+def iterate_records(workspace_id: uuid.UUID, job_filter: JobFilter, *, page_size: int) -> Iterator[sa.Row[Any]]:
+    """Yield all matching jobs as records, newest first, in the memory of one page.
 
-    Newest first.
+    Each page is read by itself, and its transaction has ended before the first of its jobs is handed on: SQLite cannot
+    tidy its log behind a reader that takes its time.
     """
+    if job_filter.error_text is not None:
+        yield from _iterate_found(workspace_id, job_filter, page_size)
+        return
     cursor = None
     while True:
-        page = list_records(workspace_id, job_filter, limit=limit, cursor=cursor)
-        yield page.jobs
+        page = list_records(workspace_id, job_filter, limit=page_size, cursor=cursor)
         db.session.commit()
+        yield from page.jobs
         if page.next_cursor is None:
             return
         cursor = page.next_cursor
+
+
+def _iterate_found(workspace_id: uuid.UUID, job_filter: JobFilter, page_size: int) -> Iterator[sa.Row[Any]]:
+    """Yield the jobs whose errors hold a text: searched once, and not again for each page."""
+    ids = list_ids(workspace_id, job_filter, limit=ERRORS_SEARCHED)
+    for start in range(0, len(ids), page_size):
+        page = JobRun.workspace_id == workspace_id, JobRun.id.in_(ids[start : start + page_size])
+        jobs = db.session.execute(sa.select(*_RECORD_COLUMNS).where(*page).order_by(JobRun.id.desc())).all()
+        db.session.commit()
+        yield from jobs
 
 
 def list_ids(

@@ -22,7 +22,7 @@ from webapp.core.webhooks import endpoints
 from webapp.core.workspaces import members, tokens
 from webapp.dashboard import fragment_cache, hx
 from webapp.dashboard.fragment_cache import CachedFragment, compute_etag
-from webapp.dashboard.jobs.query import NARROWING, ListQuery, parse_moment
+from webapp.dashboard.jobs.query import NARROWING, ListQuery, parse_moment, search_place
 from webapp.dashboard.scope import workspace
 
 PAGE_SIZE = 50
@@ -33,14 +33,16 @@ def list_jobs() -> AnyResponse | str:
     query = ListQuery.parse(request.args)
     if job_id := _searched_id(query):
         return redirect(url_for(".show_job", job_id=job_id), code=303)
-    counts = listing.count_by_status(g.workspace.id, query.filter)
+    with search_place(query):
+        counts = listing.count_by_status(g.workspace.id, query.filter)
+        table = _table_context(query, counts)
     return render_template(
         "jobs/list.html",
         types=listing.list_types(g.workspace.id),
         creators=_creator_names(),
         etag=_table_etag(query, counts),
         disabled_webhooks=endpoints.list_disabled(g.workspace.id) if g.membership.role.can_manage else (),
-        **_table_context(query, counts),
+        **table,
     )
 
 
@@ -54,8 +56,9 @@ def _searched_id(query: ListQuery) -> uuid.UUID | None:
 @workspace.get("/jobs/table")
 def show_job_table() -> AnyResponse:
     query = ListQuery.parse(request.args)
-    table = fragment_cache.get_or_render(query, lambda: _load_table(query))
-    return hx.conditional_fragment(table.etag, table.html)
+    with search_place(query):
+        table = fragment_cache.get_or_render(query, lambda: _load_table(query))
+        return hx.conditional_fragment(table.etag, table.html)
 
 
 def _load_table(query: ListQuery) -> CachedFragment:

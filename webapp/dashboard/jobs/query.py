@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any
 from flask import g, request, url_for
 from werkzeug.datastructures import MultiDict
 
+from webapp.concurrency import ConcurrencyLimit
 from webapp.core import clock
 from webapp.core.jobs import error_groups, search
 from webapp.core.jobs.listing import JobFilter
@@ -32,6 +34,11 @@ NARROWING = {
 """What leaves fewer jobs, and how it is called on the page."""
 LOOK_BACK = {"hour": timedelta(hours=1), "12 hours": timedelta(hours=12), "24 hours": timedelta(hours=24)}
 """How far back a link of the failed jobs looks, in words for the page: a night is 12 hours."""
+
+searches = ConcurrencyLimit(
+    4, "Your last search through errors is still at work. Try again in a few seconds.", patience=3, retry_after=2
+)
+"""A search through errors may read thousands of long texts."""
 
 
 def parse_moment(text: str | None) -> datetime | None:
@@ -146,6 +153,14 @@ class ListQuery:
             changes = {"sort": None} | changes
         query = replace(self, **changes)
         return {field.name: value for field in fields(query) if (value := getattr(query, field.name)) is not None}
+
+
+def search_place(query: ListQuery) -> AbstractContextManager[None]:
+    """Return what holds the person's place for a search through errors, where the query is one.
+
+    Entering it raises ``TooManyRequests``.
+    """
+    return searches.hold(g.user.id) if query.searches_errors else nullcontext()
 
 
 def list_path(url: str | None) -> str:
