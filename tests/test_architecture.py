@@ -38,6 +38,7 @@ LADDER = (
     ("webhooks",),
     ("workspaces",),
     ("accounts",),
+    ("limits",),
     ("audit", "mail", "job_json"),
     ("database",),
     ("models",),

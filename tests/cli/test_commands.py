@@ -172,6 +172,35 @@ def test_workspaces_are_listed_with_their_members(app: Flask, cast: Cast) -> Non
     ]
 
 
+# --- limits ------------------------------------------------------------------------------------------------------
+
+
+def test_an_administrator_sets_the_limits_of_a_workspace_and_sees_them(app: Flask, cast: Cast) -> None:
+    assert succeed(app, "workspaces", "set-limit", "acme", "webhooks", "30") == "webhooks is 30.\n"
+    with app.app_context():
+        jobs.enqueue_job("t", cast.acme.id, payload={"a": 1})
+    shown = succeed(app, "workspaces", "show-limits", "acme").splitlines()
+    assert "webhooks\t30\tset" in shown
+    assert "tokens\t100\tdefault" in shown
+    assert "log-mib-per-day\t4096\tdefault\t0 MiB today" in shown
+    assert "webhooks\t20\tdefault" in succeed(app, "workspaces", "show-limits", "other")
+    assert succeed(app, "workspaces", "set-limit", "acme", "webhooks", "default") == "webhooks is 20 (default).\n"
+
+
+def test_an_administrator_sets_the_limits_of_a_person_and_sees_them(app: Flask, cast: Cast) -> None:
+    assert succeed(app, "users", "set-limit", "ada@example.com", "workspaces", "1") == "workspaces is 1.\n"
+    assert succeed(app, "users", "show-limits", "ada@example.com") == "workspaces\t1\tset\nsessions\t50\tdefault\n"
+    line = refused(app, "workspaces", "create", "More", "--slug", "more", "--owner", "ada@example.com")
+    assert line == "A person owns at most 1 workspaces; transfer or delete one first."
+
+
+def test_a_limit_that_does_not_exist_is_refused_with_those_that_do(app: Flask, cast: Cast) -> None:
+    line = refused(app, "users", "set-limit", "ada@example.com", "webhooks", "1")
+    assert line == "name: One of workspaces, sessions."
+    assert run(app, "workspaces", "set-limit", "acme", "webhooks", "many").exit_code == 2
+    assert refused(app, "workspaces", "show-limits", "nowhere") == "There is no workspace with the slug nowhere."
+
+
 # --- tokens ------------------------------------------------------------------------------------------------------
 
 

@@ -147,6 +147,8 @@ _ERRORS = {
     413: "The body is over 1 MiB.",
     415: "The body is not sent as application/json, or with a Content-Encoding other than gzip.",
     422: "Faults in the body or the query, all named in `errors`.",
+    429: "Too many requests, or over what the workspace may send in a day (`daily_limit`); try again after "
+    "`Retry-After` seconds.",
     500: "Something went wrong on the board.",
     503: "The database is away or busy; try again after `Retry-After` seconds.",
 }
@@ -158,9 +160,12 @@ def _problem_schema(job: str) -> dict[str, Any]:
 
 def _error_responses(*statuses: int) -> dict[str, Any]:
     content = {"application/problem+json": {"schema": _ref("Problem")}}
-    return {
-        str(status): {"description": _ERRORS[status], "content": content} for status in (401, 403, *statuses, 500, 503)
+    responses: dict[str, Any] = {
+        str(status): {"description": _ERRORS[status], "content": content}
+        for status in (401, 403, *statuses, 429, 500, 503)
     }
+    responses["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
+    return responses
 
 
 def _operation(

@@ -46,7 +46,7 @@ def problem_json(error: Exception, status: int, *, without: tuple[str, ...] = ("
             if isinstance(error, JobConflict):
                 more["job"] = job_json(error.job, without=without)
         case TooManyRequests():
-            code, detail = "too_many_requests", str(error)
+            code, detail = error.code, str(error)
         case HTTPException():
             code, detail = title.lower().replace(" ", "_").replace("-", "_"), error.description or ""
         case _ if status == 503:

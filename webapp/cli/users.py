@@ -4,9 +4,12 @@ import sys
 
 import click
 
+from webapp.cli import limits
 from webapp.cli.errors import CommandGroup
+from webapp.cli.limits import LimitValue
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
+from webapp.core.limits.limits import of_user
 
 group = CommandGroup("users", help="Accounts: who may sign in.")
 
@@ -57,3 +60,19 @@ def deactivate(email: str) -> None:
     user = accounts.get_by_email(email)
     accounts.deactivate(user, by=SYSTEM)
     click.echo(f"{user.email} can no longer sign in.")
+
+
+@group.command("set-limit")
+@click.argument("email")
+@click.argument("name")
+@click.argument("value", type=LimitValue())
+def set_limit(email: str, name: str, value: str) -> None:
+    """Set how much a person may have: a number, or default."""
+    limits.set_limit(of_user(accounts.get_by_email(email).id), name, value)
+
+
+@group.command("show-limits")
+@click.argument("email")
+def show_limits(email: str) -> None:
+    """Print how much a person may have."""
+    limits.show_limits(of_user(accounts.get_by_email(email).id))

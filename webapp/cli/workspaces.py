@@ -2,9 +2,12 @@
 
 import click
 
+from webapp.cli import limits
 from webapp.cli.errors import CommandGroup
+from webapp.cli.limits import LimitValue
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
+from webapp.core.limits.limits import of_workspace
 from webapp.core.models import Role
 from webapp.core.workspaces import members, workspaces
 
@@ -48,3 +51,19 @@ def list_() -> None:
     for workspace in workspaces.list_all():
         names = ", ".join(f"{member.user.email} ({member.role})" for member in members.list_members(workspace.id))
         click.echo(f"{workspace.slug}\t{workspace.name}\t{names}")
+
+
+@group.command("set-limit")
+@click.argument("slug")
+@click.argument("name")
+@click.argument("value", type=LimitValue())
+def set_limit(slug: str, name: str, value: str) -> None:
+    """Set how much a workspace may have: a number, or default."""
+    limits.set_limit(of_workspace(workspaces.get_by_slug_unchecked(slug).id), name, value)
+
+
+@group.command("show-limits")
+@click.argument("slug")
+def show_limits(slug: str) -> None:
+    """Print how much a workspace may have."""
+    limits.show_limits(of_workspace(workspaces.get_by_slug_unchecked(slug).id))

@@ -27,6 +27,8 @@ class Conflict(CoreError):
 class TooManyRequests(CoreError):
     """The same may be tried again in ``retry_after`` seconds."""
 
+    code = "too_many_requests"
+
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after

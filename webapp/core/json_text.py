@@ -7,6 +7,11 @@ compact_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), al
 """Write JSON text as it is stored and measured: no spaces, letters as they are. Raises ``ValueError`` on NaN."""
 
 
+def measure_json(value: object) -> int:
+    """Return how many bytes a value is as it is stored, 0 for ``None``."""
+    return 0 if value is None else len(compact_json(value).encode())
+
+
 def canonical_json(value: object) -> str:
     """Write JSON text that two values share if JSON takes them for equal.
 

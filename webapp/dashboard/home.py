@@ -54,7 +54,7 @@ def create_workspace() -> AnyResponse:
     except Invalid as error:
         show_faults(form, error)
     except Conflict as error:
-        form.slug.errors = [str(error)]
+        (form.slug if error.code == "slug_taken" else form.name).errors = [str(error)]
     else:
         return redirect_with_message(
             f"The workspace {workspace.name} is yours.", "workspace.list_jobs", slug=workspace.slug

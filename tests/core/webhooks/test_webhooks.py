@@ -32,6 +32,7 @@ from webapp.core.errors import Conflict, Forbidden, Invalid, NotFound
 from webapp.core.job_json import job_json
 from webapp.core.jobs.inputs import BatchedReport
 from webapp.core.lifecycle import EventKind, HistoryEvent, JobStatus
+from webapp.core.limits import limits
 from webapp.core.models import (
     AuditEntry,
     DeliveryState,
@@ -157,12 +158,12 @@ def test_events_that_do_not_exist_and_none_at_all_are_refused(ada: Membership, e
 
 
 def test_a_workspace_has_at_most_twenty_endpoints(ada: Membership, cast: Cast) -> None:
-    for _ in range(endpoints.LIMIT):
+    for _ in range(limits.WEBHOOKS.default):
         endpoints.create(ada, "https://hooks.example.com", EVERYTHING, outbound=outbound(), by=OPERATOR)
     with pytest.raises(Conflict) as refused:
         endpoints.create(ada, "https://hooks.example.com", EVERYTHING, outbound=outbound(), by=OPERATOR)
     assert refused.value.code == "too_many"
-    assert len(endpoints.list_endpoints(cast.acme.id)) == endpoints.LIMIT
+    assert len(endpoints.list_endpoints(cast.acme.id)) == limits.WEBHOOKS.default
 
 
 def test_a_member_may_do_nothing_with_webhooks(endpoint: WebhookEndpoint, cast: Cast) -> None:
@@ -525,7 +526,7 @@ def test_twenty_hanging_endpoints_of_one_workspace_delay_no_message_of_another(
     ada: Membership, hooks: Receiver, cast: Cast, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cleo = workspaces.get_membership("other", cast.cleo.id)
-    for number in range(endpoints.LIMIT):
+    for number in range(limits.WEBHOOKS.default):
         endpoints.create(cleo, f"http://127.0.0.1:9/{number}", EVERYTHING, outbound=outbound(), by=OPERATOR)
     endpoints.create(ada, hooks.url, EVERYTHING, outbound=outbound(), by=OPERATOR)
     job_in("completed", cast.other)
@@ -550,7 +551,7 @@ def test_twenty_hanging_endpoints_of_one_workspace_delay_no_message_of_another(
     monkeypatch.setattr(Outbound, "post", hang)
     monkeypatch.setattr(sender, "LOOK_EVERY", 0)
     result = sender.send_due(outbound(), go_on)
-    assert result == SendResult(endpoints.LIMIT + 2 * WORKING.total, 2 * WORKING.total)
+    assert result == SendResult(limits.WEBHOOKS.default + 2 * WORKING.total, 2 * WORKING.total)
     assert not any(is_waiting)
 
 

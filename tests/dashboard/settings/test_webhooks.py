@@ -17,6 +17,7 @@ from tests.support.people import Cast
 from tests.support.receiver import Receiver
 from tests.support.webhooks import EVERYTHING, PRIVATE, exhaust, list_deliveries, send
 from webapp.core.audit import SYSTEM
+from webapp.core.limits import limits
 from webapp.core.models import Role, WebhookEndpoint
 from webapp.core.webhooks import endpoints
 from webapp.core.workspaces import members, workspaces
@@ -171,7 +172,7 @@ def test_deleting_asks_by_address_first(app: Flask, ada: FlaskClient, cast: Cast
 def test_the_twenty_first_webhook_is_refused_and_the_form_is_gone(app: Flask, ada: FlaskClient, cast: Cast) -> None:
     with app.app_context():
         owner = workspaces.get_membership("acme", cast.ada.id)
-        for _ in range(endpoints.LIMIT):
+        for _ in range(limits.WEBHOOKS.default):
             endpoints.create(owner, "https://hooks.example.com", EVERYTHING, outbound=outbound(), by=SYSTEM)
     assert "Create the webhook" not in ada.get(PAGES).text
     answer = post(ada, PAGES, {"url": "https://hooks.example.com", "events": ["job.lost"]})

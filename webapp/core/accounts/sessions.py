@@ -16,6 +16,7 @@ from webapp.core.database.session import db
 from webapp.core.database.transactions import update_best_effort, write_transaction
 from webapp.core.errors import CoreError, NotFound
 from webapp.core.hashing import hash_secret
+from webapp.core.limits import limits
 from webapp.core.models import BrowserSession, User, new_id
 
 LIFETIME = timedelta(days=14)
@@ -61,6 +62,7 @@ def sign_in(email: str, password: str, *, address: str, user_agent: str | None =
     with write_transaction() as session:
         if not _lock_unchanged(session, user, password_hash):
             raise WrongPassword
+        _end_oldest(session, user)
         session.add(browser_session)
         session.execute(sa.delete(BrowserSession).where(BrowserSession.expires_at <= now))
         audit.record(session, "user.signed_in", user.ref, by=Actor(user.ref, address), workspace_id=None)
@@ -76,6 +78,15 @@ def _lock_unchanged(session: Session, user: User, password_hash: str | None) -> 
         User.id == user.id, User.password_hash == password_hash, User.deactivated_at.is_(None)
     )
     return session.scalar(unchanged.with_for_update()) is not None
+
+
+def _end_oldest(session: Session, user: User) -> None:
+    """End where a person was longest ago, if they are signed in with as many browsers as they may be."""
+    most = limits.get_limit(session, limits.of_user(user.id), limits.SESSIONS)
+    newest = sa.select(BrowserSession.id).where(BrowserSession.user_id == user.id)
+    newest = newest.order_by(BrowserSession.last_seen_at.desc(), BrowserSession.id.desc()).limit(max(most - 1, 0))
+    others = BrowserSession.user_id == user.id, BrowserSession.id.not_in(newest)
+    session.execute(sa.delete(BrowserSession).where(*others).execution_options(synchronize_session=False))
 
 
 def find_session(secret: str) -> BrowserSession | None:

@@ -21,6 +21,7 @@ from webapp.core.errors import Fault, Invalid
 from webapp.core.jobs import store
 from webapp.core.jobs.listing import COUNT_CAP, Count, cap_count
 from webapp.core.lifecycle import FINAL, JobStatus
+from webapp.core.limits import limits
 from webapp.core.models import Membership, Retention, first_id, job_runs, retentions
 from webapp.core.workspaces.workspaces import require_manager
 
@@ -75,6 +76,8 @@ def set_retention(member: Membership, days: Days, *, by: Actor) -> None:
     validate(days)
     of_workspace = retentions.c.workspace_id == member.workspace_id
     with write_transaction() as session:
+        # Of two who set it at once the later one's words stand, and not some of each.
+        limits.lock(session, limits.of_workspace(member.workspace_id))
         rows = session.execute(sa.select(retentions.c.status, retentions.c.days).where(of_workspace))
         if {row.status: row.days for row in rows} == dict(days):
             return

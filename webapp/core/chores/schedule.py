@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from webapp.core.chores import deleted_workspaces, liveness, retention
+from webapp.core.limits import usage
 from webapp.core.webhooks import outbox, sender
 from webapp.core.webhooks.outbound import Outbound
 
@@ -49,6 +50,10 @@ def _delete_old_deliveries(go_on: GoOn) -> str:
     return f"Forgot {deleted} old messages to webhooks."
 
 
+def _delete_old_usage(go_on: GoOn) -> str:
+    return f"Forgot {usage.delete_old()} counts of what was sent in a day."
+
+
 def _delete_workspaces(go_on: GoOn) -> str:
     return f"Cleared away {deleted_workspaces.sweep(go_on)} deleted workspaces."
 
@@ -65,5 +70,6 @@ def list_chores(outbound: Outbound) -> Sequence[Chore]:
         Chore("retention", timedelta(minutes=15), _delete_old_jobs),
         Chore("webhooks", timedelta(seconds=2), send_webhooks),
         Chore("old-webhooks", timedelta(hours=1), _delete_old_deliveries),
+        Chore("old-usage", timedelta(hours=1), _delete_old_usage),
         Chore("deleted-workspaces", timedelta(minutes=1), _delete_workspaces),
     )

@@ -12,7 +12,9 @@ from webapp.core.errors import Fault, Invalid, NotFound
 from webapp.core.jobs import idempotency, read, store
 from webapp.core.jobs.idempotency import RequestKey
 from webapp.core.jobs.inputs import NewJob
+from webapp.core.json_text import measure_json
 from webapp.core.lifecycle import JobStatus
+from webapp.core.limits import limits, usage
 from webapp.core.models import IdempotencyKey, JobRun, JobSnapshot, job_runs, new_id
 
 
@@ -31,7 +33,7 @@ def enqueue_job(
 ) -> uuid.UUID:
     """Create a pending job and return its id. ``max_duration`` and ``heartbeat_timeout`` are seconds.
 
-    Raises ``Invalid`` (with every fault) and ``NotFound`` (no such workspace).
+    Raises ``Invalid`` (with every fault), ``NotFound`` (no such workspace) and ``OverDailyLimit``.
     """
     fields = {
         "type": type,
@@ -94,7 +96,8 @@ def enqueue_new_job(
     }
     _require_parent(workspace_id, new.parent_id)
     try:
-        values |= store.insert_job(values, request_key, by=by)
+        with usage.of_process.claimed(workspace_id, limits.PAYLOAD_SIZE, measure_json(new.payload)):
+            values |= store.insert_job(values, request_key, by=by)
     except IntegrityError as error:
         if request_key and IdempotencyKey.__tablename__ in str(error.orig):
             raise _KeyTaken from None

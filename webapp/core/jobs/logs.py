@@ -23,6 +23,7 @@ from webapp.core.errors import NotFound
 from webapp.core.jobs import idempotency, store
 from webapp.core.jobs.idempotency import RequestKey
 from webapp.core.jobs.inputs import NewLine, NewLines
+from webapp.core.limits import limits, usage
 from webapp.core.models import JobRun, LogLine, LogTail, job_runs, log_lines, log_tails
 
 MAX_LINES = 10_000
@@ -54,9 +55,11 @@ def append(
 
     What is over ``MAX_LINES`` or ``MAX_SIZE`` is dropped from the oldest on, and counted. The cost follows the lines
     that come and go, never those that stay. Writers of one log queue for the row of its tail; of equal requests at
-    once, in whatever processes, one appends. Raises ``NotFound`` and ``KeyReused``.
+    once, in whatever processes, one appends. Raises ``NotFound``, ``KeyReused`` and ``OverDailyLimit``; lines that are
+    sent again count again.
     """
-    with write_transaction() as session:
+    size = sum(len(line.text.encode()) for line in new.lines)
+    with usage.of_process.claimed(within, limits.LOG_SIZE, size), write_transaction() as session:
         job = _lock_job(session, job_id, within)
         tail = _lock_tail(session, job_id)
         if request_key and (earlier := idempotency.find_request(job_id, request_key)):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from webapp.core import audit
 from webapp.core.audit import Actor
@@ -16,6 +17,7 @@ from webapp.core.database.session import db
 from webapp.core.database.statements import upsert
 from webapp.core.database.transactions import write_transaction
 from webapp.core.jobs.inputs import Limits
+from webapp.core.limits import limits
 from webapp.core.models import Membership, TimeLimits, time_limits
 from webapp.core.workspaces.workspaces import require_manager
 
@@ -33,16 +35,17 @@ def list_limits(workspace_id: uuid.UUID) -> Sequence[TimeLimits]:
     ).all()
 
 
-def set_limits(member: Membership, limits: Limits, *, by: Actor) -> None:
+def set_limits(member: Membership, new: Limits, *, by: Actor) -> None:
     """Set the limits of one type, or of every type, in place of those it had; neither of the two removes them.
 
-    Raises ``Forbidden`` unless ``member`` may change the settings.
+    Raises ``Forbidden`` unless ``member`` may change the settings, and ``Conflict`` (``too_many``).
     """
     require_manager(member)
-    key = {"workspace_id": member.workspace_id, "type": limits.type or EVERY_TYPE}
-    seconds = {name: getattr(limits, name) for name in COLUMNS}
+    key = {"workspace_id": member.workspace_id, "type": new.type or EVERY_TYPE}
+    seconds = {name: getattr(new, name) for name in COLUMNS}
     with write_transaction() as session:
         if any(seconds.values()):
+            _require_room(session, key)
             session.execute(upsert(time_limits, key, seconds))
         elif not session.execute(_delete(key).returning(time_limits.c.type)).first():
             return
@@ -52,7 +55,7 @@ def set_limits(member: Membership, limits: Limits, *, by: Actor) -> None:
             f"workspace:{member.workspace_id}",
             by=by,
             workspace_id=member.workspace_id,
-            detail={"type": limits.type} | seconds,
+            detail={"type": new.type} | seconds,
         )
 
 
@@ -62,6 +65,15 @@ def delete_limits(member: Membership, type: str | None, *, by: Actor) -> None:
     Raises as ``set_limits`` does, and ``Invalid``.
     """
     set_limits(member, Limits.parse({"type": type or None}), by=by)
+
+
+def _require_room(session: Session, key: dict[str, Any]) -> None:
+    """Refuse limits of one type more where a workspace has as many as it may. Raises ``Conflict``."""
+    others = sa.select(sa.func.count()).where(
+        time_limits.c.workspace_id == key["workspace_id"], time_limits.c.type.not_in((key["type"], EVERY_TYPE))
+    )
+    if key["type"] != EVERY_TYPE:
+        limits.require_room(session, limits.of_workspace(key["workspace_id"]), limits.TIME_LIMITS, others)
 
 
 def _delete(key: dict[str, Any]) -> sa.Delete:

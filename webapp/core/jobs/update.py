@@ -13,7 +13,9 @@ from webapp.core.jobs import decisions, store
 from webapp.core.jobs.decisions import Decide, Decision, JobConflict, raise_if_refused
 from webapp.core.jobs.inputs import BatchedReport, Report
 from webapp.core.jobs.read import to_orm
+from webapp.core.json_text import measure_json
 from webapp.core.lifecycle import FailureReason, JobStatus
+from webapp.core.limits import limits, usage
 from webapp.core.models import JobRun, JobSnapshot
 
 
@@ -58,8 +60,17 @@ def _decide_report(report: Report, by: Actor) -> Decide:
     return decide
 
 
+def _charge(report: Report, workspace_id: uuid.UUID | None) -> None:
+    """Count what a report brings as sent. It is taken in any case: a job that ran must not lose its end."""
+    if workspace_id is not None and not (report.result is None and report.error is None):
+        usage.of_process.charge(
+            workspace_id, limits.PAYLOAD_SIZE, measure_json(report.result) + measure_json(report.error)
+        )
+
+
 def apply_report(job_id: uuid.UUID, report: Report, *, within: uuid.UUID | None, by: Actor) -> JobSnapshot:
     """Apply a checked report to a job. Raises ``NotFound`` and ``JobConflict``, as ``update_job_status`` does."""
+    _charge(report, within)
     if job := store.try_hot_update(job_id, report, within):
         metrics.job_updates.labels("noted").inc()
         return job
@@ -79,6 +90,8 @@ def apply_reports(
 
     Returns what each would have been answered alone: the job as it then stood, or why not.
     """
+    for report in reports:
+        _charge(report, workspace_id)
     job_ids = [report.id for report in reports]
     # Each is made at its turn: hundreds of functions kept at once let the garbage collector run twice as often.
     decides = (_decide_report(report, by) for report in reports)

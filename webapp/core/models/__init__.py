@@ -19,6 +19,14 @@ from webapp.core.models.jobs import (
     job_tags,
 )
 from webapp.core.models.leases import Lease, leases
+from webapp.core.models.limits import (
+    DailyUsage,
+    UserLimit,
+    WorkspaceLimit,
+    daily_usage,
+    user_limits,
+    workspace_limits,
+)
 from webapp.core.models.liveness import ServerHeartbeat
 from webapp.core.models.logs import LogLevel, LogLine, LogTail, log_lines, log_tails
 from webapp.core.models.retention import Retention, retentions
@@ -42,6 +50,7 @@ __all__ = [
     "Base",
     "BrowserSession",
     "CancelProgress",
+    "DailyUsage",
     "DeliveryState",
     "IdempotencyKey",
     "Invitation",
@@ -62,12 +71,15 @@ __all__ = [
     "TimeLimits",
     "TokenStatus",
     "User",
+    "UserLimit",
     "WebhookAttempt",
     "WebhookDelivery",
     "WebhookEndpoint",
     "WebhookEvent",
     "Workspace",
+    "WorkspaceLimit",
     "api_tokens",
+    "daily_usage",
     "first_id",
     "idempotency_keys",
     "job_events",
@@ -79,6 +91,8 @@ __all__ = [
     "new_id",
     "retentions",
     "time_limits",
+    "user_limits",
     "webhook_deliveries",
     "webhook_endpoints",
+    "workspace_limits",
 ]

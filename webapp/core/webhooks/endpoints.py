@@ -18,14 +18,13 @@ from webapp.core import audit, clock
 from webapp.core.audit import SYSTEM, Actor
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
-from webapp.core.errors import Conflict, Fault, Invalid, NotFound
+from webapp.core.errors import Fault, Invalid, NotFound
+from webapp.core.limits import limits
 from webapp.core.models import Membership, WebhookDelivery, WebhookEndpoint, WebhookEvent, new_id
 from webapp.core.validation import is_http_address
 from webapp.core.webhooks.outbound import Denied, NotPublic, Outbound
 from webapp.core.workspaces.workspaces import require_manager
 
-LIMIT = 20
-"""Endpoints that a workspace may have: each is a message more for every job that ends."""
 URL_LIMIT = 2000
 
 
@@ -42,6 +41,11 @@ def list_endpoints(workspace_id: uuid.UUID) -> Sequence[WebhookEndpoint]:
 def get(workspace_id: uuid.UUID, endpoint_id: uuid.UUID) -> WebhookEndpoint:
     """Return an endpoint of a workspace. Raises ``NotFound``."""
     return _fetch(db.session(), _select_endpoint(workspace_id, endpoint_id))
+
+
+def get_limit(workspace_id: uuid.UUID) -> int:
+    """Return how many endpoints a workspace may have."""
+    return limits.get_limit(db.session(), limits.of_workspace(workspace_id), limits.WEBHOOKS)
 
 
 def list_disabled(workspace_id: uuid.UUID) -> Sequence[WebhookEndpoint]:
@@ -92,9 +96,9 @@ def create(member: Membership, url: str, events: Collection[str], *, outbound: O
         created_at=at,
     )
     with write_transaction() as session:
+        # Each endpoint is a message more for every job that ends.
         count = sa.select(sa.func.count()).where(WebhookEndpoint.workspace_id == member.workspace_id)
-        if (session.scalar(count) or 0) >= LIMIT:
-            raise Conflict("too_many", f"A workspace has at most {LIMIT} webhooks; delete one first.")
+        limits.require_room(session, limits.of_workspace(member.workspace_id), limits.WEBHOOKS, count)
         session.add(endpoint)
         _record(session, "created", endpoint, by, {"url": url, "events": endpoint.events})
     return endpoint

@@ -16,13 +16,12 @@ from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from webapp.core.hashing import hash_secret
+from webapp.core.limits import limits
 from webapp.core.models import Invitation, Membership, Role, User, Workspace, new_id
-from webapp.core.workspaces.members import lock_self
+from webapp.core.workspaces.members import lock_self, require_room
 from webapp.core.workspaces.workspaces import require_manager
 
 LIFETIME = timedelta(days=7)
-LIMIT = 100
-"""Open invitations of one workspace."""
 
 
 class NoInvitation(NotFound):
@@ -63,8 +62,8 @@ def create(member: Membership, email: str, role: str, *, by: Actor) -> tuple[Inv
         if _is_member(session, me.workspace_id, User.email == address):
             raise Invalid([Fault(("email",), f"{address} is in {me.workspace.name} already.")])
         session.execute(_update_open(me.workspace_id).where(Invitation.email == address).values(revoked_at=at))
-        if len(session.scalars(_select_open(me.workspace_id)).all()) >= LIMIT:
-            raise Conflict("too_many", f"A workspace has at most {LIMIT} open invitations; revoke one first.")
+        count = sa.select(sa.func.count()).select_from(_select_open(me.workspace_id).subquery())
+        limits.require_room(session, limits.of_workspace(me.workspace_id), limits.INVITATIONS, count)
         session.add(invitation)
         detail = {"email": address, "role": role}
         audit.record(session, "member.invited", _ref(invitation), by=by, workspace_id=me.workspace_id, detail=detail)
@@ -152,6 +151,8 @@ def accept_as_new(secret: str, name: str, password: str, *, address: str | None)
 
 
 def _join(session: Session, invitation: Invitation, user: User, *, by: Actor) -> None:
+    # Before the invitation, as whoever invites locks them.
+    limits.lock(session, limits.of_workspace(invitation.workspace_id))
     # The link is used up by one statement: of two who press at once, one finds it closed.
     used = session.execute(
         sa.update(Invitation)
@@ -164,6 +165,7 @@ def _join(session: Session, invitation: Invitation, user: User, *, by: Actor) ->
     workspace_id, role = invitation.workspace_id, invitation.role
     if _is_member(session, workspace_id, User.id == user.id):
         return
+    require_room(session, workspace_id)
     session.add(Membership(workspace_id=workspace_id, user_id=user.id, role=role, created_at=clock.now()))
     session.flush()
     detail = {"role": role.value, "invited_by": invitation.created_by}

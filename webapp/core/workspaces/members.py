@@ -16,7 +16,9 @@ from webapp.core.audit import Actor
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
+from webapp.core.limits import limits
 from webapp.core.models import Invitation, Membership, Role, User, Workspace
+from webapp.core.workspaces import workspaces
 
 # --- read --------------------------------------------------------------------------------------------------------
 
@@ -84,6 +86,12 @@ def lock_both(session: Session, member: Membership, user_id: uuid.UUID) -> tuple
     if me is None:
         raise NotFound("There is no such page.")
     return me, me if user_id == my_id else _require_member(_lock_member(session, workspace_id, user_id))
+
+
+def require_room(session: Session, workspace_id: uuid.UUID) -> None:
+    """Refuse another member where a workspace has as many as it may, and lock the members. Raises ``Conflict``."""
+    count = sa.select(sa.func.count()).where(Membership.workspace_id == workspace_id)
+    limits.require_room(session, limits.of_workspace(workspace_id), limits.MEMBERS, count)
 
 
 # --- roles -------------------------------------------------------------------------------------------------------
@@ -203,12 +211,13 @@ def _revoke_invitations_by(session: Session, member: Membership) -> None:
 def _make_owner(session: Session, new_owner: Membership, *, by: Actor) -> None:
     """Make a member the owner, and the owner an admin, within a transaction that has locked the members.
 
-    Raises ``Conflict`` (``deactivated``): a workspace must not end up with nobody who can sign in.
+    Raises ``Conflict``: ``deactivated``, for a workspace must not end up with nobody who can sign in, and ``too_many``.
     """
     if new_owner.role is Role.OWNER:
         return
     if new_owner.user.deactivated_at is not None:
         raise Conflict("deactivated", f"The account {new_owner.user.email} is deactivated and cannot own a workspace.")
+    workspaces.require_room(session, new_owner.user)
     in_workspace = Membership.workspace_id == new_owner.workspace_id
     is_new_owner = in_workspace, Membership.user_id == new_owner.user_id
     session.execute(sa.update(Membership).where(in_workspace, Membership.role == Role.OWNER).values(role=Role.ADMIN))
@@ -233,12 +242,13 @@ def transfer_unchecked(workspace: Workspace, user: User, *, by: Actor) -> None:
 def add_unchecked(workspace: Workspace, user: User, role: Role, *, by: Actor) -> None:
     """Let a person in, whoever asks: for the command line alone.
 
-    Raises ``Conflict`` (``already_member``); ``Invalid`` for the role owner.
+    Raises ``Conflict`` (``already_member``, ``too_many``); ``Invalid`` for the role owner.
     """
     if role is Role.OWNER:
         raise Invalid([Fault(("role",), "A workspace has one owner; transfer the ownership instead.")])
     try:
         with write_transaction() as session:
+            require_room(session, workspace.id)
             session.add(Membership(workspace_id=workspace.id, user_id=user.id, role=role, created_at=clock.now()))
             detail = {"role": role.value}
             audit.record(session, "member.added", user.ref, by=by, workspace_id=workspace.id, detail=detail)

@@ -16,6 +16,7 @@ from webapp.core.database.statements import CompiledStatement
 from webapp.core.database.transactions import update_best_effort, write_transaction
 from webapp.core.errors import Fault, Invalid, NotFound
 from webapp.core.hashing import hash_secret
+from webapp.core.limits import limits
 from webapp.core.models import ApiToken, Membership, Scope, api_tokens, new_id
 from webapp.core.validation import find_name_faults
 from webapp.core.workspaces.workspaces import require_manager
@@ -50,7 +51,7 @@ def create_unchecked(
 ) -> tuple[ApiToken, str]:
     """Create a token, whoever asks, and return it with its full text, which nobody can read again.
 
-    Raises ``Invalid``.
+    Raises ``Invalid``, and ``Conflict`` (``too_many``).
     """
     faults = find_name_faults(name, NAME_LIMIT)
     if not scopes or not set(scopes) <= set(Scope):
@@ -73,6 +74,8 @@ def create_unchecked(
         expires_at=expires_at,
     )
     with write_transaction() as session:
+        count = sa.select(sa.func.count()).where(ApiToken.workspace_id == workspace_id, *_is_accepted(at))
+        limits.require_room(session, limits.of_workspace(workspace_id), limits.TOKENS, count)
         session.add(token)
         audit.record(
             session, "token.created", token.ref, by=by, workspace_id=workspace_id, detail={"scopes": token.scopes}
@@ -121,6 +124,11 @@ def authenticate(text: str) -> TokenPrincipal | None:
         due = sa.or_(api_tokens.c.last_used_at.is_(None), api_tokens.c.last_used_at <= now - TOUCH_EVERY)
         update_best_effort(sa.update(api_tokens).where(api_tokens.c.id == token_id, due).values(last_used_at=now))
     return TokenPrincipal(token_id, workspace_id, frozenset(scopes))
+
+
+def _is_accepted(at: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return in SQL what ``ApiToken.status`` calls good."""
+    return ApiToken.revoked_at.is_(None), sa.or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > at)
 
 
 def list_tokens(workspace_id: uuid.UUID) -> Sequence[ApiToken]:

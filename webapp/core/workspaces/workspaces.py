@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from webapp.core import audit, clock
 from webapp.core.audit import Actor
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
+from webapp.core.limits import limits
 from webapp.core.models import Membership, Role, User, Workspace, new_id
 from webapp.core.validation import find_name_faults
 
@@ -81,7 +83,7 @@ def require_manager(member: Membership) -> None:
 
 
 def create(name: str, slug: str, *, owner: User, by: Actor) -> Workspace:
-    """Create a workspace with its owner. Raises ``Invalid``, and ``Conflict`` (``slug_taken``)."""
+    """Create a workspace with its owner. Raises ``Invalid``, and ``Conflict`` (``slug_taken``, ``too_many``)."""
     faults = find_name_faults(name, NAME_LIMIT)
     if not SLUG.fullmatch(slug):
         faults.append(Fault(("slug",), "1 to 50 small letters, digits and hyphens, no hyphen at either end."))
@@ -91,6 +93,7 @@ def create(name: str, slug: str, *, owner: User, by: Actor) -> Workspace:
     workspace = Workspace(id=new_id(now), name=name.strip(), slug=slug, created_at=now)
     try:
         with write_transaction() as session:
+            require_room(session, owner)
             session.add(workspace)
             session.flush()
             session.add(Membership(workspace_id=workspace.id, user_id=owner.id, role=Role.OWNER, created_at=now))
@@ -98,6 +101,12 @@ def create(name: str, slug: str, *, owner: User, by: Actor) -> Workspace:
     except IntegrityError:
         raise Conflict("slug_taken", f"There is already a workspace with the slug {slug}.") from None
     return workspace
+
+
+def require_room(session: Session, owner: User) -> None:
+    """Refuse another workspace to a person who owns as many as they may, and lock the person. Raises ``Conflict``."""
+    count = sa.select(sa.func.count()).where(Membership.user_id == owner.id, Membership.role == Role.OWNER)
+    limits.require_room(session, limits.of_user(owner.id), limits.WORKSPACES, count)
 
 
 def rename(member: Membership, name: str, *, by: Actor) -> None:

@@ -57,7 +57,7 @@ def _webhooks_page(form: WebhookForm, status: int = 200) -> AnyResponse:
         form=form,
         endpoints=webhooks,
         newest=history.newest_by_endpoint(webhooks),
-        limit=endpoints.LIMIT,
+        limit=endpoints.get_limit(g.workspace.id),
     )
 
 

@@ -1,0 +1,1 @@
+"""Limits: how much of everything there may be."""
