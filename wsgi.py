@@ -4,7 +4,10 @@ from webapp import create_app
 from webapp.config import SettingsError
 from webapp.heartbeat import is_command, start_heartbeat
 from webapp.logging import log_as_json
+from webapp.private_files import make_files_private, warn_of_open_files
 
+# Before the app makes its folder, and a connection the database.
+make_files_private()
 try:
     app = create_app()
 except SettingsError as error:
@@ -12,4 +15,5 @@ except SettingsError as error:
 
 if not is_command():
     log_as_json()
+    warn_of_open_files(app)
 start_heartbeat(app)
