@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from callboard_client import (
     AsyncClient,
+    BoardRefused,
     Client,
     JobCanceled,
     JobConflict,
@@ -54,6 +55,22 @@ def test_a_block_is_recorded_with_everything_it_reported(recorder: Recorder) -> 
     assert recorded.messages == [f"page {page} of 4" for page in range(1, 5)]
     assert recorded.log == [LogLine("first line", "warning"), LogLine("second line", "warning")]
     assert (recorded.result, recorded.link, recorded.error) == ({"pages": 4}, "https://example.com/report", None)
+
+
+def test_names_are_recorded_as_the_board_keeps_them(recorder: Recorder) -> None:
+    job_id = recorder.client.enqueue_job(" import\n", tags=["\u00a0nightly", "nightly "]).id
+    recorder.client.update_job_status(job_id, status="running", runner="\thost ")
+    recorded = recorder.get_job()
+    assert (recorded.type, recorded.tags, recorded.runner) == ("import", ("nightly",), "host")
+
+
+@pytest.mark.parametrize("name", [" ", "\u200b", "a\nb", "a\x1b[31mb", "a\u2028b"])
+def test_a_name_that_the_board_refuses_is_refused_by_the_recorder(recorder: Recorder, name: str) -> None:
+    for names in ({"type": name}, {"type": "import", "tags": [name]}):
+        with pytest.raises(BoardRefused) as refused:
+            recorder.client.enqueue_job(**names)
+        assert refused.value.status == 422
+    assert recorder.jobs == []
 
 
 def test_a_failed_job_is_recorded_with_its_traceback(recorder: Recorder) -> None:

@@ -1,6 +1,7 @@
 """Keep jobs in memory as a board does: what may follow which status, and what is answered to a request."""
 
 import threading
+import unicodedata
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -155,13 +156,14 @@ class MemoryBoard:
         return job
 
     def _create(self, body: dict[str, Any], key: str | None) -> RecordedJob:
-        content = {name: value for name, value in body.items() if name != "occurred_at"}
+        content = _trim_names({name: value for name, value in body.items() if name != "occurred_at"})
         if key is not None and key in self._by_key:
             job, earlier_content = self._by_key[key]
             if content != earlier_content:
                 raise _refusal(422, "idempotency_key_reused", "The key was used for another job.")
             return job
-        job = RecordedJob(**{**content, "tags": tuple(content.get("tags", ()))}, key=key, _cancel=self.cancel)
+        tags = tuple(dict.fromkeys(content.get("tags", ())))
+        job = RecordedJob(**{**content, "tags": tags}, key=key, _cancel=self.cancel)
         self.jobs.append(job)
         self._by_id[job.id] = job
         if key is not None:
@@ -170,6 +172,7 @@ class MemoryBoard:
         return job
 
     def _update(self, job: RecordedJob, body: Mapping[str, Any]) -> RecordedJob:
+        body = _trim_names(body)
         status: JobStatus | None = body.get("status")
         if job.status == "canceled":
             return self._update_canceled(job, body)
@@ -241,6 +244,30 @@ _FIELDS = (
     *("max_duration", "heartbeat_timeout", "parent_id"),
 )
 _OMITTED_IN_BATCH = ("payload", "result", "error")
+
+
+def _trim_names(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body with its names as the board keeps them: white space at their ends is no part of them.
+
+    Raises ``BoardRefused`` for one that is blank or has control characters.
+    """
+    trimmed = dict(body)
+    for name in body.keys() & {"type", "runner"}:
+        trimmed[name] = _trim_name(name, body[name])
+    if "tags" in body:
+        trimmed["tags"] = [_trim_name("tags", tag) for tag in body["tags"]]
+    return trimmed
+
+
+def _trim_name(field_name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not text.isprintable() and any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
+        raise _refusal(422, "invalid", f"{field_name}: Text in one line, without control characters.")
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        raise _refusal(422, "invalid", f"{field_name}: At least one character that can be seen.")
+    return text
 
 
 def _repeats(job: RecordedJob, body: Mapping[str, Any]) -> bool:
