@@ -46,6 +46,7 @@ _PAGES = (
     "durations",
     "prose",
     "reference",
+    "print",
 )
 STYLESHEETS = tuple(f"css/{name}.css" for name in (*_BASE, *_COMPONENTS, *_PAGES))
 """In this order: ``layers`` says which layer wins, and within a layer the later file does."""
