@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -62,9 +63,10 @@ def page(address: str, client: FlaskClient, cast: Cast, browser: Browser) -> Ite
     """A page in which Ada is signed in; ``later`` moves its clock. What its console complains of fails the test."""
     complaints: list[str] = []
     sign_in(client, cast.ada.email)
-    name = client.application.config["SESSION_COOKIE_NAME"]
-    cookie = client.get_cookie(name)
+    cookie = client.get_cookie(client.application.config["SESSION_COOKIE_NAME"])
     assert cookie
+    # The running board has a port of its own, which the name of its cookie says.
+    name = f"callboard-{urlsplit(address).port}"
     # The clock of the page runs ahead of the server's: what the server saw a second ago is long past for it.
     with browser.new_context(base_url=address, extra_http_headers={"Cache-Control": "max-age=0"}) as context:
         context.add_cookies([{"name": name, "value": cookie.value, "url": address}])
