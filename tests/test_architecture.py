@@ -43,7 +43,7 @@ LADDER = (
     ("database",),
     ("models",),
     ("metrics", "hashing", "json_text", "validation"),
-    ("lifecycle", "clock", "errors"),
+    ("lifecycle", "clock", "errors", "bidi"),
 )
 """The packages of the core, the highest first. Each imports what stands on lower rungs, and itself."""
 

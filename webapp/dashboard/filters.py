@@ -1,6 +1,7 @@
 """How values read on pages: numbers, durations, moments, JSON. What changes with the clock, the browser draws."""
 
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,11 +9,23 @@ from flask import Flask, g
 from markupsafe import Markup, escape
 
 from webapp.core import clock
+from webapp.core.bidi import has_right_to_left, isolate
 from webapp.core.jobs.listing import Count
 from webapp.core.workspaces import workspaces
 
 MAX_FOLDED_LINES = 2_000
 """Lines up to which JSON folds level by level; a page with more of them would take seconds to draw."""
+
+_ESCAPES = re.compile(
+    r"""
+    (?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]                  # colours and moves of the cursor
+    | (?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?  # titles, links, and the like
+    | \x1b[ -/]*[0-~]                                 # all else
+    """,
+    re.VERBOSE,
+)
+"""What programs write for terminals (ECMA-48)."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def format_thousands(number: int) -> str:
@@ -90,6 +103,19 @@ def fold_json(value: dict[str, Any]) -> Markup:
     return Markup("").join(lines)
 
 
+def mark_bidi(name: str) -> str:
+    """Put a name that is written from right to left into an element of its own, apart from its neighbours."""
+    return Markup("<bdi>{}</bdi>").format(name) if has_right_to_left(name) else name
+
+
+def strip_terminal_codes(text: str) -> str:
+    """Return text of a program as a terminal would leave it: without colours, each line as it was last written."""
+    if text.isprintable():
+        return text
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in _ESCAPES.sub("", text).split("\n"))
+    return _CONTROLS.sub("", "\n".join(lines))
+
+
 def register(app: Flask) -> None:
     """Give templates their filters, the workspaces to switch between, and the board's time."""
     app.jinja_env.filters |= {
@@ -101,6 +127,9 @@ def register(app: Flask) -> None:
         "exact": format_exactly,
         "iso": format_iso,
         "foldable": fold_json,
+        "bdi": mark_bidi,
+        "isolate": isolate,
+        "plain": strip_terminal_codes,
     }
 
     @app.context_processor

@@ -11,6 +11,7 @@ from wtforms.validators import EqualTo
 from webapp.core import audit
 from webapp.core.accounts import accounts
 from webapp.core.accounts.passwords import TooManyAttempts
+from webapp.core.bidi import isolate
 from webapp.core.errors import Invalid
 from webapp.core.models import Invitation
 from webapp.core.workspaces import invitations
@@ -96,4 +97,4 @@ def _accept_with_new_account(secret: str, invitation: Invitation) -> AnyResponse
 
 def _welcome(invitation: Invitation) -> AnyResponse:
     workspace = invitation.workspace
-    return redirect_with_message(f"Welcome to {workspace.name}.", "workspace.list_jobs", slug=workspace.slug)
+    return redirect_with_message(f"Welcome to {isolate(workspace.name)}.", "workspace.list_jobs", slug=workspace.slug)

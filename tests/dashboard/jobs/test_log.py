@@ -153,3 +153,15 @@ def test_a_log_is_found_only_through_its_own_workspace(app: Flask, client: Flask
         answer = client.get(f"/w/{workspace}/jobs/{job_id}/log", headers=HTMX)
         assert answer.status_code == 404
         assert "secret" not in answer.text
+
+
+def test_what_a_runner_wrote_for_a_terminal_is_shown_as_text(ben: FlaskClient, app: Flask, cast: Cast) -> None:
+    job_id = made(app, cast, "\x1b[31mred\x1b[0m\r", "10 %\r100 %")
+    with app.app_context():
+        error = "\x1b[31mTraceback\x1b[0m\r\nValueError: \x1b[1mno\x1b[0m"
+        jobs.update_job_status(job_id, status="failed", message="\x1b[1mbold\x1b[0m", error=error)
+    assert shown(log_of(ben, job_id)) == ["red", "100 %"]
+    for path in (f"/w/acme/jobs/{job_id}", "/w/acme/jobs", "/w/acme/overview"):
+        page = ben.get(path).text
+        assert not re.search("[\x1b\r]", page), path
+    assert "Traceback\nValueError: no</pre>" in ben.get(f"/w/acme/jobs/{job_id}").text

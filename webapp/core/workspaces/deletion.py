@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from webapp.core import audit, clock
 from webapp.core.audit import Actor
+from webapp.core.bidi import isolate
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Fault, Forbidden, Invalid
 from webapp.core.models import (
@@ -24,7 +25,7 @@ from webapp.core.workspaces.members import lock_self
 def require_may_delete(member: Membership) -> None:
     """Refuse unless ``member`` may delete the workspace. Raises ``Forbidden``."""
     if not member.may_delete:
-        raise Forbidden(f"Only the owner of {member.workspace.name} may delete it.")
+        raise Forbidden(f"Only the owner of {isolate(member.workspace.name)} may delete it.")
 
 
 def delete(member: Membership, confirmation: str, *, by: Actor) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from webapp.core import audit, clock
 from webapp.core.accounts import accounts
 from webapp.core.audit import Actor
+from webapp.core.bidi import isolate
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
@@ -60,7 +61,7 @@ def create(member: Membership, email: str, role: str, *, by: Actor) -> tuple[Inv
         me = lock_self(session, member)
         require_manager(me)
         if _is_member(session, me.workspace_id, User.email == address):
-            raise Invalid([Fault(("email",), f"{address} is in {me.workspace.name} already.")])
+            raise Invalid([Fault(("email",), f"{isolate(address)} is in {isolate(me.workspace.name)} already.")])
         session.execute(_update_open(me.workspace_id).where(Invitation.email == address).values(revoked_at=at))
         count = sa.select(sa.func.count()).select_from(_select_open(me.workspace_id).subquery())
         limits.require_room(session, limits.of_workspace(me.workspace_id), limits.INVITATIONS, count)
@@ -91,7 +92,7 @@ def revoke(member: Membership, invitation_id: uuid.UUID, *, by: Actor) -> Invita
         if invitation is None:
             raise NotFound("There is no such invitation.")
         if invitation.accepted_at is not None:
-            raise Conflict("accepted", f"{invitation.email} has accepted already.")
+            raise Conflict("accepted", f"{isolate(invitation.email)} has accepted already.")
         if closed:
             detail = {"email": invitation.email}
             audit.record(
@@ -119,7 +120,7 @@ def require_invited(invitation: Invitation, user: User) -> None:
     """Refuse an account that the invitation is not for. Raises ``Forbidden``."""
     if user.email != invitation.email:
         raise Forbidden(
-            f"This invitation is for {invitation.email}, and you are signed in as {user.email}. "
+            f"This invitation is for {isolate(invitation.email)}, and you are signed in as {isolate(user.email)}. "
             "Sign out, then open the link again."
         )
 
@@ -146,7 +147,9 @@ def accept_as_new(secret: str, name: str, password: str, *, address: str | None)
             accounts.add(session, user, by=by)
             _join(session, invitation, user, by=by)
     except IntegrityError:
-        raise Conflict("email_taken", f"There is an account for {invitation.email} now. Sign in to accept.") from None
+        raise Conflict(
+            "email_taken", f"There is an account for {isolate(invitation.email)} now. Sign in to accept."
+        ) from None
     return user
 
 

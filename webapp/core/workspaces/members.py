@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from webapp.core import audit, clock
 from webapp.core.audit import Actor
+from webapp.core.bidi import isolate
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
@@ -122,7 +123,8 @@ def require_may_change_role(me: Membership, other: Membership, role: Role) -> No
     allowed = me.may_make_admin(other) if role is Role.ADMIN else me.may_make_member(other)
     if not allowed:
         raise Forbidden(
-            f"The {me.role} of a workspace may not make the {other.role} {other.user.name} {with_article(role)}."
+            f"The {me.role} of a workspace may not make the {other.role} {isolate(other.user.name)} "
+            f"{with_article(role)}."
         )
 
 
@@ -138,7 +140,10 @@ def remove(member: Membership, user_id: uuid.UUID, *, by: Actor) -> Membership:
 def require_may_remove(me: Membership, other: Membership) -> None:
     """Refuse unless ``me`` may remove the other. Raises ``Forbidden``."""
     if not me.may_remove(other):
-        raise Forbidden(f"As {me.role} of {me.workspace.name} you may not remove the {other.role} {other.user.name}.")
+        raise Forbidden(
+            f"As {me.role} of {isolate(me.workspace.name)} you may not remove "
+            f"the {other.role} {isolate(other.user.name)}."
+        )
 
 
 def leave(member: Membership, *, by: Actor) -> None:
@@ -152,7 +157,7 @@ def leave(member: Membership, *, by: Actor) -> None:
 def require_may_leave(me: Membership) -> None:
     """Refuse the owner. Raises ``Forbidden``."""
     if not me.may_leave:
-        raise Forbidden(f"You own {me.workspace.name}. Transfer the ownership first; then you can leave.")
+        raise Forbidden(f"You own {isolate(me.workspace.name)}. Transfer the ownership first; then you can leave.")
 
 
 def transfer(member: Membership, user_id: uuid.UUID, *, by: Actor) -> Membership:
@@ -170,9 +175,9 @@ def transfer(member: Membership, user_id: uuid.UUID, *, by: Actor) -> Membership
 def require_may_transfer(me: Membership, other: Membership) -> None:
     """Refuse unless ``me`` may make the other the owner. Raises ``Forbidden``; ``Conflict`` if they own it already."""
     if me.user_id == other.user_id and me.may_delete:
-        raise Conflict("owner", f"You own {me.workspace.name} already.")
+        raise Conflict("owner", f"You own {isolate(me.workspace.name)} already.")
     if not me.may_transfer_to(other):
-        raise Forbidden(f"Only the owner of {me.workspace.name} may transfer it.")
+        raise Forbidden(f"Only the owner of {isolate(me.workspace.name)} may transfer it.")
 
 
 def with_article(role: Role) -> str:

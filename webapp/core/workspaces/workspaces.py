@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from webapp.core import audit, clock
 from webapp.core.audit import Actor
+from webapp.core.bidi import isolate
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
@@ -79,7 +80,9 @@ def suggest_slug(name: str) -> str:
 def require_manager(member: Membership) -> None:
     """Let only the owner and admins go on. Raises ``Forbidden``."""
     if not member.role.can_manage:
-        raise Forbidden(f"Only the owner and the admins of {member.workspace.name} may see and change its settings.")
+        raise Forbidden(
+            f"Only the owner and the admins of {isolate(member.workspace.name)} may see and change its settings."
+        )
 
 
 def create(name: str, slug: str, *, owner: User, by: Actor) -> Workspace:

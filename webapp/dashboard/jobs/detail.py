@@ -13,6 +13,7 @@ from flask import g, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.core import audit, jobs
+from webapp.core.bidi import isolate
 from webapp.core.jobs import logs
 from webapp.core.jobs.read import Children
 from webapp.core.models import JobEvent, JobRun
@@ -40,7 +41,7 @@ def show_job(job_id: uuid.UUID) -> str:
 @workspace.post("/jobs/<uuid:job_id>/cancel")
 def cancel_job(job_id: uuid.UUID) -> AnyResponse:
     job = jobs.cancel_job(job_id, within=g.workspace.id, by=current_actor())
-    return hx.command_answer(f"Canceled {job.type} …{job.short_id}", url_for(".show_job", job_id=job.id))
+    return hx.command_answer(f"Canceled {isolate(job.type)} …{job.short_id}", url_for(".show_job", job_id=job.id))
 
 
 # --- the panel ---------------------------------------------------------------------------------------------------

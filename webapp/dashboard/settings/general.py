@@ -5,6 +5,7 @@ from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import StringField
 
+from webapp.core.bidi import isolate
 from webapp.core.errors import Invalid
 from webapp.core.workspaces import deletion, workspaces
 from webapp.dashboard.auth import current_actor
@@ -50,4 +51,4 @@ def delete_workspace() -> AnyResponse:
     except Invalid as error:
         show_faults(form, error)
         return _deletion_page(form, 422)
-    return redirect_with_message(f"The workspace {g.workspace.name} is deleted.", "home.show_home", all="")
+    return redirect_with_message(f"The workspace {isolate(g.workspace.name)} is deleted.", "home.show_home", all="")

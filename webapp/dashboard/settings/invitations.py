@@ -6,6 +6,7 @@ from typing import Any
 from flask import current_app, g, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from webapp.core.bidi import isolate
 from webapp.core.errors import Invalid
 from webapp.core.mail import MailNotSent, MailServer
 from webapp.core.models import Invitation
@@ -38,7 +39,7 @@ def _mail_link(invitation: Invitation, link: str) -> dict[str, Any]:
     server: MailServer | None = current_app.config["MAIL_SERVER"]
     if server is None:
         return {"mail_sent": None}
-    subject = f"{g.user.name} invites you to {g.workspace.name} on Callboard"
+    subject = f"{isolate(g.user.name)} invites you to {isolate(g.workspace.name)} on Callboard"
     try:
         server.send(invitation.email, subject, render_template("mail/invitation.txt", invitation=invitation, link=link))
     except MailNotSent as error:
@@ -49,4 +50,4 @@ def _mail_link(invitation: Invitation, link: str) -> dict[str, Any]:
 @member_pages.post("/invitations/<uuid:invitation_id>/revoke")
 def revoke_invitation(invitation_id: uuid.UUID) -> AnyResponse:
     invitation = invitations.revoke(g.membership, invitation_id, by=current_actor())
-    return redirect_with_message(f"The invitation for {invitation.email} is revoked.", ".list_members")
+    return redirect_with_message(f"The invitation for {isolate(invitation.email)} is revoked.", ".list_members")

@@ -9,6 +9,7 @@ from wtforms import RadioField, StringField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
 from webapp.core import audit
+from webapp.core.bidi import isolate
 from webapp.core.errors import Fault, Invalid
 from webapp.core.models import Role
 from webapp.core.workspaces import invitations, members
@@ -51,7 +52,9 @@ def members_page(form: InvitationForm, status: int = 200) -> Response:
 @member_pages.post("/<uuid:user_id>/role")
 def change_role(user_id: uuid.UUID) -> AnyResponse:
     member = members.change_role(g.membership, user_id, _requested_role(), by=current_actor())
-    return redirect_with_message(f"{member.user.name} is {members.with_article(member.role)} now.", ".list_members")
+    return redirect_with_message(
+        f"{isolate(member.user.name)} is {members.with_article(member.role)} now.", ".list_members"
+    )
 
 
 def _requested_role() -> Role:
@@ -72,7 +75,9 @@ def confirm_remove_member(user_id: uuid.UUID) -> AnyResponse:
 @member_pages.post("/<uuid:user_id>/remove")
 def remove_member(user_id: uuid.UUID) -> AnyResponse:
     member = members.remove(g.membership, user_id, by=current_actor())
-    return redirect_with_message(f"{member.user.name} is no longer in {g.workspace.name}.", ".list_members")
+    return redirect_with_message(
+        f"{isolate(member.user.name)} is no longer in {isolate(g.workspace.name)}.", ".list_members"
+    )
 
 
 @member_pages.get("/<uuid:user_id>/transfer")
@@ -85,7 +90,9 @@ def confirm_transfer_ownership(user_id: uuid.UUID) -> AnyResponse:
 @member_pages.post("/<uuid:user_id>/transfer")
 def transfer_ownership(user_id: uuid.UUID) -> AnyResponse:
     owner = members.transfer(g.membership, user_id, by=current_actor())
-    return redirect_with_message(f"{owner.user.name} owns {g.workspace.name} now; you are an admin.", ".list_members")
+    return redirect_with_message(
+        f"{isolate(owner.user.name)} owns {isolate(g.workspace.name)} now; you are an admin.", ".list_members"
+    )
 
 
 @member_pages.get("/leave")
@@ -97,4 +104,4 @@ def confirm_leave_workspace() -> AnyResponse:
 @member_pages.post("/leave")
 def leave_workspace() -> AnyResponse:
     members.leave(g.membership, by=current_actor())
-    return redirect_with_message(f"You left {g.workspace.name}.", "home.show_home", all="")
+    return redirect_with_message(f"You left {isolate(g.workspace.name)}.", "home.show_home", all="")

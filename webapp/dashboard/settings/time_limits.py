@@ -11,6 +11,7 @@ from wtforms import Field, StringField
 from wtforms.validators import InputRequired
 from wtforms.widgets import TextInput
 
+from webapp.core.bidi import isolate
 from webapp.core.errors import Invalid
 from webapp.core.jobs import listing, time_limits
 from webapp.core.jobs.inputs import Limits
@@ -118,7 +119,7 @@ def set_type_time_limits() -> AnyResponse:
     form = TypeLimitsForm(prefix="of-type-")
     if not _save(form):
         return _limits_page(type_form=form, status=422)
-    return redirect_with_message(f"The limits of {form.type.data} are saved.", ".list_time_limits")
+    return redirect_with_message(f"The limits of {isolate(form.type.data or '')} are saved.", ".list_time_limits")
 
 
 def _save(form: LimitsForm) -> bool:
@@ -137,4 +138,6 @@ def _save(form: LimitsForm) -> bool:
 def remove_time_limits() -> AnyResponse:
     type = request.form.get("type", "")
     time_limits.delete_limits(g.membership, type, by=current_actor())
-    return redirect_with_message(f"The limits of {type or 'every type'} are removed.", ".list_time_limits")
+    return redirect_with_message(
+        f"The limits of {isolate(type) if type else 'every type'} are removed.", ".list_time_limits"
+    )

@@ -12,6 +12,7 @@ from wtforms.validators import Optional
 from wtforms.widgets import CheckboxInput
 
 from webapp.core import audit
+from webapp.core.bidi import isolate
 from webapp.core.errors import Invalid
 from webapp.core.models import Scope
 from webapp.core.workspaces import tokens
@@ -96,4 +97,4 @@ def confirm_revoke_token(token_id: uuid.UUID) -> AnyResponse:
 @manager_pages.post("/tokens/<uuid:token_id>/revoke")
 def revoke_token(token_id: uuid.UUID) -> AnyResponse:
     token = tokens.revoke(g.membership, token_id, by=current_actor())
-    return redirect_with_message(f"The token {token.name} is refused from now on.", ".list_tokens")
+    return redirect_with_message(f"The token {isolate(token.name)} is refused from now on.", ".list_tokens")
