@@ -4,6 +4,7 @@ import re
 import uuid
 from collections import Counter
 from contextlib import suppress
+from urllib.parse import parse_qsl
 
 import pytest
 import sqlalchemy as sa
@@ -158,13 +159,22 @@ def test_all_that_match_are_counted_by_status_and_canceled_but_none_that_came_si
     assert {status_of(app, job_id) for job_id in (came_since, untagged, elsewhere)} == {"pending"}
 
 
-@pytest.mark.parametrize("query", ["status=completed", "failed_since=2020-01-01", "q=nowhere", "type=other"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("status=completed", "failed_since=2020-01-01", "q=nowhere", "type=other"),
+        # What names nothing, or is no filter at all, must not leave one out.
+        *("type=%20", "tag=%C2%A0", "type=%00", "q=%00", "created_by=%0A", "error_group=%20", "error_group=none"),
+        *("status=done", "created_after=yesterday", "created_before=%00", "failed_since=soon"),
+        f"type={'generate-report'.ljust(200, 'x')}x",
+    ],
+)
 def test_a_filter_that_leaves_nothing_to_cancel_cancels_nothing(
     ben: FlaskClient, app: Flask, cast: Cast, query: str
 ) -> None:
     with app.app_context():
         job_id = job_in("running", cast.acme).id
     assert "Nothing to cancel" in ben.get(f"/w/acme/jobs/cancel?{query}").text
-    forged = dict(part.split("=") for part in query.split("&")) | {"all": "1", "newest": str(job_id), "shown": "5"}
+    forged = dict(parse_qsl(query)) | {"all": "1", "newest": str(job_id), "shown": "5"}
     assert post(ben, "/w/acme/jobs/cancel", forged).status_code == 303
     assert status_of(app, job_id) == "running"

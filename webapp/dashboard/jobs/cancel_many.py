@@ -6,19 +6,28 @@ With scripts the list itself asks before it cancels what is ticked; without them
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from flask import g, render_template, request, url_for
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.core import jobs
+from webapp.core.bidi import isolate
 from webapp.core.jobs import CancelOutcome, listing
-from webapp.core.jobs.listing import Count
+from webapp.core.jobs.listing import FIRST_ID, LAST_ID, Count, JobFilter
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import JobRun
 from webapp.dashboard import hx
 from webapp.dashboard.auth import current_actor
 from webapp.dashboard.jobs.listing import PAGE_SIZE, names_for
-from webapp.dashboard.jobs.query import NARROWING, ListQuery, list_path, previous_list_path
+from webapp.dashboard.jobs.query import (
+    NARROWING,
+    ListQuery,
+    has_unreadable_filter,
+    list_path,
+    previous_list_path,
+)
 from webapp.dashboard.scope import workspace
 
 CANCEL_LIMIT = 10_000
@@ -44,11 +53,19 @@ NAMED_OUTCOMES = (CancelOutcome.ALREADY_CANCELED, CancelOutcome.FINISHED)
 @workspace.get("/jobs/cancel")
 def confirm_cancel_jobs() -> str:
     """Show what a cancel of all that match would hit: how many of what, and the first of them by name."""
-    query = ListQuery.parse(request.args)
-    cancelable = listing.restrict_to_cancelable(query.filter)
+    query, cancelable = _parse_cancelable(request.args)
     counts = listing.count_by_status(g.workspace.id, cancelable, sample=COUNT_SAMPLE)
     newest = listing.list_jobs(g.workspace.id, cancelable, limit=NAMES_ON_PAGE).jobs
     return _confirm_page({status: counts[status] for status in cancelable.statuses}, newest, query=query)
+
+
+def _parse_cancelable(args: MultiDict[str, str]) -> tuple[ListQuery, JobFilter]:
+    """Read which jobs are meant, and return what of them can be canceled: nothing, if a filter cannot be read."""
+    query = ListQuery.parse(args)
+    cancelable = listing.restrict_to_cancelable(query.filter)
+    if has_unreadable_filter(args):
+        cancelable = replace(cancelable, ids=(LAST_ID, FIRST_ID))
+    return query, cancelable
 
 
 def _confirm_ticked(job_ids: list[uuid.UUID]) -> str:
@@ -86,7 +103,7 @@ def _confirm_page(
 @workspace.post("/jobs/cancel")
 def cancel_jobs() -> AnyResponse | str:
     if "all" in request.form:
-        return _cancel_matching(ListQuery.parse(request.form))
+        return _cancel_matching(*_parse_cancelable(request.form))
     job_ids = request.form.getlist("job", type=uuid.UUID)[:PAGE_SIZE]
     if job_ids and not (hx.is_fragment() or "sure" in request.form):
         return _confirm_ticked(job_ids)
@@ -99,11 +116,10 @@ def _cancel_ticked(job_ids: list[uuid.UUID]) -> AnyResponse:
     return hx.command_answer(_summarize(outcomes) or "Nothing was ticked", back)
 
 
-def _cancel_matching(query: ListQuery) -> AnyResponse:
+def _cancel_matching(query: ListQuery, cancelable: JobFilter) -> AnyResponse:
     """Cancel what matched when the question was shown; a job that came since is not among them."""
     newest = request.form.get("newest", type=uuid.UUID)
     shown = min(request.form.get("shown", 0, type=int), CANCEL_LIMIT)
-    cancelable = listing.restrict_to_cancelable(query.filter)
     job_ids = listing.list_ids(g.workspace.id, cancelable, limit=shown, up_to=newest) if newest and shown > 0 else ()
     outcomes = jobs.cancel_jobs(g.workspace.id, job_ids, by=current_actor())
     missing = shown - len(job_ids)
@@ -122,6 +138,8 @@ def _summarize(outcomes: Mapping[uuid.UUID, CancelOutcome]) -> str:
 
 def _list_names(job_ids: Sequence[uuid.UUID]) -> str:
     """Write the names of the first jobs in brackets, and how many more there are: ``(import …1f3c09aa and 2 more)``."""
-    names = [f"{job.type} …{job.short_id}" for job in listing.by_ids(g.workspace.id, job_ids[:NAMES_IN_ANSWER])]
+    names = [
+        f"{isolate(job.type)} …{job.short_id}" for job in listing.by_ids(g.workspace.id, job_ids[:NAMES_IN_ANSWER])
+    ]
     more = len(job_ids) - len(names)
     return f" ({', '.join(names)}{f' and {more:,} more' if more else ''})" if names else ""

@@ -19,8 +19,8 @@ from webapp.core.jobs.search import Search, SearchKind
 from webapp.core.lifecycle import JobStatus
 from webapp.dashboard import hx
 
-TEXT_LIMIT = 200
-"""Characters that a filter may have, as many as a type."""
+TEXT_LIMIT = 201
+"""Characters of a filter that are looked at, one more than a name may have: what is longer names nothing."""
 NARROWING = {
     "q": "search",
     "type": "type",
@@ -73,11 +73,14 @@ class ListQuery:
 
     @classmethod
     def parse(cls, args: MultiDict[str, str]) -> "ListQuery":
-        """Read the parameters of an address or a form; values that mean nothing are left out kindly."""
+        """Read the parameters of an address or a form; values that mean nothing are left out kindly.
+
+        A blank or too long name stays a filter, which matches nothing.
+        """
 
         def text(name: str) -> str | None:
-            value = args.get(name, "").strip()[:TEXT_LIMIT]
-            return value if value and "\0" not in value else None
+            value = args.get(name, "")[:TEXT_LIMIT]
+            return None if "\0" in value else value.strip() or value or None
 
         def moment(name: str) -> str | None:
             value = text(name)
@@ -85,9 +88,10 @@ class ListQuery:
 
         status = args.get("status")
         status = JobStatus(status) if status in set(JobStatus) else None
+        search_text = args.get("q", "").strip()
         return cls(
             status=status,
-            q=text("q"),
+            q=text("q") if search_text else None,
             type=text("type"),
             tag=text("tag"),
             created_by=text("created_by"),
@@ -161,6 +165,14 @@ def search_place(query: ListQuery) -> AbstractContextManager[None]:
     Entering it raises ``TooManyRequests``.
     """
     return searches.hold(g.user.id) if query.searches_errors else nullcontext()
+
+
+def has_unreadable_filter(args: MultiDict[str, str]) -> bool:
+    """Return whether ``parse`` leaves out a filter that is no empty field: no act may go by the others alone."""
+    query = ListQuery.parse(args)
+    left_out = {name for name in ("status", *NARROWING) if args.get(name) and getattr(query, name) is None}
+    # A search box with nothing but blanks in it is as empty as it looks.
+    return bool(left_out if args.get("q", "").strip() else left_out - {"q"})
 
 
 def list_path(url: str | None) -> str:
