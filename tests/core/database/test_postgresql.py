@@ -5,7 +5,8 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,10 +16,11 @@ from flask import Flask
 
 from tests.support.apps import dispose, make_app
 from tests.support.jobs import job_in
+from tests.support.lines import Line, line_to
 from tests.support.people import Cast
 from tests.support.runner import Runner
 from webapp.core import jobs
-from webapp.core.database import postgresql
+from webapp.core.database import connections, postgresql
 from webapp.core.database.errors import is_unavailable
 from webapp.core.database.session import db
 
@@ -187,7 +189,7 @@ def test_connections_that_became_read_only_are_found_by_the_question_for_readine
 def test_a_frozen_connection_is_given_up_in_time_and_the_next_one_works(
     url: str, token: str, job: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql, "ANSWER_MARGIN", 0.5)
+    monkeypatch.setattr(connections, "ANSWER_MARGIN", 0.5)
     app = make_app(with_parameters(url, options="-c statement_timeout=1s"))
     runner = Runner(app.test_client(), token)
     assert runner.report(job, progress=1).status_code == 200
@@ -200,6 +202,70 @@ def test_a_frozen_connection_is_given_up_in_time_and_the_next_one_works(
         os.kill(pid, signal.SIGCONT)
     assert answers == [503, 200]
     dispose(app)
+
+
+@pytest.fixture
+def line(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """A line to the database that can fall silent, which the board notices sooner than it does for people."""
+    monkeypatch.setattr(connections, "CHECK_EVERY", 0.2)
+    monkeypatch.setattr(connections, "_CHECK_TIMEOUT", "2")
+    socket_folder = sa.make_url(url).query.get("host")
+    if not isinstance(socket_folder, str):
+        pytest.skip("This PostgreSQL has no socket in a folder.")
+    with line_to(f"{socket_folder}/.s.PGSQL.5432") as line:
+        yield line
+
+
+@pytest.fixture
+def distant(line: Line, url: str) -> Iterator[Flask]:
+    """The app at the other end of the line."""
+    address = sa.make_url(url)
+    app = make_app(f"postgresql://{address.username}@127.0.0.1:{line.port}/{address.database}?connect_timeout=2")
+    yield app
+    dispose(app)
+
+
+def seconds_of(act: Callable[[], object]) -> float:
+    started = time.monotonic()
+    act()
+    return time.monotonic() - started
+
+
+def test_connections_that_fell_silent_are_left_within_seconds(
+    distant: Flask, line: Line, token: str, job: dict[str, str]
+) -> None:
+    runner = Runner(distant.test_client(), token)
+    assert runner.report(job, progress=1).status_code == 200
+    line.silence_present()
+    answers: list[int] = []
+    assert seconds_of(lambda: answers.append(runner.report(job, progress=2).status_code)) < 5
+    assert [*answers, runner.report(job, progress=3).status_code] == [503, 200]
+
+
+def test_while_a_server_is_silent_one_request_waits_for_it_and_the_others_are_refused_at_once(
+    distant: Flask, line: Line, token: str, job: dict[str, str]
+) -> None:
+    runner = Runner(distant.test_client(), token)
+    assert runner.report(job, progress=1).status_code == 200
+    line.silence_all()
+    assert runner.report(job, progress=2).status_code == 503
+    with ThreadPoolExecutor(5) as threads:
+        started = time.monotonic()
+        waiting = [
+            threads.submit(lambda: (Runner(distant.test_client(), token).report(job).status_code, time.monotonic()))
+            for _ in range(5)
+        ]
+        answers = sorted((future.result() for future in waiting), key=lambda answer: answer[1])
+        assert [status for status, _ in answers] == [503] * 5
+        assert [answered - started < 1 for _, answered in answers] == [True] * 4 + [False]
+    line.speak()
+    assert runner.report(job, progress=3).status_code == 200
+
+
+def test_a_statement_that_is_at_work_is_waited_for(distant: Flask, line: Line) -> None:
+    with distant.app_context(), db.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT 5 FROM pg_sleep(1)").scalar() == 5
+        assert connection.exec_driver_sql("SELECT repeat('x', 3000000) FROM pg_sleep(0.5)").scalar() == "x" * 3000000
 
 
 def test_a_server_that_accepts_and_never_answers_is_told_in_time() -> None:
@@ -221,7 +287,7 @@ def test_a_statement_that_takes_too_long_is_ended_and_may_be_tried_again(url: st
 
 
 def test_a_migration_may_take_as_long_as_it_needs(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgresql, "ANSWER_MARGIN", 0)
+    monkeypatch.setattr(connections, "ANSWER_MARGIN", 0)
     app = make_app(with_parameters(url, options="-c statement_timeout=200ms"))
     with app.app_context(), db.engine.connect() as connection:
         transaction = connection.execution_options(isolation_level="READ COMMITTED")

@@ -1,20 +1,15 @@
 """Connects to PostgreSQL so that a server that is away, silent or read-only is noticed in seconds and left for good."""
 
-import time
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.abc import RV
 from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from sqlalchemy.engine import Engine, ExceptionContext
 
-from webapp.core import clock
-from webapp.core.database.settings import DatabaseSettings, Prepare
-
-ANSWER_MARGIN = 5
-"""Seconds beyond those of a statement after which a server counts as gone: a frozen one does not end its statements."""
+from webapp.core.database.connections import BoardConnection, ServerWatch
+from webapp.core.database.settings import DatabaseSettings
 
 _CONNECTION_DEFAULTS: Mapping[str, str] = {
     # What was sent and is not acknowledged, in milliseconds; then what nobody sends on, in seconds.
@@ -29,13 +24,6 @@ _CONNECTION_DEFAULTS: Mapping[str, str] = {
 """Parameters of libpq (https://www.postgresql.org/docs/current/libpq-connect.html) that the address may set anew."""
 _SESSION_MUSTS = "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC"
 """How times are written; the driver reads no other way."""
-_POOLED_SESSION_MUSTS = "SET DateStyle = ISO; SET TimeZone = UTC"
-"""The same for a pooler, which keeps these two for each of its clients and may take no ``options``."""
-READ_CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
-"""Asks for the time that the server's clock shows, in seconds since 1970."""
-_SESSION_FACTS = (
-    f"{READ_CLOCK}, pg_backend_pid(), extract(epoch FROM current_setting('statement_timeout')::interval)::float8"
-)
 _READ_ONLY = "25006"
 _CANNOT_CONNECT_NOW = "57P03"
 _CONNECTION_EXCEPTIONS = "08"
@@ -75,57 +63,14 @@ def ends_connection(error: BaseException | None) -> bool:
     return sqlstate in (_READ_ONLY, _CANNOT_CONNECT_NOW) or sqlstate.startswith(_CONNECTION_EXCEPTIONS)
 
 
-class BoardConnection(psycopg.Connection[Any]):
-    """A connection that does not wait for ever for a server that has fallen silent."""
-
-    answer_timeout: float | None = None
-    """Seconds that an answer may take; ``None`` for as long as it takes, as a migration must."""
-
-    def begin_session(self, settings: DatabaseSettings) -> None:
-        """Learn what kind of session this is, and give a pooled one what it could not be given when it connected."""
-        self.answer_timeout = settings.connect_timeout
-        # Outside of a transaction, which would still be open when the engine takes the connection over.
-        self.autocommit = True
-        asked_at = time.time()
-        ((shown, backend, seconds),) = self.execute(_SESSION_FACTS, prepare=False)
-        clock.adjust(shown, asked_at, time.time())
-        # A pooler lets its clients cancel by numbers of its own, which are not those of the sessions behind it.
-        pooled = backend != self.info.backend_pid
-        if pooled:
-            self.execute(_POOLED_SESSION_MUSTS, prepare=False)
-            # One that takes no options leaves a statement without its limit, unless the role has one.
-            seconds = seconds or settings.statement_timeout
-        if settings.prepare is Prepare.OFF or (settings.prepare is Prepare.AUTO and pooled):
-            self.prepare_threshold = None
-        self.autocommit = False
-        # An answer may take a little longer than a statement may in this session.
-        self.answer_timeout = seconds + ANSWER_MARGIN if seconds else None
-
-    def wait(self, gen: Generator[Any, Any, RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """Return what the server answers. Raises ``OperationalError`` if that takes too long."""
-        limit = self.answer_timeout if timeout is None else timeout
-        try:
-            return super().wait(gen, interval, limit)
-        except psycopg.errors._WaitTimeout:
-            if timeout is not None:
-                raise
-            # The answer may still come, and must not be taken for that of the next statement.
-            self.pgconn.finish()
-            raise psycopg.OperationalError(f"The server did not answer within {limit:g} s.") from None
-
-
 def prepare_engine(engine: Engine, settings: DatabaseSettings) -> None:
     """Let an engine connect by ``BoardConnection``, and leave connections that are of no use any more."""
 
+    watch = ServerWatch(settings)
+
     @sa.event.listens_for(engine, "do_connect")
     def _connect(dialect: Any, record: Any, arguments: Any, parameters: Any) -> BoardConnection:
-        connection = BoardConnection.connect(*arguments, **parameters)
-        try:
-            connection.begin_session(settings)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return watch.connect(arguments, parameters)
 
     @sa.event.listens_for(engine, "handle_error")
     def _end_connection(context: ExceptionContext) -> None:

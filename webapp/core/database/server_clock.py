@@ -4,7 +4,7 @@ import logging
 import time
 
 from webapp.core import clock
-from webapp.core.database.postgresql import READ_CLOCK
+from webapp.core.database.connections import READ_CLOCK
 from webapp.core.database.session import db
 from webapp.core.database.transactions import read_connection
 
