@@ -381,6 +381,26 @@ def test_a_second_writer_of_status_would_be_found(line: str) -> None:
     assert writes_of_status(f"from webapp.core.models import JobRun\n{line}") == {2}
 
 
+# --- one way to the terminal -------------------------------------------------------------------------------------
+
+TERMINAL = WEBAPP / "cli" / "terminal.py"
+
+
+def raw_prints(source: str) -> list[int]:
+    """List the lines that print for an administrator without ``print_line``, which escapes what rules a terminal."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [call.lineno for call in calls if ast.unparse(call.func) in ("click.echo", "click.secho", "print", "echo")]
+
+
+@pytest.mark.parametrize("path", [path for path in sources(WEBAPP / "cli") if path != TERMINAL], ids=relative)
+def test_no_command_prints_what_could_rule_a_terminal(path: Path) -> None:
+    assert raw_prints(path.read_text()) == []
+
+
+def test_a_command_that_prints_by_itself_would_be_found() -> None:
+    assert raw_prints("import click\nclick.echo(name)\nprint(name)\nprint_line(name)") == [2, 3]
+
+
 # --- no open wall ------------------------------------------------------------------------------------------------
 
 

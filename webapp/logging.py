@@ -15,6 +15,7 @@ from flask import has_request_context
 from sqlalchemy.exc import DBAPIError
 
 from webapp.core.database.errors import describe_without_values
+from webapp.core.validation import escape_unseen
 from webapp.request_id import get_request_id
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class JsonFormatter(logging.Formatter):
             line["request_id"] = get_request_id()
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return escape_unseen(json.dumps(line, ensure_ascii=False))
 
     def formatException(self, ei: Any) -> str:
         """Format an error with its trace; one of the database without the values that it was about."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import flask_migrate.cli
 import httpx
 import pytest
+import sqlalchemy as sa
 from click.testing import Result
 from flask import Flask
 
@@ -36,8 +37,9 @@ from webapp.core.accounts import sessions
 from webapp.core.audit import Actor
 from webapp.core.chores import retention
 from webapp.core.chores.schedule import list_chores
+from webapp.core.database.session import db
 from webapp.core.lifecycle import JobStatus
-from webapp.core.models import Role
+from webapp.core.models import ApiToken, Role, User, Workspace
 from webapp.core.workspaces import tokens, workspaces
 
 NOBODY = str(uuid.UUID(int=7))
@@ -530,3 +532,21 @@ except click.ClickException as error:
 def test_when_one_process_dies_all_are_stopped_and_it_is_named() -> None:
     ended = subprocess.run([sys.executable, "-c", ONE_DIES], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (ended.stdout, ended.stderr) == ("The weak one ended by itself (exit code 3); all is stopped.\n", "")
+
+
+# --- the terminal ------------------------------------------------------------------------------------------------
+
+
+def test_names_from_before_and_texts_of_runners_cannot_rule_the_terminal(app: Flask, cast: Cast, token: str) -> None:
+    hostile = "\x9b2J\x7f\u202egnp.exe"
+    with app.app_context():
+        job_id = jobs.enqueue_job("import", cast.acme.id, payload={hostile: hostile}, by=Actor("system"))
+        for model in (User, ApiToken, Workspace):
+            db.session.execute(sa.update(model).values(name=hostile))
+        db.session.commit()
+    for words in ("users list", "workspaces list", "tokens list --workspace acme", f"jobs show {job_id}"):
+        shown = succeed(app, *words.split())
+        assert r"\u009b2J\u007f\u202egnp.exe" in shown
+        assert not set(hostile[:1] + hostile[3:5]) & set(shown)
+    job = json.loads(succeed(app, "jobs", "show", str(job_id)))
+    assert job["payload"] == {hostile: hostile}

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +224,60 @@ def test_letters_that_take_two_columns_are_counted_so() -> None:
     assert table(("A", "B"), [("日", "x"), ("ab", "y")], long=[1]) == ["A   B", "日  x", "ab  y"]
     assert (bar(0), bar(100)) == ("░░░░░░░░░░░░   0 %", "████████████ 100 %")
     assert clean("a\x1b[31m\n\u202eb") == "a [31m b"
+
+
+HOSTILE = "\x1b]0;pwned\x07\x1b[2J\x9b2J\u202egnp.exe"
+
+
+@pytest.fixture
+def hostile_board(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A board that answers whatever it is asked with what would rule a terminal."""
+    texts = ("id", "type", "status", "message", "error", "runner", "link", "created_by", "failure_reason", "parent_id")
+    job = dict.fromkeys(texts, HOSTILE) | {"tags": [HOSTILE], "payload": {HOSTILE: HOSTILE}}
+    job["created_at"] = "2026-11-24T14:02:00Z"
+    event = dict.fromkeys(("at", "from", "to", "kind", "by", "message"), HOSTILE)
+    refusal = json.dumps({"title": HOSTILE, "detail": HOSTILE, "code": HOSTILE, "status": 403, "errors": []}).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.endswith("/events"):
+                self._answer(200, json.dumps({"data": [event], "next_cursor": None}).encode())
+            elif self.path.endswith("/refused"):
+                self._answer(403, refusal)
+            elif "/logs" in self.path:
+                lines = [{"seq": 1, "at": HOSTILE, "level": None, "text": HOSTILE}] if "after=0" in self.path else []
+                self._answer(200, json.dumps({"data": lines, "next_after": 1}).encode())
+            elif "/jobs/" in self.path:
+                self._answer(200, json.dumps(job).encode())
+            else:
+                self._answer(200, json.dumps({"data": [job], "next_cursor": None}).encode())
+
+        def do_POST(self) -> None:
+            self._answer(403, refusal)
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json" if status == 200 else "application/problem+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("CALLBOARD_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("CALLBOARD_TOKEN", "cb_0123456789ab_secret")
+        yield
+        server.shutdown()
+
+
+@pytest.mark.parametrize("words", ["list", "show x", "show refused", "tail x --no-follow", "cancel x"])
+def test_a_hostile_board_cannot_rule_the_terminal(words: str, hostile_board: None) -> None:
+    with ExitStack() as ends:
+        shell = Terminal(100, "jobs", *words.split())
+        ends.callback(shell.close)
+        shown = read_all(shell)
+    assert "gnp.exe" in shown
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown), repr(shown)

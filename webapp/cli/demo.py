@@ -11,6 +11,7 @@ from flask_migrate import upgrade
 
 from webapp.cli.errors import CommandGroup
 from webapp.cli.processes import ChildProcesses, local_address, require_free_port, start_board
+from webapp.cli.terminal import print_line
 from webapp.core import demo_data
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
@@ -114,7 +115,7 @@ def run() -> None:
             str(folder / "examples" / "archive_runner.py"),
             environ={"CALLBOARD_URL": address, "CALLBOARD_TOKEN": login.token},
         )
-        click.echo(
+        print_line(
             f"\n  Callboard   {config['PUBLIC_URL']}\n"
             f"  e-mail      {login.email}\n"
             f"  password    {login.password}\n\n"
@@ -137,10 +138,10 @@ def seed(count: int, slug: str, seed: int) -> None:
         login, operator = _ensure_operator(path)
         workspace = _ensure_workspace(operator, slug)
         login.save(path)
-        click.echo(f"The workspace {slug} is new; sign in as {login.email} with the password in {path}.")
+        print_line(f"The workspace {slug} is new; sign in as {login.email} with the password in {path}.")
     with click.progressbar(length=count, label=f"Jobs of {slug}") as bar:
         shown = 0
         for written in demo_data.seed(workspace.id, count, seed=seed, by=SYSTEM):
             bar.update(written - shown)
             shown = written
-    click.echo(f"{count:,} jobs were added: {current_app.config['PUBLIC_URL']}/w/{slug}/jobs")
+    print_line(f"{count:,} jobs were added: {current_app.config['PUBLIC_URL']}/w/{slug}/jobs")

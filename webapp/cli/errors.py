@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from webapp.core.database.errors import is_unavailable, lacks_migration
 from webapp.core.errors import CoreError
+from webapp.core.validation import escape_unseen
 
 NOT_MIGRATED = "The database is not up to date; run `flask --app wsgi db upgrade` first."
 
@@ -35,7 +36,7 @@ def errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except CoreError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(escape_unseen(str(error))) from None
     except SQLAlchemyError as error:
         raise click.ClickException(describe_database_error(error)) from None
     except UnicodeError:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from webapp.cli.errors import CommandGroup
+from webapp.cli.terminal import print_line
 from webapp.core import jobs
 from webapp.core.job_json import job_json
 from webapp.core.workspaces import workspaces
@@ -39,14 +40,14 @@ class JsonType(click.ParamType[Any]):
 def enqueue(type: str, slug: str | None, **fields: Any) -> None:
     """Create a pending job and print its id."""
     workspace_id = workspaces.get_by_slug_unchecked(slug).id if slug is not None else None
-    click.echo(jobs.enqueue_job(type, workspace_id, **fields))
+    print_line(jobs.enqueue_job(type, workspace_id, **fields))
 
 
 @group.command()
 @click.argument("id", type=click.UUID)
 def show(id: uuid.UUID) -> None:
     """Print a job as JSON."""
-    click.echo(json.dumps(job_json(jobs.get_job_status(id)), ensure_ascii=False, indent=2))
+    print_line(json.dumps(job_json(jobs.get_job_status(id)), ensure_ascii=False, indent=2))
 
 
 @group.command()
@@ -54,4 +55,4 @@ def show(id: uuid.UUID) -> None:
 def cancel(id: uuid.UUID) -> None:
     """Cancel a job; its runner hears of it when it next reports."""
     job = jobs.cancel_job(id)
-    click.echo(f"The job {job.id} is canceled.")
+    print_line(f"The job {job.id} is canceled.")

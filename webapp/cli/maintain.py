@@ -15,6 +15,7 @@ from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.cli.errors import CommandGroup, describe_database_error
+from webapp.cli.terminal import print_line
 from webapp.core import clock, metrics
 from webapp.core.chores import leases, retention
 from webapp.core.chores.schedule import Chore, list_chores
@@ -38,9 +39,9 @@ def _print_expired_jobs() -> None:
     for workspace in workspaces.list_all():
         days = kept.get(workspace.id, {})
         for status, count in retention.count_due(workspace.id, days, cap=None).items():
-            click.echo(f"{workspace.slug}\t{status}\tolder than {days[status]} days\t{count.count} jobs would go")
+            print_line(f"{workspace.slug}\t{status}\tolder than {days[status]} days\t{count.count} jobs would go")
     if not kept:
-        click.echo("No workspace has set a retention: nothing would go.")
+        print_line("No workspace has set a retention: nothing would go.")
 
 
 @group.command()
@@ -52,7 +53,7 @@ def once(dry_run: bool) -> None:
         return
     # Without a lease: two that do one chore do no harm, and whoever types this wants it done when it returns.
     for chore in list_chores(outbound()):
-        click.echo(chore.do(lambda: True))
+        print_line(chore.do(lambda: True))
 
 
 def _log_failure(chore: Chore, error: Exception) -> None:

@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 
 from webapp.cli.errors import NOT_MIGRATED, errors_in_one_line
 from webapp.cli.processes import ChildProcesses, require_free_port, start_board
+from webapp.cli.terminal import print_line
 from webapp.core.database import migrations
 from webapp.core.database.session import db
 from webapp.logging import log_as_json
@@ -30,7 +31,7 @@ def require_migrated() -> None:
 
 def _announce(text: str) -> None:
     if sys.stderr.isatty():
-        click.echo(f"{text} (Ctrl-C stops it).", err=True)
+        print_line(f"{text} (Ctrl-C stops it).", err=True)
     else:
         log.info("%s.", text)
 

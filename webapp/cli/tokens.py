@@ -3,6 +3,7 @@
 import click
 
 from webapp.cli.errors import CommandGroup
+from webapp.cli.terminal import print_line, print_row
 from webapp.core import clock
 from webapp.core.audit import SYSTEM
 from webapp.core.models import ApiToken, Scope, TokenStatus
@@ -27,7 +28,7 @@ def create(slug: str, name: str, scopes: tuple[str, ...]) -> None:
     """Make a token and print it, alone; it is never shown again."""
     workspace = workspaces.get_by_slug_unchecked(slug)
     _, text = tokens.create_unchecked(workspace.id, name, scopes=scopes or tokens.RUNNER_SCOPES, by=SYSTEM)
-    click.echo(text)
+    print_line(text)
 
 
 def _describe_status(token: ApiToken) -> str:
@@ -42,7 +43,7 @@ def _describe_status(token: ApiToken) -> str:
 def list_(slug: str) -> None:
     """Print the tokens of a workspace, newest first: public id, name, scopes and standing."""
     for token in tokens.list_tokens(workspaces.get_by_slug_unchecked(slug).id):
-        click.echo("\t".join([token.public_id, token.name, " ".join(token.scopes), _describe_status(token)]))
+        print_row(token.public_id, token.name, " ".join(token.scopes), _describe_status(token))
 
 
 @group.command()
@@ -50,4 +51,4 @@ def list_(slug: str) -> None:
 def revoke(public_id: str) -> None:
     """Refuse a token from now on."""
     token = tokens.revoke_unchecked(public_id, by=SYSTEM)
-    click.echo(f"The token {token.public_id} ({token.name}) is refused from now on.")
+    print_line(f"The token {token.public_id} ({token.name}) is refused from now on.")

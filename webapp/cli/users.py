@@ -7,6 +7,7 @@ import click
 from webapp.cli import limits
 from webapp.cli.errors import CommandGroup
 from webapp.cli.limits import LimitValue
+from webapp.cli.terminal import print_line, print_row
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
 from webapp.core.limits.limits import of_user
@@ -33,14 +34,14 @@ def _read_password(from_stdin: bool) -> str:
 def create(email: str, name: str, from_stdin: bool) -> None:
     """Make an account."""
     user = accounts.create(email, name, _read_password(from_stdin), by=SYSTEM)
-    click.echo(f"{user.email} can sign in now.")
+    print_line(f"{user.email} can sign in now.")
 
 
 @group.command("list")
 def list_() -> None:
     """Print every account: address, name and, if so, that it is deactivated."""
     for user in accounts.list_all():
-        click.echo("\t".join([user.email, user.name] + ["deactivated"] * (user.deactivated_at is not None)))
+        print_row(user.email, user.name, *["deactivated"] * (user.deactivated_at is not None))
 
 
 @group.command("set-password")
@@ -50,7 +51,7 @@ def set_password(email: str, from_stdin: bool) -> None:
     """Give an account a new password and sign it out everywhere."""
     user = accounts.get_by_email(email)
     accounts.set_password(user, _read_password(from_stdin), by=SYSTEM)
-    click.echo(f"{user.email} has a new password and is signed out everywhere.")
+    print_line(f"{user.email} has a new password and is signed out everywhere.")
 
 
 @group.command()
@@ -59,7 +60,7 @@ def deactivate(email: str) -> None:
     """Close an account and sign it out everywhere; what it did stays under its name."""
     user = accounts.get_by_email(email)
     accounts.deactivate(user, by=SYSTEM)
-    click.echo(f"{user.email} can no longer sign in.")
+    print_line(f"{user.email} can no longer sign in.")
 
 
 @group.command("set-limit")

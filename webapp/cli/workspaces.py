@@ -5,6 +5,7 @@ import click
 from webapp.cli import limits
 from webapp.cli.errors import CommandGroup
 from webapp.cli.limits import LimitValue
+from webapp.cli.terminal import print_line, print_row
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
 from webapp.core.limits.limits import of_workspace
@@ -21,7 +22,7 @@ group = CommandGroup("workspaces", help="Workspaces and their members.")
 def create(name: str, slug: str, owner: str) -> None:
     """Make a workspace with its owner."""
     workspace = workspaces.create(name, slug, owner=accounts.get_by_email(owner), by=SYSTEM)
-    click.echo(f"The workspace {workspace.slug} is there.")
+    print_line(f"The workspace {workspace.slug} is there.")
 
 
 @group.command("add-member")
@@ -32,7 +33,7 @@ def add_member(slug: str, email: str, role: str) -> None:
     """Let a person into a workspace."""
     workspace, user = workspaces.get_by_slug_unchecked(slug), accounts.get_by_email(email)
     members.add_unchecked(workspace, user, Role(role), by=SYSTEM)
-    click.echo(f"{user.email} is {role} of {workspace.slug}.")
+    print_line(f"{user.email} is {role} of {workspace.slug}.")
 
 
 @group.command()
@@ -42,7 +43,7 @@ def transfer(slug: str, email: str) -> None:
     """Make a member the owner; who was owner becomes admin."""
     workspace, user = workspaces.get_by_slug_unchecked(slug), accounts.get_by_email(email)
     members.transfer_unchecked(workspace, user, by=SYSTEM)
-    click.echo(f"{user.email} is owner of {workspace.slug}.")
+    print_line(f"{user.email} is owner of {workspace.slug}.")
 
 
 @group.command("list")
@@ -50,7 +51,7 @@ def list_() -> None:
     """Print every workspace: slug, name and members with their roles."""
     for workspace in workspaces.list_all():
         names = ", ".join(f"{member.user.email} ({member.role})" for member in members.list_members(workspace.id))
-        click.echo(f"{workspace.slug}\t{workspace.name}\t{names}")
+        print_row(workspace.slug, workspace.name, names)
 
 
 @group.command("set-limit")

@@ -13,6 +13,7 @@ from typing import Any
 
 from callboard_client._options import HEARTBEAT_TIMEOUT
 from callboard_client.cli import shell
+from callboard_client.cli.terminal import CleanFormatter, print_lines
 from callboard_client.client import Client
 from callboard_client.errors import BoardRefused, CallboardError
 from callboard_client.record import STATUSES
@@ -24,7 +25,9 @@ other lines go to the job's log. The exit code is the command's. Without a board
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say and return the exit code: 2 if the board refused it, 3 if it could not be reached."""
-    logging.basicConfig(format="callboard: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(CleanFormatter("callboard: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     arguments = _parser().parse_args(argv)
     try:
         return _run(arguments) if arguments.command == "run" else _show(arguments)
@@ -35,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except CallboardError as error:
-        print(f"callboard: {error}", file=sys.stderr)
+        print_lines([f"callboard: {error}"], sys.stderr)
         return 2 if isinstance(error, BoardRefused) else 3
 
 

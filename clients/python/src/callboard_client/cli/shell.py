@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from callboard_client.cli.terminal import ago, bar, clean, colored, columns, table
+from callboard_client.cli.terminal import ago, bar, clean, colored, columns, print_lines, table
 from callboard_client.client import Client
 from callboard_client.errors import BoardUnreachable, CallboardError, JobNotFound
 from callboard_client.record import STATUSES, JobRecord, JobStatus
@@ -30,9 +30,9 @@ def list_jobs(
     if as_json:
         _print_json([job.to_json() for job in jobs])
     elif jobs:
-        _print(_table(jobs))
+        print_lines(_table(jobs))
     else:
-        print("No matching jobs.", file=sys.stderr)
+        print_lines(["No matching jobs."], sys.stderr)
     return 0
 
 
@@ -43,7 +43,7 @@ def show(client: Client, job_id: str, *, as_json: bool) -> int:
     if as_json:
         _print_json({**job.to_json(), "events": events})
     else:
-        _print(_details(job, events))
+        print_lines(_details(job, events))
     return 0
 
 
@@ -57,12 +57,12 @@ def cancel(client: Client, job_ids: Sequence[str], *, as_json: bool) -> int:
             raise
         except CallboardError as error:
             refused += 1
-            print(f"{clean(job_id)}: {error}", file=sys.stderr)
+            print_lines([f"{job_id}: {error}"], sys.stderr)
             continue
         if as_json:
             _print_json(job.to_json(), indent=None)
         else:
-            print(f"Canceled {job.id}. Its runner stops at its next report.")
+            print_lines([f"Canceled {job.id}. Its runner stops at its next report."])
     return 1 if refused else 0
 
 
@@ -75,7 +75,8 @@ def tail(client: Client, job_id: str, *, follow: bool, as_json: bool) -> int:
         while True:
             lines, last = client.list_log_lines(job_id, after)
             for line in lines:
-                _print_json(line, indent=None) if as_json else _print([f"{line['at'][11:19]}  {clean(line['text'])}"])
+                text = f"{line['at'][11:19]}  {clean(line['text'])}"
+                _print_json(line, indent=None) if as_json else print_lines([text])
             if last == after or not lines:
                 break
             after = last
@@ -83,7 +84,7 @@ def tail(client: Client, job_id: str, *, follow: bool, as_json: bool) -> int:
             break
         time.sleep(POLL_INTERVAL)
     if follow and not as_json:
-        print(f"The job is {job.status}.", file=sys.stderr)
+        print_lines([f"The job is {job.status}."], sys.stderr)
     return 1 if follow and job.status in ("failed", "canceled") else 0
 
 
@@ -108,7 +109,7 @@ def _print_changes(client: Client, type: str | None, tag: str | None) -> None:
             }
             ended = [job for job_id in seen if job_id not in live for job in _find(client, job_id)]
         except BoardUnreachable as error:
-            print(f"callboard: {error} Trying again.", file=sys.stderr)
+            print_lines([f"callboard: {error} Trying again."], sys.stderr)
             continue
         for job in (*live.values(), *ended):
             if seen.get(job.id) != job:
@@ -131,7 +132,7 @@ def _redraw(client: Client, type: str | None, tag: str | None) -> None:
             lines = [f"{error} Trying again."]
         if drawn:
             sys.stdout.write(f"\x1b[{drawn}F\x1b[J")
-        _print(lines)
+        print_lines(lines)
         drawn = len(lines)
         time.sleep(POLL_INTERVAL)
 
@@ -190,10 +191,5 @@ def _details(job: JobRecord, events: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield from ("", "error", *(clean(line) if line.strip() else "" for line in job.error.splitlines()))
 
 
-def _print(lines: Sequence[str] | Iterator[str]) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
-
-
 def _print_json(value: object, *, indent: int | None = 2) -> None:
-    _print([json.dumps(value, indent=indent)])
+    print_lines([json.dumps(value, indent=indent)])

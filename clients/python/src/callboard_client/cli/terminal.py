@@ -1,22 +1,47 @@
 """Write text for a terminal: tables, bars and times, without control characters of others."""
 
+import logging
 import re
 import shutil
+import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from typing import TextIO
 
 BAR_WIDTH = 12
 """Characters of a bar of progress."""
 MIN_COLUMN_WIDTH = 7
 """Columns of the terminal that are left of a text that has no room."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+_CONTROL = re.compile(f"[{_CONTROLS}]+")
+_COLOR_OR_CONTROL = re.compile(rf"\x1b\[\d{{1,2}}m|[{_CONTROLS}]")
 _COLORS = {"pending": "33", "running": "36", "completed": "32", "failed": "31", "canceled": "90"}
 
 
 def clean(text: str | None) -> str:
     """Return the text in one line. What runners report may hold control characters, and these may hold anything."""
     return _CONTROL.sub(" ", text or "").strip()
+
+
+def print_lines(lines: Iterable[str], stream: TextIO | None = None) -> None:
+    """Print lines, to standard output unless told otherwise, with no control character in them but those of colors."""
+    # A board is not to be trusted with a terminal either: whatever it sent may be in any of them.
+    out = stream or sys.stdout
+    out.write("".join(f"{_COLOR_OR_CONTROL.sub(_keep_color, line)}\n" for line in lines))
+    out.flush()
+
+
+def _keep_color(match: re.Match[str]) -> str:
+    return match[0] if len(match[0]) > 1 else " "
+
+
+class CleanFormatter(logging.Formatter):
+    """Formats a line of the log without control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        return "\n".join(clean(line) for line in super().format(record).split("\n"))
 
 
 def colored(text: str, status: str) -> str:
