@@ -20,6 +20,9 @@ from webapp.request_id import get_request_id
 
 log = logging.getLogger(__name__)
 
+EVENT_FIELDS = ("event", "remote_addr", "account")
+"""What a line about an event has besides, given as ``extra``. Filters of other programs are written for this order."""
+
 _context: ContextVar[Mapping[str, str]] = ContextVar("log_context")
 
 
@@ -40,16 +43,17 @@ class DatabaseFault(Exception):
 class JsonFormatter(logging.Formatter):
     """Formats a record as ``at``, ``level``, ``logger``, ``message``, and what else is known of it.
 
-    That is ``request_id`` inside a request, ``trace`` of an error, and the fields of ``log_context``. The server's own
-    lines are formatted so too, by ``granian_log.json``.
+    That is ``request_id`` inside a request, ``trace`` of an error, the fields of ``log_context``, and of an event that
+    other programs look for its ``EVENT_FIELDS``. The server's own lines are formatted so too, by ``granian_log.json``.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = {"at": at, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        line |= {name: getattr(record, name) for name in EVENT_FIELDS if hasattr(record, name)}
         line |= _context.get({})
         if has_request_context():
-            # Of the request its id alone: an address, a header or a body may hold secrets.
+            # Of the request its id alone: a URL, a header or a body may hold secrets.
             line["request_id"] = get_request_id()
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)

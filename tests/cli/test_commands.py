@@ -112,6 +112,19 @@ def test_a_new_password_replaces_the_old_one(app: Flask, cast: Cast) -> None:
             sessions.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
 
 
+def test_the_attempts_to_sign_in_to_an_account_are_listed_newest_first(app: Flask, cast: Cast, clock: Clock) -> None:
+    with app.app_context():
+        with pytest.raises(sessions.WrongPassword):
+            sessions.sign_in("ada@example.com", "wrong", address="203.0.113.9", user_agent="curl/8\x1b[31m\n")
+        clock.advance(minutes=1)
+        sessions.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
+    assert succeed(app, "users", "sign-ins", "ada@example.com").splitlines() == [
+        "2026-11-24T12:01:00Z\tsigned_in\t127.0.0.1\t",
+        "2026-11-24T12:00:00Z\tfailed\t203.0.113.9\tcurl/8[31m",
+    ]
+    assert succeed(app, "users", "sign-ins", "ada@example.com", "--limit", "1").count("\n") == 1
+
+
 def test_a_deactivated_user_cannot_sign_in_and_again_changes_nothing(app: Flask, cast: Cast) -> None:
     for _ in range(2):
         assert succeed(app, "users", "deactivate", "ada@example.com") == "ada@example.com can no longer sign in.\n"

@@ -8,8 +8,9 @@ from webapp.cli import limits
 from webapp.cli.errors import CommandGroup
 from webapp.cli.limits import LimitValue
 from webapp.cli.terminal import print_line, print_row
-from webapp.core.accounts import accounts
+from webapp.core.accounts import accounts, attempts
 from webapp.core.audit import SYSTEM
+from webapp.core.clock import to_iso
 from webapp.core.limits.limits import of_user
 
 group = CommandGroup("users", help="Accounts: who may sign in.")
@@ -77,3 +78,12 @@ def set_limit(email: str, name: str, value: str) -> None:
 def show_limits(email: str) -> None:
     """Print how much a person may have."""
     limits.show_limits(of_user(accounts.get_by_email(email).id))
+
+
+@group.command("sign-ins")
+@click.argument("email")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many, the newest.")
+def sign_ins(email: str, limit: int) -> None:
+    """Print the attempts to sign in to an account: time, outcome, address and browser."""
+    for row in attempts.list_sign_ins(accounts.get_by_email(email), limit):
+        print_row(to_iso(row.at, "seconds"), row.outcome, row.address, row.user_agent or "")

@@ -5,16 +5,18 @@ may repeat anything.
 """
 
 import logging
+import queue
 import re
 import smtplib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime, formataddr, make_msgid
 from enum import StrEnum
+from functools import partial
 
 import httpcore
 from email_validator import EmailNotValidError, validate_email
@@ -27,6 +29,8 @@ STEP_TIMEOUT = 5.0
 """Seconds that the server may take to be reached, and for each answer."""
 TOTAL_TIMEOUT = 10.0
 """Seconds for everything after it was reached, however busily it goes on talking."""
+OUTBOX_LIMIT = 100
+"""Messages that a process keeps until the mail server has taken those before."""
 _ENHANCED_CODE = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")
 
 log = logging.getLogger(__name__)
@@ -61,6 +65,16 @@ class MailServer:
         Commits what the caller's database session has under way: nobody else may wait for a mail server.
         """
         db.session.commit()
+        self._hand_in(to, subject, text)
+
+    def send_later(self, to: str, subject: str, text: str) -> None:
+        """Hand in one message in the background, for whoever shall neither wait nor learn from the time that it takes.
+
+        What the server does not take is logged and lost, as is what waits when the process ends.
+        """
+        _outbox.put(partial(self._hand_in, to, subject, text))
+
+    def _hand_in(self, to: str, subject: str, text: str) -> None:
         try:
             to = _with_ascii_domain(to)
             message = self._message(to, subject, text)
@@ -125,6 +139,37 @@ def _with_ascii_domain(address: str) -> str:
         return validate_email(address, check_deliverability=False, test_environment=True).ascii_email or address
     except EmailNotValidError:
         return address
+
+
+class _Outbox:
+    """Sends what is put into it, one message after another, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._messages: queue.Queue[Callable[[], None]] = queue.Queue(OUTBOX_LIMIT)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def put(self, send: Callable[[], None]) -> None:
+        """Send a message after those that wait. What would be more than ``OUTBOX_LIMIT`` is logged and dropped."""
+        try:
+            self._messages.put_nowait(send)
+        except queue.Full:
+            log.error("A mail was dropped, because %d others wait for the mail server.", OUTBOX_LIMIT)
+            return
+        with self._lock:
+            # Begun with the first message: a server may fork its processes before.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            send = self._messages.get()
+            with suppress(MailNotSent):  # It is in the log.
+                send()
+
+
+_outbox = _Outbox()
 
 
 def _cut(server: smtplib.SMTP) -> None:

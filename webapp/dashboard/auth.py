@@ -10,7 +10,8 @@ from webapp.core.accounts import sessions
 from webapp.core.accounts.passwords import TooManyAttempts
 from webapp.core.accounts.sessions import WrongPassword
 from webapp.core.audit import Actor
-from webapp.dashboard import hx
+from webapp.dashboard import hx, notices
+from webapp.dashboard.known_browsers import read_browsers, remember_browser
 
 pages = Blueprint("auth", __name__)
 
@@ -97,10 +98,18 @@ def _redirect_to_next() -> AnyResponse:
 
 def start_session(email: str, password: str) -> None:
     """Sign this browser in; whoever was signed in with it is signed out. Raises what ``sessions.sign_in`` raises."""
-    ip = request.remote_addr or "unknown"
-    _, secret = sessions.sign_in(email, password, address=ip, user_agent=request.user_agent.string)
+    signed_in = sessions.sign_in(
+        email,
+        password,
+        address=request.remote_addr,
+        user_agent=request.user_agent.string,
+        browsers=read_browsers(),
+    )
     _end_session()
-    keep_secret(secret)
+    keep_secret(signed_in.secret)
+    remember_browser(signed_in.browser_session.user_id)
+    if signed_in.is_new_browser:
+        notices.send_new_browser_notice(signed_in.browser_session)
 
 
 def keep_secret(secret: str) -> None:

@@ -1,6 +1,5 @@
 """Everybody's own page: their password, and the browsers in which they are signed in."""
 
-import re
 import uuid
 
 from flask import Blueprint, Response, g, render_template, session
@@ -9,23 +8,16 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import PasswordField
 from wtforms.validators import EqualTo
 
-from webapp.core.accounts import accounts, sessions
+from webapp.core.accounts import accounts, attempts, sessions
 from webapp.core.accounts.passwords import TooManyAttempts
 from webapp.core.errors import Invalid
 from webapp.dashboard.auth import current_actor, forget_pages, keep_secret, require_login
+from webapp.dashboard.browser_names import describe_browser
 from webapp.dashboard.forms import redirect_with_message, show_faults
 
 pages = Blueprint("profile", __name__, url_prefix="/profile")
 
-_BROWSERS = (("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
-_SYSTEMS = (
-    ("Android", "Android"),
-    ("iPhone|iPad", "iOS"),
-    ("Windows", "Windows"),
-    ("Mac OS X", "macOS"),
-    ("CrOS", "ChromeOS"),
-    ("Linux", "Linux"),
-)
+SIGN_INS_SHOWN = 20
 
 
 class PasswordForm(FlaskForm):  # type: ignore[misc]
@@ -42,21 +34,13 @@ def show_profile() -> AnyResponse:
     return _profile_page(PasswordForm())
 
 
-def describe_browser(user_agent: str | None) -> str:
-    """Return what a browser calls itself, in short words: ``Firefox on Linux``."""
-    text = user_agent or ""
-    # Each browser names its forebears after itself, so the first that fits is the one.
-    name = next((name for mark, name in _BROWSERS if mark in text), None)
-    system = next((name for mark, name in _SYSTEMS if re.search(mark, text)), None)
-    if name is None:
-        return text.partition("/")[0][:40] or "unknown browser"
-    return f"{name} on {system}" if system else name
-
-
 def _profile_page(form: PasswordForm, status: int = 200) -> Response:
-    browser_sessions = sessions.list_sessions(g.user)
     html = render_template(
-        "profile/page.html", form=form, browser_sessions=browser_sessions, describe_browser=describe_browser
+        "profile/page.html",
+        form=form,
+        browser_sessions=sessions.list_sessions(g.user),
+        sign_ins=attempts.list_sign_ins(g.user, SIGN_INS_SHOWN),
+        describe_browser=describe_browser,
     )
     return Response(html, status)
 

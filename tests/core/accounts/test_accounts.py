@@ -1,4 +1,4 @@
-"""Accounts: passwords, sessions, and the brake on guessing."""
+"""Accounts: passwords and sessions."""
 
 import threading
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -18,16 +18,10 @@ from webapp.core.audit import SYSTEM
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Conflict, Invalid, NotFound
-from webapp.core.models import AuditEntry, BrowserSession, LoginFailure, User
+from webapp.core.models import AuditEntry, BrowserSession, User
 
 HOME, AWAY = "203.0.113.1", "198.51.100.1"
 UNPATCHED_NOBODY = passwords._NOBODY
-
-
-def fail(email: str, address: str = HOME, times: int = 1) -> None:
-    for _ in range(times):
-        with pytest.raises(WrongPassword):
-            sessions.sign_in(email, "wrong horse battery", address=address)
 
 
 def sign_in(email: str = "ada@example.com", address: str = HOME) -> str:
@@ -158,60 +152,7 @@ class TestSessions:
 
 
 @pytest.mark.usefixtures("core")
-class TestTheBrake:
-    def test_after_ten_failures_from_an_address_even_the_right_password_is_refused(
-        self, cast: Cast, clock: Clock
-    ) -> None:
-        fail("ada@example.com", times=9)
-        sign_in()
-        fail("ada@example.com")
-        with pytest.raises(TooManyAttempts):
-            sign_in()
-        with pytest.raises(TooManyAttempts):
-            sign_in(" ADA@example.com ")
-
-    def test_the_same_account_from_elsewhere_and_others_from_here_may_still_try(self, cast: Cast, clock: Clock) -> None:
-        fail("ada@example.com", times=10)
-        sign_in("ada@example.com", AWAY)
-        sign_in("ben@example.com", HOME)
-
-    def test_a_hundred_failures_from_an_address_close_it_for_every_account(self, cast: Cast, clock: Clock) -> None:
-        for guess in range(99):
-            fail(f"guess{guess}@example.com")
-        sign_in()
-        fail("guess99@example.com")
-        with pytest.raises(TooManyAttempts):
-            sign_in()
-        sign_in("ada@example.com", AWAY)
-
-    def test_it_lets_go_ten_minutes_after_the_failures_and_says_when(self, cast: Cast, clock: Clock) -> None:
-        fail("ada@example.com", times=5)
-        clock.advance(minutes=4)
-        fail("ada@example.com", times=5)
-        with pytest.raises(TooManyAttempts) as caught:
-            sign_in()
-        wait = caught.value.retry_after
-        assert 6 * 60 <= wait <= 6 * 60 + 1
-        clock.advance(seconds=wait - 2)
-        with pytest.raises(TooManyAttempts):
-            sign_in()
-        clock.advance(seconds=2)
-        sign_in()
-
-    def test_successes_never_count(self, cast: Cast, clock: Clock) -> None:
-        for _ in range(120):
-            sign_in()
-        assert db.session.scalar(sa.select(sa.func.count()).select_from(LoginFailure)) == 0
-
-    def test_an_attempt_while_the_door_is_closed_does_not_keep_it_closed(self, cast: Cast, clock: Clock) -> None:
-        fail("ada@example.com", times=10)
-        for _ in range(10):
-            clock.advance(minutes=1)
-            if clock.now().minute < 10:
-                with pytest.raises(TooManyAttempts):
-                    sign_in()
-        sign_in()
-
+class TestPasswords:
     def test_two_passwords_are_checked_at_once_two_wait_and_the_next_is_refused_at_once(
         self, cast: Cast, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -238,12 +179,6 @@ class TestTheBrake:
                 may_end.set()
             assert all(check.result() for check in checks if check is not refused)
         assert passwords.verify_password("hash", "password")
-
-    def test_failures_are_swept_when_they_no_longer_count(self, cast: Cast, clock: Clock) -> None:
-        fail("ada@example.com", times=3)
-        clock.advance(minutes=11)
-        fail("ada@example.com")
-        assert db.session.scalar(sa.select(sa.func.count()).select_from(LoginFailure)) == 1
 
     @pytest.mark.parametrize("email", ["nobody@example.com", "", "a\0b", "x" * 10_000])
     def test_an_unknown_account_is_refused_in_the_same_words(self, email: str, cast: Cast) -> None:

@@ -174,3 +174,29 @@ def test_sqlite_holds_its_foreign_keys_after_migrating(bare: Flask) -> None:
         with db.engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_sign_ins_that_sessions_still_show_are_taken_over(bare: Flask) -> None:
+    flask_migrate.upgrade(revision="0011")
+    user, at = uuid.uuid4().hex, "2026-11-24 12:00:00+00:00"
+    addresses = ["203.0.113.7", "2001:db8:1:2:3::1", None]
+    with db.engine.begin() as connection:
+        add_user = "INSERT INTO users (id, email, name, password_hash, created_at) VALUES (:id, 'a@b.c', 'A', 'x', :at)"
+        connection.execute(sa.text(add_user), {"id": user, "at": at})
+        add_session = (
+            "INSERT INTO sessions (id, secret_hash, user_id, created_at, last_seen_at, expires_at, address, user_agent)"
+            " VALUES (:id, :hash, :user, :at, :at, :at, :address, 'Firefox')"
+        )
+        rows = [
+            {"id": uuid.uuid4().hex, "hash": str(address), "user": user, "at": at, "address": address}
+            for address in addresses
+        ]
+        connection.execute(sa.text(add_session), rows)
+    flask_migrate.upgrade()
+    with db.engine.connect() as connection:
+        sign_ins = connection.execute(sa.text("SELECT outcome, network, user_agent FROM sign_ins ORDER BY network"))
+        assert [tuple(row) for row in sign_ins] == [
+            ("signed_in", "2001:db8:1:2::/64", "Firefox"),
+            ("signed_in", "203.0.113.7", "Firefox"),
+            ("signed_in", "unknown", "Firefox"),
+        ]

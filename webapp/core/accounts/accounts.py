@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.core import audit, clock
-from webapp.core.accounts import passwords
+from webapp.core.accounts import attempts, passwords
 from webapp.core.audit import Actor
 from webapp.core.database.session import db
 from webapp.core.database.transactions import update_best_effort, write_transaction
@@ -123,15 +123,11 @@ def change_password(browser_session: BrowserSession, current: str, password: str
     ``current`` is not the current one, and ``TooManyAttempts``: a browser that was left open is no place to guess
     passwords either.
     """
-    user, address = browser_session.user, (by.address or "unknown")[: audit.ADDRESS_LIMIT]
+    user, current_hash = browser_session.user, browser_session.user.password_hash
     passwords.require_sound_password(password)
-    passwords.throttle(user.email, address)
-    current_hash = user.password_hash
-    db.session.commit()
-    if not passwords.verify_password(current_hash, current):
-        passwords.record_failure(user.email, address)
-        raise _wrong_current_password()
-    password_hash = passwords.hash_password(password)
+    with passwords.reserve_place():
+        check_password(browser_session, current, by=by)
+        password_hash = passwords.hash_password(password)
     secret = secrets.token_urlsafe(32)
     with write_transaction() as session:
         unchanged = User.id == user.id, User.password_hash == current_hash
@@ -153,6 +149,19 @@ def _renew_only_session(session: Session, browser_session: BrowserSession, secre
 
 def _wrong_current_password() -> Invalid:
     return Invalid([Fault(("present",), "That is not your present password.")])
+
+
+def check_password(browser_session: BrowserSession, password: str, *, by: Actor) -> None:
+    """Refuse a password that is not that of the person signed in here. Raises ``Invalid`` and ``TooManyAttempts``."""
+    user, visitor = browser_session.user, attempts.make_visitor(by.address, browser_session.user_agent)
+    with passwords.reserve_place():
+        # Counted for this session alone: strangers who guess elsewhere do not close it, nor does it help them.
+        attempt = attempts.claim(user.email, user, visitor, browser=str(browser_session.id))
+        if not passwords.verify_password(user.password_hash, password):
+            attempts.record_failure(attempt)
+            raise _wrong_current_password()
+    with write_transaction() as session:
+        attempts.withdraw(session, attempt)
 
 
 def deactivate(user: User, *, by: Actor) -> None:

@@ -1,26 +1,17 @@
-"""Hashes passwords, two at a time, and throttles those who guess them."""
+"""Hashes passwords, two at a time, and says which may be one."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
-import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from webapp.core import clock
-from webapp.core.database.session import db
-from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Fault, Invalid, TooManyRequests
-from webapp.core.models import LoginFailure, new_id
 
 MIN_LENGTH = 10
 MAX_LENGTH = 1000
 """Characters. The upper bound is there so that nobody makes the board hash a megabyte."""
-FAILURE_WINDOW = timedelta(minutes=10)
-FAILURES_PER_ACCOUNT_AND_ADDRESS = 10
-FAILURES_PER_ADDRESS = 100
 
 HASHES_AT_ONCE = 2
 """A hash takes 64 MiB and all processors for a while: this bounds what a flood of sign-ins can take."""
@@ -30,6 +21,7 @@ HASHES_WAITING = 2
 _hasher = PasswordHasher()
 _hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
 _places = threading.BoundedSemaphore(HASHES_AT_ONCE + HASHES_WAITING)
+_thread = threading.local()
 
 
 class TooManyAttempts(TooManyRequests):
@@ -37,15 +29,30 @@ class TooManyAttempts(TooManyRequests):
 
 
 @contextmanager
-def _hashing_turn() -> Iterator[None]:
-    """Wait for a turn to hash, and hold it to the end of the block. Raises ``TooManyAttempts`` if too many wait."""
+def reserve_place() -> Iterator[None]:
+    """Hold a place among the few who hash or wait for it, to the end of the block.
+
+    Whoever has work to do before hashing takes it first. Inside another block of the same thread it is that one's.
+    Raises ``TooManyAttempts`` at once if there is none.
+    """
+    if getattr(_thread, "has_place", False):
+        yield
+        return
     if not _places.acquire(blocking=False):
         raise TooManyAttempts("Many people are signing in right now. Try again in a few seconds.", 2)
+    _thread.has_place = True
     try:
-        with _hashing:
-            yield
+        yield
     finally:
+        _thread.has_place = False
         _places.release()
+
+
+@contextmanager
+def _hashing_turn() -> Iterator[None]:
+    """Wait for a turn to hash, and hold it to the end of the block. Raises ``TooManyAttempts`` if too many wait."""
+    with reserve_place(), _hashing:
+        yield
 
 
 def hash_password(password: str) -> str:
@@ -82,32 +89,3 @@ def find_password_faults(password: str) -> list[Fault]:
     if MIN_LENGTH <= len(password) <= MAX_LENGTH:
         return []
     return [Fault(("password",), f"A password of {MIN_LENGTH} to {MAX_LENGTH} characters.")]
-
-
-def throttle(email: str, address: str) -> None:
-    """Hold back whoever guesses. Raises ``TooManyAttempts``.
-
-    That is after 10 failures in 10 minutes of one account from one address, or 100 from one address. Successes never
-    count.
-    """
-    recent = sa.and_(LoginFailure.address == address, LoginFailure.at > clock.now() - FAILURE_WINDOW)
-    for condition, limit in (
-        (recent & (LoginFailure.email == email), FAILURES_PER_ACCOUNT_AND_ADDRESS),
-        (recent, FAILURES_PER_ADDRESS),
-    ):
-        # The failure that must grow old before there is room for another attempt.
-        oldest = db.session.scalar(
-            sa.select(LoginFailure.at).where(condition).order_by(LoginFailure.at.desc()).offset(limit - 1).limit(1)
-        )
-        if oldest is not None:
-            wait = (oldest + FAILURE_WINDOW - clock.now()).total_seconds()
-            message = "Too many attempts. Wait a few minutes and try again."
-            raise TooManyAttempts(message, max(1, round(wait + 0.5)))
-
-
-def record_failure(email: str, address: str) -> None:
-    """Remember a failed attempt, and forget those that are too old to count."""
-    now = clock.now()
-    with write_transaction() as session:
-        session.add(LoginFailure(id=new_id(now), email=email, address=address, at=now))
-        session.execute(sa.delete(LoginFailure).where(LoginFailure.at < now - FAILURE_WINDOW))

@@ -2,14 +2,16 @@
 
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, contains_eager
 
 from webapp.core import audit, clock
-from webapp.core.accounts import passwords
+from webapp.core.accounts import attempts, passwords
 from webapp.core.accounts.accounts import normalize_email
 from webapp.core.audit import Actor
 from webapp.core.database.session import db
@@ -32,21 +34,39 @@ class WrongPassword(CoreError):
         super().__init__("The e-mail address or the password is wrong.")
 
 
-def sign_in(email: str, password: str, *, address: str, user_agent: str | None = None) -> tuple[BrowserSession, str]:
-    """Create a session, and return it with the secret for its cookie.
+class SignedIn(NamedTuple):
+    """A new session, the secret for its cookie, and whether its browser was new to an account that knows others."""
 
-    Raises ``WrongPassword``, and ``TooManyAttempts`` as ``passwords.throttle`` does.
+    browser_session: BrowserSession
+    secret: str
+    is_new_browser: bool
+
+
+def sign_in(
+    email: str,
+    password: str,
+    *,
+    address: str | None,
+    user_agent: str | None = None,
+    browsers: Mapping[uuid.UUID, str] = MappingProxyType({}),
+) -> SignedIn:
+    """Create a session.
+
+    ``browsers`` has the accounts that somebody has signed in to with this browser before, and what it is known by to
+    each. Raises ``WrongPassword``, and ``TooManyAttempts`` as ``attempts.claim`` does.
     """
     email = normalize_email(email)[:254].replace("\0", "\ufffd")
-    address = address[: audit.ADDRESS_LIMIT]
-    passwords.throttle(email, address)
-    user = db.session.scalar(sa.select(User).where(User.email == email, User.deactivated_at.is_(None)))
-    password_hash = user.password_hash if user else None
-    # Hashing takes its time, perhaps in a queue: neither a connection nor a snapshot is held meanwhile.
-    db.session.commit()
-    if not passwords.verify_password(password_hash, password) or user is None:
-        passwords.record_failure(email, address)
-        raise WrongPassword
+    visitor = attempts.make_visitor(address, user_agent)
+    with passwords.reserve_place():
+        user = db.session.scalar(sa.select(User).where(User.email == email, User.deactivated_at.is_(None)))
+        password_hash = user.password_hash if user else None
+        browser = browsers.get(user.id) if user else None
+        # Hashing takes its time: neither a connection nor a snapshot is held meanwhile.
+        attempt = attempts.claim(email, user, visitor, browser=browser)
+        if not passwords.verify_password(password_hash, password) or user is None:
+            attempts.record_failure(attempt)
+            raise WrongPassword
+    is_new_browser = browser is None and attempts.has_signed_in(user)
     now = clock.now()
     secret = secrets.token_urlsafe(32)
     browser_session = BrowserSession(
@@ -56,8 +76,8 @@ def sign_in(email: str, password: str, *, address: str, user_agent: str | None =
         created_at=now,
         last_seen_at=now,
         expires_at=now + LIFETIME,
-        address=address,
-        user_agent=user_agent[:300] if user_agent else None,
+        address=visitor.address,
+        user_agent=visitor.user_agent,
     )
     with write_transaction() as session:
         if not _lock_unchanged(session, user, password_hash):
@@ -65,8 +85,9 @@ def sign_in(email: str, password: str, *, address: str, user_agent: str | None =
         _end_oldest(session, user)
         session.add(browser_session)
         session.execute(sa.delete(BrowserSession).where(BrowserSession.expires_at <= now))
-        audit.record(session, "user.signed_in", user.ref, by=Actor(user.ref, address), workspace_id=None)
-    return browser_session, secret
+        attempts.record_success(session, attempt, user)
+        audit.record(session, "user.signed_in", user.ref, by=Actor(user.ref, visitor.address), workspace_id=None)
+    return SignedIn(browser_session, secret, is_new_browser)
 
 
 def _lock_unchanged(session: Session, user: User, password_hash: str | None) -> bool:

@@ -1,12 +1,13 @@
-"""The people who sign in, their sessions, and their failed attempts."""
+"""The people who sign in, their sessions, and their attempts to sign in."""
 
 import uuid
 from datetime import datetime
+from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from webapp.core.models.base import Base
+from webapp.core.models.base import Base, one_of
 
 
 class User(Base):
@@ -46,12 +47,41 @@ class BrowserSession(Base):
 
 
 class LoginFailure(Base):
-    """One failed attempt to sign in, counted for a while and then swept. ``email`` is what was typed, in lower case."""
+    """One attempt to sign in that was not right, or is being checked: counted for a while, and then swept.
+
+    ``email`` is what was typed, in lower case. ``network`` is what the address counts as; ``browser`` is set where the
+    attempt is counted for that browser alone, because somebody has signed in to the account there before.
+    """
 
     __tablename__ = "login_failures"
-    __table_args__ = (sa.Index(None, "address", "at"),)
+    __table_args__ = (sa.Index(None, "email", "at"), sa.Index(None, "network", "at"))
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(sa.String(254))
     address: Mapped[str] = mapped_column(sa.String(64))
+    network: Mapped[str | None] = mapped_column(sa.String(64))
+    browser: Mapped[str | None] = mapped_column(sa.String(64))
     at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SignInOutcome(StrEnum):
+    """What came of an attempt to sign in: it was right, it was wrong, or there had been too many to look at it."""
+
+    SIGNED_IN = "signed_in"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+
+
+class SignIn(Base):
+    """One attempt to sign in to an account, for its owner to look through; kept for 90 days."""
+
+    __tablename__ = "sign_ins"
+    __table_args__ = (sa.Index(None, "user_id", "id"), sa.Index(None, "user_id", "network"))
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    outcome: Mapped[SignInOutcome] = mapped_column(one_of(SignInOutcome, "outcome"))
+    address: Mapped[str] = mapped_column(sa.String(64))
+    network: Mapped[str] = mapped_column(sa.String(64))
+    user_agent: Mapped[str | None] = mapped_column(sa.String(300))

@@ -1,0 +1,26 @@
+"""Tells people by mail what happened to their account, where mail is set up."""
+
+from flask import current_app, render_template
+
+from webapp.core.mail import MailServer
+from webapp.core.models import BrowserSession, User
+from webapp.dashboard.browser_names import describe_browser
+
+
+def send_new_browser_notice(browser_session: BrowserSession) -> None:
+    """Tell a person that somebody signed in to their account with a browser that nobody had used for it before."""
+    text = render_template(
+        "mail/new_browser.txt",
+        user=browser_session.user,
+        browser=describe_browser(browser_session.user_agent),
+        address=browser_session.address,
+        at=browser_session.created_at,
+        public_url=current_app.config["PUBLIC_URL"],
+    )
+    _send(browser_session.user, "New sign-in to Callboard", text)
+
+
+def _send(user: User, subject: str, text: str) -> None:
+    server: MailServer | None = current_app.config["MAIL_SERVER"]
+    if server is not None:
+        server.send_later(user.email, subject, text)
