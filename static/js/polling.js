@@ -43,6 +43,9 @@
     if (poll.isGone || (isTick && (document.hidden || poll.busy || !isDue))) return event.preventDefault();
     // A tick takes what the server has just told another browser; after a command we want to see it ourselves.
     if (isTick) ctx.request.headers["Cache-Control"] = "max-age=1";
+    // What is large and stands here already is not sent again.
+    const held = [...ctx.sourceElement.querySelectorAll("[data-held]")].map((element) => element.id);
+    if (held.length) ctx.request.headers["Board-Holds"] = held.join(" ");
     poll.url ??= ctx.request.action;
     // Our own If-None-Match: otherwise the browser hands htmx its cached copy as a 200, and it swaps for nothing.
     if (poll.etag && poll.url === ctx.request.action) ctx.request.headers["If-None-Match"] = poll.etag;

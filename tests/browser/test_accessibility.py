@@ -73,7 +73,8 @@ def test_a_job_with_children_and_earlier_runs(still: Page, app: Flask, cast: Cas
 
 
 NO_PAGES = re.compile(
-    r"/api/v1|/static|/(metrics|healthz|readyz)$|/(table|panel|log|body)$|jobs\.(csv|ndjson)$|/settings$|<slug>$"
+    r"/api/v1|/static|/(metrics|healthz|readyz)$|/(table|panel|log|body)$|jobs\.(csv|ndjson)$|/log\.txt$|\.json$"
+    r"|/settings$|<slug>$"
 )
 """Answers to programs, fragments, and addresses that lead to a page."""
 

@@ -291,3 +291,33 @@ def test_long_words_do_not_push_a_page_out_of_the_window(page: Page, app: Flask,
     for address in ("/w/acme/jobs", f"/w/acme/jobs/{job_id}"):
         page.goto(address)
         assert_narrow(page)
+
+
+def test_a_poll_brings_payload_and_result_only_when_they_change(page: Page, app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        job_id = jobs.enqueue_job("import.contacts", cast.acme.id, {"rows": {"given": [1, 2]}}, by=RUNNER)
+        jobs.update_job_status(job_id, status="running", result={"done": [1]}, by=RUNNER)
+    page.goto(f"/w/acme/jobs/{job_id}")
+    panels: list[str] = []
+    page.on("response", lambda answer: panels.append(answer.text()) if "/panel" in answer.url else None)
+    page.click("#payload-text summary >> nth=1")
+    with app.app_context():
+        jobs.update_job_status(job_id, progress=50, by=RUNNER)
+    later(page)
+    expect(page.locator("#progress-line progress")).to_have_attribute("value", "50")
+    assert ("given" in panels[-1], "done" in panels[-1]) == (False, False)
+    expect(page.locator("#payload-text")).to_contain_text("given")
+    # What the reader has folded away stays so.
+    assert page.locator("#payload-text details").nth(1).get_attribute("open") is None
+    with app.app_context():
+        jobs.update_job_status(job_id, result={"done": [1, 2, 3]}, by=RUNNER)
+    later(page)
+    expect(page.locator("#result-text")).to_contain_text("3")
+    expect(page.locator("#result-text")).to_have_count(1)
+    assert ("given" in panels[-1], "done" in panels[-1]) == (False, True)
+    with app.app_context():
+        jobs.update_job_status(job_id, status="completed", by=RUNNER)
+    later(page)
+    expect(page.locator("#job-facts .status-completed")).to_be_visible()
+    expect(page.locator("#result-text")).to_contain_text("3")
+    expect(page.locator("#payload-text")).to_contain_text("given")

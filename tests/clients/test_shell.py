@@ -9,16 +9,20 @@ import subprocess
 import sys
 import termios
 import threading
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from callboard_client import Client
+from callboard_client.cli.main import main
 from callboard_client.cli.terminal import bar, clean, cut, table
+from flask import Flask
 
+from tests.support.jobs import add_events
 from tests.support.operator import Operator
 
 CALLBOARD = str(Path(sys.executable).with_name("callboard"))
@@ -281,3 +285,72 @@ def test_a_hostile_board_cannot_rule_the_terminal(words: str, hostile_board: Non
         shown = read_all(shell)
     assert "gnp.exe" in shown
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown), repr(shown)
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        (["jobs", "list"], '{"data": [], "next_cursor": null}'),
+        (["jobs", "show", "a"], '{"id": "a", "type": "t", "status": "running", "created_at": "2026-11-24T00:00:00Z"}'),
+        (["jobs", "tail", "a", "--no-follow"], '{"data": [], "next_after": 0}'),
+    ],
+)
+@pytest.mark.parametrize("ending", ["length", "chunks"])
+def test_an_answer_that_breaks_off_is_no_answer(
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    answer: str,
+    ending: str,
+) -> None:
+    monkeypatch.setattr("callboard_client.client.RETRY_PAUSES", ())
+    monkeypatch.setenv("CALLBOARD_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("CALLBOARD_TOKEN", "cb_x_y")
+    with broken_off(port, answer, ending):
+        assert main(command) == 3
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("callboard: The board cannot be reached: ")
+
+
+@contextmanager
+def broken_off(port: int, answer: str, ending: str) -> Iterator[None]:
+    """Answer every request with something that reads as if it were whole, and end before all of it has come."""
+
+    class Breaking(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            body = answer.encode()
+            self.send_response(200)
+            if ending == "length":
+                self.send_header("Content-Length", str(len(body) + 100))
+                self.end_headers()
+                self.wfile.write(body)
+            else:
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(body), body))
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Breaking)
+    thread = threading.Thread(target=server.serve_forever, args=[0.01])
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_a_long_history_is_read_page_by_page(runner: Client, app: Flask) -> None:
+    job_id = runner.enqueue_job("report").id
+    with app.app_context():
+        add_events(uuid.UUID(job_id), 1_100)
+    assert [event["id"] for event in runner.list_events(job_id)] == list(range(1, 1_102))
+    assert len(run_json("jobs", "show", job_id)["events"]) == 1_101

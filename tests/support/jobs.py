@@ -1,10 +1,16 @@
 """Jobs in every state."""
 
-from webapp.core import demo_data, jobs
+import uuid
+from itertools import cycle
+
+import sqlalchemy as sa
+
+from webapp.core import clock, demo_data, jobs
 from webapp.core.audit import SYSTEM, Actor
 from webapp.core.database.session import db
-from webapp.core.lifecycle import FINAL, FailureReason
-from webapp.core.models import JobRun, Workspace
+from webapp.core.database.transactions import write_transaction
+from webapp.core.lifecycle import FINAL, EventKind, FailureReason, JobStatus
+from webapp.core.models import JobRun, Workspace, job_events
 
 RUNNER = Actor("token:0193a000-0000-7000-8000-000000000001")
 
@@ -37,6 +43,18 @@ def fill(workspace: Workspace) -> None:
     if db.engine.dialect.name == "postgresql":
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM (ANALYZE) job_runs")
+
+
+def add_events(job_id: uuid.UUID, number: int) -> None:
+    """Let a job have so many more events, as if it had been lost and found again and again. Needs a pushed context."""
+    moves = (JobStatus.RUNNING, JobStatus.FAILED), (JobStatus.FAILED, JobStatus.RUNNING)
+    common = {"job_id": job_id, "at": clock.now(), "kind": EventKind.MOVED, "by": SYSTEM.ref}
+    rows = [
+        common | {"from_status": before, "to_status": after, "message": f"event {n}"}
+        for n, (before, after) in zip(range(number), cycle(moves), strict=False)
+    ]
+    with write_transaction() as session:
+        session.execute(sa.insert(job_events), rows)
 
 
 def final_moves(job: JobRun) -> list[str | None]:

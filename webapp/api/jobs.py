@@ -9,7 +9,7 @@ from webapp.api.authentication import needs, validates_query
 from webapp.api.blueprint import api
 from webapp.api.body import read_body, read_body_and_key
 from webapp.api.preferences import APPLIED, minimal_json, prefers_minimal
-from webapp.api.schemas import ListQuery, event_json
+from webapp.api.schemas import EventQuery, ListQuery, event_json
 from webapp.core import jobs
 from webapp.core.job_json import job_json
 from webapp.core.jobs import listing
@@ -95,7 +95,11 @@ def cancel_job(job_id: uuid.UUID) -> dict[str, Any]:
 
 @api.get("/jobs/<uuid:job_id>/events")
 @needs(Scope.READ)
+@validates_query
 def list_events(job_id: uuid.UUID) -> dict[str, Any]:
-    """List the history of a job, oldest first."""
+    """List one page of the history of a job, oldest first."""
+    query = EventQuery.read(request.args)
     job = jobs.get_job_status(job_id, within=g.bearer.workspace_id)
-    return {"data": [event_json(*numbered) for numbered in enumerate(jobs.list_events(job), start=1)]}
+    events, has_more = jobs.list_events_after(job, query.cursor, limit=query.limit)
+    data = [event_json(*numbered) for numbered in enumerate(events, start=query.cursor + 1)]
+    return {"data": data, "next_cursor": str(query.cursor + len(events)) if has_more else None}

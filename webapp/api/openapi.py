@@ -10,7 +10,7 @@ from webapp.api.authentication import public
 from webapp.api.batch import OMITTED_FIELDS
 from webapp.api.blueprint import api
 from webapp.api.preferences import APPLIED, MINIMAL, MINIMAL_FIELDS
-from webapp.api.schemas import ListQuery, LogQuery, Query
+from webapp.api.schemas import EventQuery, ListQuery, LogQuery, Query
 from webapp.core.jobs.idempotency import KEY_LIMIT, KEY_PATTERN
 from webapp.core.jobs.inputs import Batch, BatchedReport, NewJob, NewLines, Report
 from webapp.core.jobs.listing import COUNT_CAP
@@ -136,6 +136,10 @@ def _counts_by_status(schema: dict[str, Any]) -> dict[str, Any]:
 def _response(description: str, schema: dict[str, Any], headers: tuple[str, ...] = ()) -> dict[str, Any]:
     header_schemas = {name: {"schema": {"type": "string"}} for name in ("X-Request-Id", *headers)}
     return {"description": description, "headers": header_schemas, "content": {"application/json": {"schema": schema}}}
+
+
+def _text_response(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}
 
 
 _ERRORS = {
@@ -266,9 +270,10 @@ def _build_paths() -> dict[str, Any]:
         },
         "/jobs/{job_id}/events": {
             "parameters": job_id,
-            "get": _operation(
+            "get": {"parameters": _query_parameters(EventQuery)}
+            | _operation(
                 "listEvents", "The history of a job, oldest first", "jobs:read",
-                {"200": _response("The events.", _list_of(_ref("Event")))}, 404, 422,
+                {"200": _response("One page.", _list_of(_ref("Event"), next_cursor=cursor))}, 404, 422,
             ),
         },
         "/jobs/{job_id}/logs": {
@@ -283,6 +288,13 @@ def _build_paths() -> dict[str, Any]:
                 "appendLines", "Append lines to a job's log, whatever its status", "jobs:write",
                 {"200": _response("How far the log goes.", _ref("Appended"), ("Idempotent-Replayed",))},
                 400, 404, 413, 415, 422, body="NewLines",
+            ),
+        },
+        "/jobs/{job_id}/logs.txt": {
+            "parameters": job_id,
+            "get": _operation(
+                "showLogText", "All kept lines of a job's log as text, oldest first", "jobs:read",
+                {"200": _text_response("The lines, each with its time in UTC and its level.")}, 404, 422,
             ),
         },
         "/openapi.json": {

@@ -43,10 +43,15 @@ def lines_json(page: Lines) -> list[dict[str, Any]]:
     return lines
 
 
-def _parse_limit(value: object) -> object:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 9:
-        return int(value)
-    raise PydanticCustomError("number", "A whole number from 1 to 100")
+def _limit_up_to(most: int) -> BeforeValidator:
+    """Read how many a page may hold."""
+
+    def parse(value: object) -> object:
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 9:
+            return int(value)
+        raise PydanticCustomError("number", "A whole number from 1 to {most}", {"most": most})
+
+    return BeforeValidator(parse)
 
 
 def _parse_cursor(value: object) -> object:
@@ -54,6 +59,12 @@ def _parse_cursor(value: object) -> object:
         return uuid.UUID(str(value))
     except ValueError:
         raise PydanticCustomError("cursor", "The next_cursor of an earlier answer") from None
+
+
+def _parse_event_number(value: object) -> object:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 10:
+        return int(value)
+    raise PydanticCustomError("cursor", "The next_cursor of an earlier answer")
 
 
 def _parse_line_number(value: object) -> object:
@@ -95,7 +106,20 @@ class Query(Body):
 
 
 LAST_NUMBER = 2**31 - 1
-"""The highest number that a line can have."""
+"""The highest number that a line or an event can have."""
+EVENTS_PAGE = 500
+"""Events that one answer gives at most."""
+
+
+class EventQuery(Query):
+    """The query of ``GET /jobs/{id}/events``."""
+
+    limit: Annotated[int, _limit_up_to(EVENTS_PAGE)] = Field(
+        EVENTS_PAGE, ge=1, le=EVENTS_PAGE, description=f"How many at most; {EVENTS_PAGE} unless told."
+    )
+    cursor: Annotated[int, BeforeValidator(_parse_event_number)] = Field(
+        0, ge=0, le=LAST_NUMBER, description="The next_cursor of the page before."
+    )
 
 
 class LogQuery(Query):
@@ -118,9 +142,7 @@ class ListQuery(Query):
     tag: Tag | None = Field(None, description="Only jobs with this tag.")
     created_after: Time | None = Field(None, description="Only jobs created later than this.")
     created_before: Time | None = Field(None, description="Only jobs created earlier than this.")
-    limit: Annotated[int, BeforeValidator(_parse_limit)] = Field(
-        50, ge=1, le=100, description="How many at most; 50 unless told."
-    )
+    limit: Annotated[int, _limit_up_to(100)] = Field(50, ge=1, le=100, description="How many at most; 50 unless told.")
     cursor: Annotated[uuid.UUID, BeforeValidator(_parse_cursor)] | None = Field(
         None, description="The next_cursor of the page before."
     )

@@ -15,6 +15,8 @@ from webapp.core.workspaces import workspaces
 
 MAX_FOLDED_LINES = 2_000
 """Lines up to which JSON folds level by level; a page with more of them would take seconds to draw."""
+MAX_JSON_LENGTH = 48 * 1024
+"""Characters of JSON that a page shows: laid out, what is nested deep may be a hundred times as long as stored."""
 
 _ESCAPES = re.compile(
     r"""
@@ -81,9 +83,26 @@ def format_iso(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+_readable_json = json.JSONEncoder(ensure_ascii=False, indent=2)
+
+
 def format_json(value: dict[str, Any]) -> str:
     """Lay JSON out for reading, letters as they are."""
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    return _readable_json.encode(value)
+
+
+def cut_json(value: dict[str, Any]) -> str | None:
+    """Return the beginning of what ``format_json`` would write, if that is over ``MAX_JSON_LENGTH``, and else ``None``.
+
+    What is left out is never written.
+    """
+    parts, length = [], 0
+    for part in _readable_json.iterencode(value):
+        parts.append(part)
+        length += len(part)
+        if length > MAX_JSON_LENGTH:
+            return "".join(parts)[:MAX_JSON_LENGTH]
+    return None
 
 
 def fold_json(value: dict[str, Any]) -> Markup:
@@ -126,6 +145,7 @@ def register(app: Flask) -> None:
         "seconds": format_seconds,
         "exact": format_exactly,
         "iso": format_iso,
+        "cut_json": cut_json,
         "foldable": fold_json,
         "bdi": mark_bidi,
         "isolate": isolate,

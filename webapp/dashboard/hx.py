@@ -4,7 +4,7 @@ htmx 4 renamed what htmx_flask reads as ``trigger`` and ``target``, so only its 
 response headers are used, and only from here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from flask import Response, flash, redirect
@@ -14,6 +14,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from webapp.core import clock
 from webapp.etags import is_unchanged
 from webapp.metrics import polls
+
+HELD = "Board-Holds"
+"""The header in which a page names what it holds: elements with ``data-held``, whose id tells their content."""
 
 
 def is_fragment() -> bool:
@@ -33,6 +36,11 @@ def extract_path(url: str | None) -> str | None:
 def current_path() -> str | None:
     """Return the path and query of the page on which htmx asks."""
     return extract_path(request.htmx.current_url)
+
+
+def list_held() -> Sequence[str]:
+    """Return the ids of what the page holds already and need not be sent again."""
+    return request.headers.get(HELD, "").split()
 
 
 def show_toast(text: str, *, status: int, kind: str = "done") -> Response:

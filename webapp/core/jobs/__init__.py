@@ -11,7 +11,14 @@ from webapp.core.jobs.cancel import CancelOutcome, cancel_job, cancel_jobs
 from webapp.core.jobs.decisions import JobConflict
 from webapp.core.jobs.enqueue import enqueue_job, enqueue_new_job, enqueue_once
 from webapp.core.jobs.past import PastJob, record_past
-from webapp.core.jobs.read import get_job_status, get_parent, list_children, list_events
+from webapp.core.jobs.read import (
+    get_job_status,
+    get_parent,
+    list_children,
+    list_events,
+    list_events_after,
+    list_recent_events,
+)
 from webapp.core.jobs.update import apply_report, apply_reports, fail_overdue, update_job_status
 
 __all__ = [
@@ -30,6 +37,8 @@ __all__ = [
     "get_parent",
     "list_children",
     "list_events",
+    "list_events_after",
+    "list_recent_events",
     "record_past",
     "update_job_status",
 ]

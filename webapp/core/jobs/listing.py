@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import load_only
 
 from webapp.core.database import casefold
-from webapp.core.database.paging import split_page
+from webapp.core.database.paging import fit_page, split_page
 from webapp.core.database.session import db
 from webapp.core.jobs import error_groups
 from webapp.core.lifecycle import JobStatus, predecessors
@@ -28,6 +28,8 @@ COMMON_TAG = 10_000
 """A tag of more jobs than this is checked at each job; of a rarer one all jobs are looked up."""
 COMMON_TAG_SAMPLE = 1_000
 """Where a tag is common, it is counted among so many jobs of a status: each costs PostgreSQL two microseconds."""
+ERRORS_SIZE = 1024 * 1024
+"""Bytes of UTF-8 that the errors on one page of records may have."""
 TYPES_SHOWN = 200
 ERRORS_SEARCHED = 10_000
 """A text is searched in the errors of so many failed jobs, the newest ones."""
@@ -197,11 +199,12 @@ def list_records(
     """Return the same as rows with the fields of the record, errors among them, but for payload and result.
 
     Objects of the session cost more than half again, and whoever only prints jobs has no use for them. Newest first.
+    Where errors are long, a page ends before ``limit``: together they have at most ``ERRORS_SIZE``.
     """
     query = sa.select(*_RECORD_COLUMNS).where(*build_conditions(workspace_id, job_filter))
-    return _to_page(
-        db.session.execute(_from_cursor(query, job_filter, cursor, None).limit(limit + 1)).all(), job_filter, limit
-    )
+    rows = db.session.execute(_from_cursor(query, job_filter, cursor, None).limit(limit + 1)).all()
+    fitting = fit_page(rows[:limit], lambda job: len((job.error or "").encode()), ERRORS_SIZE)
+    return _to_page(rows, job_filter, len(fitting) or limit)
 
 
 def _to_page(rows: Sequence[J], job_filter: JobFilter, limit: int) -> JobPage[J]:

@@ -5,7 +5,7 @@ not revive a lost one, and do not count as seeing a cancel, for an append is ans
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -16,6 +16,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.orm import Session
 
 from webapp.core import clock
+from webapp.core.database.paging import fit_page
 from webapp.core.database.session import db
 from webapp.core.database.statements import insert_of_engine
 from webapp.core.database.transactions import write_transaction
@@ -32,6 +33,8 @@ MAX_SIZE = 4 * 1024 * 1024
 """Bytes of UTF-8 text that a job keeps."""
 PAGE_SIZE = 1000
 """Lines that one reading gives at most."""
+MAX_PAGE_SIZE = 1024 * 1024
+"""Bytes of text that one reading gives at most."""
 TOUCH_EVERY = timedelta(seconds=5)
 """How often lines alone renew ``last_seen_at`` where no heartbeat timeout depends on it."""
 
@@ -181,10 +184,34 @@ class Lines:
 
 
 def list_after(job: JobRun, after: int, *, limit: int = PAGE_SIZE) -> Lines:
-    """Return the lines after the number ``after``, up to ``limit``; ``dropped`` counts those that the reader missed."""
+    """Return the lines after the number ``after``, up to ``limit`` and ``MAX_PAGE_SIZE``.
+
+    ``dropped`` counts those that the reader missed.
+    """
     query = sa.select(LogLine).where(LogLine.job_id == job.id, LogLine.seq > after).order_by(LogLine.seq).limit(limit)
-    lines = db.session.scalars(query).all()
+    lines = fit_page(db.session.scalars(query).all(), lambda line: len(line.text.encode()), MAX_PAGE_SIZE)
     return Lines(lines, dropped=lines[0].seq - after - 1 if lines else 0)
+
+
+def iterate_text(job: JobRun) -> Iterator[str]:
+    """Yield the kept lines of a log as lines of text, oldest first: the time in UTC, the level if it has one, the text.
+
+    Each page is read by itself, and its transaction has ended before its first line is handed on. What is dropped or
+    appended meanwhile is no fault.
+    """
+    after = 0
+    while True:
+        lines = list_after(job, after).lines
+        db.session.commit()
+        if not lines:
+            return
+        yield from (_to_text(line) for line in lines)
+        after = lines[-1].seq
+
+
+def _to_text(line: LogLine) -> str:
+    level = f" {line.level}" if line.level else ""
+    return f"{clock.to_iso(line.at)}{level} {line.text}\n"
 
 
 @dataclass(frozen=True)

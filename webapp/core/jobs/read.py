@@ -17,6 +17,9 @@ CHILDREN_SHOWN = 20
 CHILD_COUNT_CAP = 1_000
 """Counting children stops here."""
 
+EVENT_COUNT_CAP = 10_000
+"""Counting the events of a history stops here."""
+
 _FAMILY_COLUMNS = (JobRun.type, JobRun.status, JobRun.version)
 
 
@@ -48,8 +51,42 @@ def to_orm(snapshot: JobSnapshot) -> JobRun:
 
 
 def list_events(job: JobRun) -> Sequence[JobEvent]:
-    """Return everything that happened to a job, oldest first."""
+    """Return everything that happened to a job, oldest first. A job that is lost and found has many events."""
     return db.session.scalars(sa.select(JobEvent).where(JobEvent.job_id == job.id).order_by(JobEvent.id)).all()
+
+
+def list_events_after(job: JobRun, number: int, *, limit: int) -> tuple[Sequence[JobEvent], bool]:
+    """Return up to ``limit`` events after the one of this number, oldest first, and whether more follow.
+
+    Events are numbered by their place in the job's history, from 1; none is ever put between others.
+    """
+    events = sa.select(JobEvent).where(JobEvent.job_id == job.id).order_by(JobEvent.id)
+    if number:
+        # Only the index is read up to there.
+        first = sa.select(JobEvent.id).where(JobEvent.job_id == job.id).order_by(JobEvent.id).offset(number).limit(1)
+        events = events.where(JobEvent.id >= first.scalar_subquery())
+    return split_page(db.session.scalars(events.limit(limit + 1)).all(), limit)
+
+
+@dataclass(frozen=True)
+class RecentEvents:
+    """The newest events of a history, oldest first, and how many are before them; ``capped`` means at least so many."""
+
+    events: Sequence[JobEvent]
+    earlier: int = 0
+    capped: bool = False
+
+
+def list_recent_events(job: JobRun, *, limit: int) -> RecentEvents:
+    """Read the end of a job's history: one read of an index where it is short."""
+    newest_first = sa.select(JobEvent).where(JobEvent.job_id == job.id).order_by(JobEvent.id.desc()).limit(limit + 1)
+    newest, has_more = split_page(db.session.scalars(newest_first).all(), limit)
+    events = newest[::-1]
+    if not has_more:
+        return RecentEvents(events)
+    up_to_cap = sa.select(JobEvent.id).where(JobEvent.job_id == job.id).limit(EVENT_COUNT_CAP + limit + 1).subquery()
+    earlier = (db.session.scalar(sa.select(sa.func.count()).select_from(up_to_cap)) or 0) - limit
+    return RecentEvents(events, min(earlier, EVENT_COUNT_CAP), earlier > EVENT_COUNT_CAP)
 
 
 @dataclass(frozen=True)

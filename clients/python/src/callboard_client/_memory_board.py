@@ -146,7 +146,7 @@ class MemoryBoard:
             case "GET", "jobs", job_id, "logs":
                 return _list_log(self._find(job_id), query.get("after", 0))
             case "GET", "jobs", job_id, "events":
-                return {"data": _list_events(self._find(job_id))}
+                return {"data": _list_events(self._find(job_id)), "next_cursor": None}
         raise BoardRefused(404, "not_found", f"There is no {method} /{'/'.join(path)}.")
 
     def _find(self, job_id: str) -> RecordedJob:

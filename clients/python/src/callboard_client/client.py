@@ -239,11 +239,11 @@ class Client:
         left = limit
         while left is None or left > 0:
             query["limit"] = PAGE_SIZE if left is None else min(left, PAGE_SIZE)
-            page = self._request("GET", "/jobs", query={name: value for name, value in query.items() if value})
+            page = self._request_page("/jobs", {name: value for name, value in query.items() if value})
             yield from map(parse_job, page["data"])
             left = None if left is None else left - len(page["data"])
-            query["cursor"] = page["next_cursor"]
-            if not page["next_cursor"]:
+            query["cursor"] = page.get("next_cursor")
+            if not query["cursor"]:
                 return
 
     def count_jobs(self) -> dict[JobStatus, dict[str, Any]]:
@@ -253,13 +253,26 @@ class Client:
 
     def list_log_lines(self, job_id: str | uuid.UUID, after: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Return the lines of a job's log with higher numbers than ``after``, and the number to go on from."""
-        page = self._request("GET", f"{job_path(job_id)}/logs", query={"after": after})
-        return page["data"], page["next_after"]
+        page = self._request_page(f"{job_path(job_id)}/logs", {"after": after})
+        return page["data"], page.get("next_after", after)
 
     def list_events(self, job_id: str | uuid.UUID) -> list[dict[str, Any]]:
-        """Return the history of a job, oldest first."""
-        events: list[dict[str, Any]] = self._request("GET", f"{job_path(job_id)}/events")["data"]
-        return events
+        """Return the history of a job, oldest first, requesting page by page."""
+        events: list[dict[str, Any]] = []
+        query: dict[str, Any] = {}
+        while True:
+            page = self._request_page(f"{job_path(job_id)}/events", query)
+            events += page["data"]
+            query["cursor"] = page.get("next_cursor")
+            if not query["cursor"]:
+                return events
+
+    def _request_page(self, path: str, query: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return one page of a list. Raises ``BoardUnreachable`` if it is none, for then no board answered."""
+        page = self._request("GET", path, query=query)
+        if not isinstance(page, Mapping) or not isinstance(page.get("data"), list):
+            raise BoardUnreachable("The answer is not from a board.")
+        return page
 
     def _request_job(self, method: str, path: str, body: object = None, *, key: str | None = None) -> JobRecord:
         return parse_job(self._request(method, path, body, key=key))
