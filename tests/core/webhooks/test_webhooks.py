@@ -31,7 +31,7 @@ from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Conflict, Forbidden, Invalid, NotFound
 from webapp.core.job_json import job_json
 from webapp.core.jobs.inputs import BatchedReport
-from webapp.core.lifecycle import EventKind, HistoryEvent, JobStatus
+from webapp.core.lifecycle import EventKind, FailureReason, HistoryEvent, JobStatus
 from webapp.core.limits import limits
 from webapp.core.models import (
     AuditEntry,
@@ -259,6 +259,49 @@ def test_a_job_that_runs_on_after_it_was_lost_is_told_of_again_when_it_ends(
     job = job_in("lost", cast.acme)
     jobs.update_job_status(job.id, status="completed", by=RUNNER)
     assert [message.event for message in list_deliveries()] == ["job.lost", "job.completed"]
+
+
+def lose(job: JobRun) -> None:
+    assert jobs.fail_overdue(jobs.get_job_status(job.id), FailureReason.LOST, "no news")
+
+
+def test_a_job_that_is_lost_and_found_again_and_again_is_one_message(
+    endpoint: WebhookEndpoint, cast: Cast, clock: Clock
+) -> None:
+    job = job_in("running", cast.acme)
+    for _ in range(20):
+        clock.advance(seconds=13)
+        lose(job)
+        clock.advance(seconds=1)
+        jobs.update_job_status(job.id, progress=5, by=RUNNER)
+    assert [message.event for message in list_deliveries()] == ["job.lost"]
+    jobs.update_job_status(job.id, status="completed", by=RUNNER)
+    assert [message.event for message in list_deliveries()] == ["job.lost", "job.completed"]
+
+
+def test_that_a_job_stays_lost_which_was_lost_before_is_sent_ten_minutes_later(
+    endpoint: WebhookEndpoint, cast: Cast, clock: Clock
+) -> None:
+    job = job_in("lost", cast.acme)
+    jobs.update_job_status(job.id, progress=5, by=RUNNER)
+    clock.advance(seconds=60)
+    lose(job)
+    first, again = list_deliveries()
+    assert (first.event, again.event) == ("job.lost", "job.lost")
+    assert (first.due_at, again.due_at) == (first.created_at, clock.moment + timedelta(minutes=10))
+
+
+def test_a_job_that_is_lost_again_after_an_hour_is_told_of_at_once(
+    endpoint: WebhookEndpoint, cast: Cast, clock: Clock
+) -> None:
+    job = job_in("lost", cast.acme)
+    jobs.update_job_status(job.id, progress=5, by=RUNNER)
+    clock.advance(minutes=61)
+    lose(job)
+    assert [message.due_at for message in list_deliveries()][-1] == clock.moment
+    # What is due is sent, whatever comes after it.
+    jobs.update_job_status(job.id, progress=6, by=RUNNER)
+    assert len(list_deliveries()) == 2
 
 
 def test_a_batch_and_a_cancel_of_several_put_down_each_end(endpoint: WebhookEndpoint, cast: Cast) -> None:
