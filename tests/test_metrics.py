@@ -32,6 +32,7 @@ from webapp.cli import maintain
 from webapp.core import jobs
 from webapp.core.chores import liveness
 from webapp.core.chores.schedule import Chore
+from webapp.core.database.engine import get_wal_size
 from webapp.core.database.session import db
 from webapp.core.errors import Conflict, Invalid, NotFound
 from webapp.core.jobs.inputs import BatchedReport, Report
@@ -82,13 +83,24 @@ def counted(app: Flask) -> Callable[[], Numbers]:
         after = now()
         more = {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
         before = after
-        return {name: value for name, value in more.items() if "endpoint=metrics" not in name}
+        own = "endpoint=metrics", "sqlite_wal_bytes"
+        return {name: value for name, value in more.items() if not any(part in name for part in own)}
 
     return changed
 
 
 def without_requests(changed: Numbers) -> Numbers:
     return {name: value for name, value in changed.items() if not name.startswith("request")}
+
+
+# --- the database ------------------------------------------------------------------------------------------------
+
+
+def test_the_size_of_the_log_of_sqlite_is_shown(client: FlaskClient, app: Flask, cast: Cast) -> None:
+    shown = numbers(client.get("/metrics", headers=BEARER).text)
+    with app.app_context():
+        assert shown.get("sqlite_wal_bytes") == get_wal_size(db.engine)
+        assert (db.engine.dialect.name == "sqlite") is (shown.get("sqlite_wal_bytes", 0) > 0)
 
 
 # --- who may ask -------------------------------------------------------------------------------------------------

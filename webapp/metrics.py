@@ -10,9 +10,12 @@ from pathlib import Path
 from flask import Flask, Response, current_app, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from webapp.core.database.engine import get_wal_size
+from webapp.core.database.session import db
 from webapp.core.errors import NotFound
 from webapp.core.metrics import begin_at_zero, registry
 
@@ -66,13 +69,21 @@ class _ProcessesCollector(Collector):
         return MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call, no-any-return]
 
 
+class _DatabaseCollector(Collector):
+    """Looks at the database of this app, whatever process is asked."""
+
+    def collect(self) -> Iterable[Metric]:
+        if (size := get_wal_size(db.engine)) is not None:
+            yield GaugeMetricFamily("callboard_sqlite_wal_bytes", "Size of SQLite's write-ahead log.", size)
+
+
 def _get_collector() -> Collector:
-    """Return the collector of this process, or of all that share its folder."""
-    if FOLDER_VARIABLE not in os.environ:
-        return registry
-    shared = CollectorRegistry()
-    shared.register(_ProcessesCollector(Path(os.environ[FOLDER_VARIABLE])))
-    return shared
+    """Return the collector of this process, or of all that share its folder, and of the database."""
+    collectors = CollectorRegistry()
+    folder = os.environ.get(FOLDER_VARIABLE)
+    collectors.register(registry if folder is None else _ProcessesCollector(Path(folder)))
+    collectors.register(_DatabaseCollector())
+    return collectors
 
 
 def _show_metrics() -> Response:

@@ -1,5 +1,6 @@
 """Sets up the engine: what a connection to SQLite and to PostgreSQL is given before its first statement."""
 
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,10 @@ from webapp.core.json_text import compact_json
 LOCK_TIMEOUT = 5
 """Seconds that a writer waits for the threads of its own process, and again for everybody else. A runner that gets
 503 tries again; a thread that waits for ever takes the pages down with it."""
+
+MAX_WAL_SIZE = 16 * 1024 * 1024
+"""Bytes to which SQLite cuts its write-ahead log whenever it begins it anew; without that it keeps the size to which a
+long read let it grow."""
 
 
 def engine_options(url: sa.URL, connections: int, settings: DatabaseSettings) -> dict[str, Any]:
@@ -52,6 +57,7 @@ def prepare_engine(engine: Engine, settings: DatabaseSettings = DEFAULT_SETTINGS
             "journal_mode=WAL",
             "synchronous=NORMAL",
             "foreign_keys=ON",
+            f"journal_size_limit={MAX_WAL_SIZE}",
         ):
             connection.execute(f"PRAGMA {pragma}")
         casefold.prepare_connection(connection)
@@ -61,3 +67,11 @@ def prepare_engine(engine: Engine, settings: DatabaseSettings = DEFAULT_SETTINGS
         begin = connection.get_execution_options().get("sqlite_begin", "BEGIN")
         if begin:
             connection.exec_driver_sql(begin)
+
+
+def get_wal_size(engine: Engine) -> int | None:
+    """Return the bytes of SQLite's write-ahead log, ``None`` on another engine."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    wal = Path(f"{engine.url.database}-wal")
+    return wal.stat().st_size if wal.exists() else 0
