@@ -66,6 +66,8 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
     app.url_map.merge_slashes = False
     # A payload keeps the order of its keys.
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    # Letters as they are: as escapes they would be up to three times as long.
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.jinja_options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
 
     if hops := app.config["TRUSTED_PROXIES"]:

@@ -17,6 +17,7 @@ from webapp.core.database import casefold
 from webapp.core.database.paging import fit_page, split_page
 from webapp.core.database.session import db
 from webapp.core.jobs import error_groups
+from webapp.core.json_text import measure_json
 from webapp.core.lifecycle import JobStatus, predecessors
 from webapp.core.models import JOB_FIELDS, JobRun, JobTag, first_id
 
@@ -29,7 +30,7 @@ COMMON_TAG = 10_000
 COMMON_TAG_SAMPLE = 1_000
 """Where a tag is common, it is counted among so many jobs of a status: each costs PostgreSQL two microseconds."""
 ERRORS_SIZE = 1024 * 1024
-"""Bytes of UTF-8 that the errors on one page of records may have."""
+"""Bytes of JSON text that the errors on one page of records may have."""
 TYPES_SHOWN = 200
 ERRORS_SEARCHED = 10_000
 """A text is searched in the errors of so many failed jobs, the newest ones."""
@@ -203,7 +204,7 @@ def list_records(
     """
     query = sa.select(*_RECORD_COLUMNS).where(*build_conditions(workspace_id, job_filter))
     rows = db.session.execute(_from_cursor(query, job_filter, cursor, None).limit(limit + 1)).all()
-    fitting = fit_page(rows[:limit], lambda job: len((job.error or "").encode()), ERRORS_SIZE)
+    fitting = fit_page(rows[:limit], lambda job: measure_json(job.error) if job.error else 0, ERRORS_SIZE)
     return _to_page(rows, job_filter, len(fitting) or limit)
 
 

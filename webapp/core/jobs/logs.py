@@ -24,6 +24,7 @@ from webapp.core.errors import NotFound
 from webapp.core.jobs import idempotency, store
 from webapp.core.jobs.idempotency import RequestKey
 from webapp.core.jobs.inputs import NewLine, NewLines
+from webapp.core.json_text import measure_json
 from webapp.core.limits import limits, usage
 from webapp.core.models import JobRun, LogLine, LogTail, job_runs, log_lines, log_tails
 
@@ -34,7 +35,7 @@ MAX_SIZE = 4 * 1024 * 1024
 PAGE_SIZE = 1000
 """Lines that one reading gives at most."""
 MAX_PAGE_SIZE = 1024 * 1024
-"""Bytes of text that one reading gives at most."""
+"""Bytes of JSON text that the lines of one reading may have."""
 TOUCH_EVERY = timedelta(seconds=5)
 """How often lines alone renew ``last_seen_at`` where no heartbeat timeout depends on it."""
 
@@ -188,9 +189,13 @@ def list_after(job: JobRun, after: int, *, limit: int = PAGE_SIZE) -> Lines:
 
     ``dropped`` counts those that the reader missed.
     """
-    query = sa.select(LogLine).where(LogLine.job_id == job.id, LogLine.seq > after).order_by(LogLine.seq).limit(limit)
-    lines = fit_page(db.session.scalars(query).all(), lambda line: len(line.text.encode()), MAX_PAGE_SIZE)
+    lines = fit_page(_select_after(job, after, limit), lambda line: measure_json(line.text), MAX_PAGE_SIZE)
     return Lines(lines, dropped=lines[0].seq - after - 1 if lines else 0)
+
+
+def _select_after(job: JobRun, after: int, limit: int) -> Sequence[LogLine]:
+    query = sa.select(LogLine).where(LogLine.job_id == job.id, LogLine.seq > after).order_by(LogLine.seq).limit(limit)
+    return db.session.scalars(query).all()
 
 
 def iterate_text(job: JobRun) -> Iterator[str]:
@@ -228,7 +233,7 @@ def get_tail(job: JobRun, *, lines: int, size: int) -> Tail:
     )
     if counts is None:
         return Tail([], dropped=0, earlier=0)
-    newest = list_after(job, _seq_before_newest(job, lines, size), limit=lines).lines
+    newest = _select_after(job, _seq_before_newest(job, lines, size), lines)
     return Tail(newest, dropped=counts.dropped, earlier=newest[0].seq - counts.dropped - 1)
 
 
