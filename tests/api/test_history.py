@@ -83,7 +83,8 @@ def test_a_page_of_jobs_with_long_errors_ends_sooner_and_goes_on(
         job = runner.enqueue()
         runner.report(job, status="failed", error=error)
         ids.append(job["id"])
-    pages, cursor = [], None
+    pages: list[list[str]] = []
+    cursor = None
     while not pages or cursor:
         page = runner.get("/jobs?limit=3" + (f"&cursor={cursor}" if cursor else "")).json
         pages.append([job["id"] for job in page["data"]])

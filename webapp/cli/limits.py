@@ -2,6 +2,7 @@
 
 import click
 
+from webapp.cli.terminal import print_line, print_row
 from webapp.core.audit import SYSTEM
 from webapp.core.limits import limits, usage
 from webapp.core.limits.limits import LOG_SIZE, PAYLOAD_SIZE, Owner
@@ -22,7 +23,7 @@ def set_limit(owner: Owner, name: str, value: str) -> None:
     """Set a limit, and say which holds now."""
     limits.set_limit(owner, name, None if value == "default" else int(value), by=SYSTEM)
     (current,) = [limit for limit in limits.list_limits(owner) if limit.name == name]
-    click.echo(f"{name} is {current.value}{' (default)' if current.is_default else ''}.")
+    print_line(f"{name} is {current.value}{' (default)' if current.is_default else ''}.")
 
 
 def show_limits(owner: Owner) -> None:
@@ -32,4 +33,4 @@ def show_limits(owner: Owner) -> None:
         for daily in (PAYLOAD_SIZE, LOG_SIZE):
             if limit.name == daily.name:
                 line.append(f"{usage.get_today(owner.id, daily) / usage.MIB:.0f} MiB today")
-        click.echo("\t".join(line))
+        print_row(*line)

@@ -40,7 +40,8 @@ def current_path() -> str | None:
 
 def list_held() -> Sequence[str]:
     """Return the ids of what the page holds already and need not be sent again."""
-    return request.headers.get(HELD, "").split()
+    held: str = request.headers.get(HELD, "")
+    return held.split()
 
 
 def show_toast(text: str, *, status: int, kind: str = "done") -> Response:
