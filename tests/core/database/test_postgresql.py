@@ -242,7 +242,7 @@ def test_connections_that_fell_silent_are_left_within_seconds(
     assert [*answers, runner.report(job, progress=3).status_code] == [503, 200]
 
 
-def test_while_a_server_is_silent_one_request_waits_for_it_and_the_others_are_refused_at_once(
+def test_of_many_requests_one_alone_waits_for_a_silent_server(
     distant: Flask, line: Line, token: str, job: dict[str, str]
 ) -> None:
     runner = Runner(distant.test_client(), token)
