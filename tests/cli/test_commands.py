@@ -33,14 +33,15 @@ from webapp.cli import maintain
 from webapp.cli.errors import NOT_MIGRATED
 from webapp.cli.processes import answers
 from webapp.core import jobs
-from webapp.core.accounts import sessions
-from webapp.core.audit import Actor
+from webapp.core.accounts import accounts, sessions
+from webapp.core.audit import SYSTEM, Actor
 from webapp.core.chores import retention
 from webapp.core.chores.schedule import list_chores
 from webapp.core.database.session import db
+from webapp.core.database.transactions import write_transaction
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import ApiToken, Role, User, Workspace
-from webapp.core.workspaces import tokens, workspaces
+from webapp.core.workspaces import members, tokens, workspaces
 
 NOBODY = str(uuid.UUID(int=7))
 
@@ -130,6 +131,63 @@ def test_a_deactivated_user_cannot_sign_in_and_again_changes_nothing(app: Flask,
         assert succeed(app, "users", "deactivate", "ada@example.com") == "ada@example.com can no longer sign in.\n"
     with app.app_context(), pytest.raises(sessions.WrongPassword):
         sessions.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
+
+
+@pytest.fixture
+def bens_token(app: Flask, cast: Cast) -> str:
+    """The text of a token that Ben, made an admin of acme, has created there."""
+    with app.app_context():
+        members.change_role(workspaces.get_membership("acme", cast.ada.id), cast.ben.id, Role.ADMIN, by=SYSTEM)
+        ben = workspaces.get_membership("acme", cast.ben.id)
+        return tokens.create(ben, "nightly", scopes=tokens.RUNNER_SCOPES, by=Actor(cast.ben.ref))[1]
+
+
+END_RIGHTS = pytest.mark.parametrize(
+    "words", [("users", "deactivate", "ben@example.com"), ("workspaces", "remove-member", "acme", "ben@example.com")]
+)
+
+
+@END_RIGHTS
+def test_whose_rights_end_has_their_tokens_revoked_and_the_command_says_which(
+    app: Flask, bens_token: str, words: tuple[str, ...]
+) -> None:
+    public_id = bens_token.split("_")[1]
+    assert succeed(app, *words).splitlines()[1:] == [f"Revoked in acme: the token {public_id} (nightly)."]
+    assert succeed(app, "tokens", "list", "--workspace", "acme").endswith("\trevoked\n")
+    with app.app_context():
+        assert tokens.authenticate(bens_token) is None
+
+
+@END_RIGHTS
+def test_tokens_may_be_handed_over_to_the_owner_instead(
+    app: Flask, cast: Cast, bens_token: str, words: tuple[str, ...]
+) -> None:
+    assert len(succeed(app, *words, "--keep").splitlines()) == 1
+    with app.app_context():
+        assert tokens.authenticate(bens_token)
+        assert tokens.list_tokens(cast.acme.id)[0].sponsor_id == cast.ada.id
+
+
+def test_an_owner_is_neither_removed_nor_are_their_tokens_handed_to_nobody(app: Flask, cast: Cast) -> None:
+    line = refused(app, "workspaces", "remove-member", "acme", "ada@example.com")
+    assert line == "ada@example.com owns acme; transfer it first."
+    with app.app_context():
+        ada = workspaces.get_membership("acme", cast.ada.id)
+        _, text = tokens.create(ada, "nightly", scopes=tokens.RUNNER_SCOPES, by=Actor(cast.ada.ref))
+    line = refused(app, "users", "deactivate", "ada@example.com", "--keep")
+    assert line == "There is nobody else who could take over the tokens and webhooks; revoke them."
+    with app.app_context():
+        assert tokens.authenticate(text)
+        assert sessions.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
+
+
+def test_a_token_that_is_refused_because_its_maker_is_gone_is_listed_as_such(
+    app: Flask, cast: Cast, bens_token: str
+) -> None:
+    with app.app_context(), write_transaction() as session:
+        accounts.close(session, cast.ben, by=SYSTEM)
+    listed = succeed(app, "tokens", "list", "--workspace", "acme")
+    assert listed.endswith("\trefused: whoever stood for it may no longer create tokens\n")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Adds ``flask tokens``: create, list and revoke what runners show to be let in."""
 
+import uuid
+from collections.abc import Collection
+
 import click
 
 from webapp.cli.errors import CommandGroup
@@ -7,7 +10,7 @@ from webapp.cli.terminal import print_line, print_row
 from webapp.core import clock
 from webapp.core.audit import SYSTEM
 from webapp.core.models import ApiToken, Scope, TokenStatus
-from webapp.core.workspaces import tokens, workspaces
+from webapp.core.workspaces import sponsors, tokens, workspaces
 
 group = CommandGroup("tokens", help="API tokens: what runners show to be let in.")
 
@@ -31,10 +34,12 @@ def create(slug: str, name: str, scopes: tuple[str, ...]) -> None:
     print_line(text)
 
 
-def _describe_status(token: ApiToken) -> str:
+def _describe_status(token: ApiToken, without_sponsor: Collection[uuid.UUID]) -> str:
     standing = token.status(clock.now())
     if standing is not TokenStatus.GOOD:
         return standing.value
+    if token.id in without_sponsor:
+        return "refused: whoever stood for it may no longer create tokens"
     return f"last used {token.last_used_at:%Y-%m-%d %H:%M} UTC" if token.last_used_at else "never used"
 
 
@@ -42,8 +47,11 @@ def _describe_status(token: ApiToken) -> str:
 @workspace_option
 def list_(slug: str) -> None:
     """Print the tokens of a workspace, newest first: public id, name, scopes and standing."""
-    for token in tokens.list_tokens(workspaces.get_by_slug_unchecked(slug).id):
-        print_row(token.public_id, token.name, " ".join(token.scopes), _describe_status(token))
+    workspace_id = workspaces.get_by_slug_unchecked(slug).id
+    without_sponsor = sponsors.list_without_sponsor(workspace_id, ApiToken)
+    for token in tokens.list_tokens(workspace_id):
+        status = _describe_status(token, without_sponsor)
+        print_row(token.public_id, token.name, " ".join(token.scopes), status)
 
 
 @group.command()

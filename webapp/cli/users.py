@@ -7,11 +7,13 @@ import click
 from webapp.cli import limits
 from webapp.cli.errors import CommandGroup
 from webapp.cli.limits import LimitValue
+from webapp.cli.sponsored import keep_option, print_revoked
 from webapp.cli.terminal import print_line, print_row
 from webapp.core.accounts import accounts, attempts
 from webapp.core.audit import SYSTEM
 from webapp.core.clock import to_iso
 from webapp.core.limits.limits import of_user
+from webapp.core.workspaces import offboarding
 
 group = CommandGroup("users", help="Accounts: who may sign in.")
 
@@ -57,11 +59,17 @@ def set_password(email: str, from_stdin: bool) -> None:
 
 @group.command()
 @click.argument("email")
-def deactivate(email: str) -> None:
-    """Close an account and sign it out everywhere; what it did stays under its name."""
+@keep_option
+def deactivate(email: str, keep_all: bool) -> None:
+    """Close an account and sign it out everywhere; what it did stays under its name.
+
+    Its tokens and webhooks are revoked, in every workspace.
+    """
     user = accounts.get_by_email(email)
-    accounts.deactivate(user, by=SYSTEM)
+    revoked = offboarding.deactivate(user, keep_all=keep_all, by=SYSTEM)
     print_line(f"{user.email} can no longer sign in.")
+    for slug, sponsored in revoked.items():
+        print_revoked(slug, sponsored)
 
 
 @group.command("set-limit")

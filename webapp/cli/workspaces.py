@@ -5,6 +5,7 @@ import click
 from webapp.cli import limits
 from webapp.cli.errors import CommandGroup
 from webapp.cli.limits import LimitValue
+from webapp.cli.sponsored import keep_option, print_revoked
 from webapp.cli.terminal import print_line, print_row
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
@@ -34,6 +35,18 @@ def add_member(slug: str, email: str, role: str) -> None:
     workspace, user = workspaces.get_by_slug_unchecked(slug), accounts.get_by_email(email)
     members.add_unchecked(workspace, user, Role(role), by=SYSTEM)
     print_line(f"{user.email} is {role} of {workspace.slug}.")
+
+
+@group.command("remove-member")
+@click.argument("slug")
+@click.argument("email")
+@keep_option
+def remove_member(slug: str, email: str, keep_all: bool) -> None:
+    """Remove a person from a workspace and revoke their tokens and webhooks in it."""
+    workspace, user = workspaces.get_by_slug_unchecked(slug), accounts.get_by_email(email)
+    revoked = members.remove_unchecked(workspace, user, keep_all=keep_all, by=SYSTEM)
+    print_line(f"{user.email} is no longer in {workspace.slug}.")
+    print_revoked(slug, revoked)
 
 
 @group.command()

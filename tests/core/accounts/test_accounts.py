@@ -19,6 +19,7 @@ from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Conflict, Invalid, NotFound
 from webapp.core.models import AuditEntry, BrowserSession, User
+from webapp.core.workspaces import offboarding
 
 HOME, AWAY = "203.0.113.1", "198.51.100.1"
 UNPATCHED_NOBODY = passwords._NOBODY
@@ -69,7 +70,7 @@ class TestSessions:
     def test_a_closed_account_is_signed_out_and_stays_out(self, cast: Cast) -> None:
         secret = sign_in()
         for _ in range(2):
-            accounts.deactivate(cast.ada, by=SYSTEM)
+            offboarding.deactivate(cast.ada, by=SYSTEM)
         assert sessions.find_session(secret) is None
         with pytest.raises(WrongPassword):
             sign_in()
@@ -91,7 +92,7 @@ class TestSessions:
         def matches_meanwhile(password_hash: str, password: str) -> bool:
             with core.app_context():
                 if change == "deactivate":
-                    accounts.deactivate(cast.ada, by=SYSTEM)
+                    offboarding.deactivate(cast.ada, by=SYSTEM)
                 else:
                     accounts.set_password(cast.ada, "another horse battery", by=SYSTEM)
             return matches(password_hash, password)

@@ -10,14 +10,13 @@ from sqlalchemy.exc import IntegrityError
 from tests.support.jobs import OPERATOR, job_in
 from tests.support.people import Cast
 from webapp.core import jobs
-from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
 from webapp.core.database.session import db
 from webapp.core.errors import Conflict, Invalid, NotFound
 from webapp.core.jobs import listing
 from webapp.core.jobs.listing import JobFilter
 from webapp.core.models import AuditEntry, Membership, Role
-from webapp.core.workspaces import members, workspaces
+from webapp.core.workspaces import members, offboarding, workspaces
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -81,7 +80,7 @@ def test_a_slug_is_taken_once(cast: Cast) -> None:
 
 
 def test_a_closed_account_is_never_made_the_owner(cast: Cast) -> None:
-    accounts.deactivate(cast.ben, by=SYSTEM)
+    offboarding.deactivate(cast.ben, by=SYSTEM)
     with pytest.raises(Conflict, match="deactivated"):
         members.transfer_unchecked(cast.acme, cast.ben, by=SYSTEM)
     assert roles(cast) == {"Ada": "owner", "Ben": "member"}

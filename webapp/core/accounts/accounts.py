@@ -164,18 +164,20 @@ def check_password(browser_session: BrowserSession, password: str, *, by: Actor)
         attempts.withdraw(session, attempt)
 
 
-def deactivate(user: User, *, by: Actor) -> None:
-    """Close an account and sign it out everywhere. What it did stays under its name. Again changes nothing."""
-    with write_transaction() as session:
-        closed = session.execute(
-            sa.update(User)
-            .where(User.id == user.id, User.deactivated_at.is_(None))
-            .values(deactivated_at=clock.now())
-            .returning(User.id)
-        ).first()
-        session.execute(sa.delete(BrowserSession).where(BrowserSession.user_id == user.id))
-        if closed:
-            audit.record(session, "user.deactivated", user.ref, by=by, workspace_id=None)
+def close(session: Session, user: User, *, by: Actor) -> None:
+    """Deactivate an account and sign it out everywhere, within a transaction. Again changes nothing.
+
+    What the person did stays under their name; ``workspaces.offboarding`` ends what counts by their right.
+    """
+    closed = session.execute(
+        sa.update(User)
+        .where(User.id == user.id, User.deactivated_at.is_(None))
+        .values(deactivated_at=clock.now())
+        .returning(User.id)
+    ).first()
+    session.execute(sa.delete(BrowserSession).where(BrowserSession.user_id == user.id))
+    if closed:
+        audit.record(session, "user.deactivated", user.ref, by=by, workspace_id=None)
 
 
 def remember_workspace(user: User, workspace_id: uuid.UUID) -> None:

@@ -27,7 +27,10 @@ class TokenStatus(StrEnum):
 
 
 class ApiToken(Base):
-    """A key to one workspace, ``cb_<public id>_<secret>``; of the secret only its SHA-256 is stored."""
+    """A key to one workspace, ``cb_<public id>_<secret>``; of the secret only its SHA-256 is stored.
+
+    It is accepted as long as the person ``sponsor_id`` may create tokens; ``None`` is the administrator.
+    """
 
     __tablename__ = "api_tokens"
 
@@ -38,6 +41,7 @@ class ApiToken(Base):
     name: Mapped[str] = mapped_column(sa.String(100))
     scopes: Mapped[list[str]]
     created_by: Mapped[str] = mapped_column(sa.String(60))
+    sponsor_id: Mapped[uuid.UUID | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
@@ -47,6 +51,11 @@ class ApiToken(Base):
     def ref(self) -> str:
         """How records name this token: ``token:<id>``."""
         return f"token:{self.id}"
+
+    @property
+    def sponsor_ref(self) -> str | None:
+        """How records name the person by whose right it counts; ``None`` is the administrator."""
+        return f"user:{self.sponsor_id}" if self.sponsor_id else None
 
     def status(self, at: datetime) -> TokenStatus:
         """Return whether the token is accepted at that moment."""

@@ -31,7 +31,8 @@ class WebhookEndpoint(Base):
     """An address that is told of a workspace's jobs. ``secret`` signs what is sent, so it is stored as it is.
 
     ``failing_since`` is the first failure after the last success; an endpoint that fails for days is disabled by the
-    board, which ``disabled_reason`` says.
+    board, which ``disabled_reason`` says. Messages are sent as long as the person ``sponsor_id`` may create webhooks;
+    ``None`` is the administrator.
     """
 
     __tablename__ = "webhook_endpoints"
@@ -42,10 +43,16 @@ class WebhookEndpoint(Base):
     secret: Mapped[str] = mapped_column(sa.String(100))
     events: Mapped[list[str]]
     created_by: Mapped[str] = mapped_column(sa.String(60))
+    sponsor_id: Mapped[uuid.UUID | None]
     created_at: Mapped[datetime]
     failing_since: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
     disabled_reason: Mapped[str | None] = mapped_column(sa.String(200))
+
+    @property
+    def sponsor_ref(self) -> str | None:
+        """How records name the person by whose right it counts; ``None`` is the administrator."""
+        return f"user:{self.sponsor_id}" if self.sponsor_id else None
 
 
 class WebhookDelivery(Base):

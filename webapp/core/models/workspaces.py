@@ -85,7 +85,10 @@ class Membership(Base):
 
 
 class Invitation(Base):
-    """A link that lets the person of one address in, once, for some days; of its secret only the SHA-256 is stored."""
+    """A link that lets the person of one address in, once, for some days; of its secret only the SHA-256 is stored.
+
+    It is good as long as the person ``sponsor_id`` may invite; ``None`` is the administrator.
+    """
 
     __tablename__ = "invitations"
 
@@ -97,6 +100,7 @@ class Invitation(Base):
         sa.Enum(Role, native_enum=False, length=10, values_callable=lambda roles: [role.value for role in roles])
     )
     created_by: Mapped[str] = mapped_column(sa.String(60))
+    sponsor_id: Mapped[uuid.UUID | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     accepted_at: Mapped[datetime | None]

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from webapp.core import clock
 from webapp.core.database.transactions import read_connection, write_connection, write_transaction
 from webapp.core.models import WebhookAttempt, webhook_deliveries, webhook_endpoints
-from webapp.core.webhooks import endpoints
+from webapp.core.webhooks import endpoints, outbox
 from webapp.core.webhooks.outbound import Answer
 from webapp.core.webhooks.places import ReadyEndpoint
 
@@ -86,7 +86,7 @@ def list_ready() -> Sequence[ReadyEndpoint]:
         _delivery.endpoint_id == _endpoint.id, _delivery.due_at.is_not(None)
     )
     columns = (_endpoint.id, _endpoint.workspace_id, _endpoint.url, _endpoint.secret, _endpoint.failing_since)
-    enabled = sa.select(*columns, first.scalar_subquery().label("due_at")).where(_endpoint.disabled_at.is_(None))
+    enabled = sa.select(*columns, first.scalar_subquery().label("due_at")).where(*outbox.is_sent_to())
     due = enabled.subquery()
     with read_connection() as connection:
         rows = connection.execute(sa.select(due).where(due.c.due_at <= clock.now())).all()

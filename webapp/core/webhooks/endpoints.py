@@ -23,6 +23,7 @@ from webapp.core.limits import limits
 from webapp.core.models import Membership, WebhookDelivery, WebhookEndpoint, WebhookEvent, new_id
 from webapp.core.validation import is_http_address
 from webapp.core.webhooks.outbound import Denied, NotPublic, Outbound
+from webapp.core.workspaces.sponsors import take_over
 from webapp.core.workspaces.workspaces import require_manager
 
 URL_LIMIT = 2000
@@ -93,6 +94,7 @@ def create(member: Membership, url: str, events: Collection[str], *, outbound: O
         secret=f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
         events=_in_order(events),
         created_by=by.ref,
+        sponsor_id=member.user_id,
         created_at=at,
     )
     with write_transaction() as session:
@@ -107,11 +109,15 @@ def create(member: Membership, url: str, events: Collection[str], *, outbound: O
 def update(
     member: Membership, endpoint_id: uuid.UUID, url: str, events: Collection[str], *, outbound: Outbound, by: Actor
 ) -> WebhookEndpoint:
-    """Change the address or the events; the secret stays. Raises ``Forbidden``, ``Invalid``, ``NotFound``."""
+    """Change the address or the events; the secret stays, and ``member`` stands for it from now on.
+
+    Raises ``Forbidden``, ``Invalid`` and ``NotFound``.
+    """
     require_manager(member)
     url = _validate(url, events, outbound)
     with write_transaction() as session:
         endpoint = lock(session, member.workspace_id, endpoint_id)
+        take_over(session, endpoint, member.user_id, by=by)
         if (endpoint.url, endpoint.events) != (url, _in_order(events)):
             endpoint.url, endpoint.events = url, _in_order(events)
             _record(session, "changed", endpoint, by, {"url": url, "events": endpoint.events})
@@ -119,10 +125,11 @@ def update(
 
 
 def enable(member: Membership, endpoint_id: uuid.UUID, *, by: Actor) -> WebhookEndpoint:
-    """Send an endpoint what happens from now on again. Raises ``Forbidden`` and ``NotFound``."""
+    """Send an endpoint what happens from now on again; ``member`` stands for it. Raises ``Forbidden``, ``NotFound``."""
     require_manager(member)
     with write_transaction() as session:
         endpoint = lock(session, member.workspace_id, endpoint_id)
+        take_over(session, endpoint, member.user_id, by=by)
         if endpoint.disabled_at is not None:
             endpoint.disabled_at = endpoint.disabled_reason = endpoint.failing_since = None
             _record(session, "enabled", endpoint, by)

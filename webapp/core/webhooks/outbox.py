@@ -18,7 +18,16 @@ from webapp.core.database.transactions import write_transaction
 from webapp.core.job_json import job_json
 from webapp.core.json_text import compact_json
 from webapp.core.lifecycle import EventKind, FailureReason, HistoryEvent, JobStatus
-from webapp.core.models import JobSnapshot, WebhookEvent, job_events, new_id, webhook_deliveries, webhook_endpoints
+from webapp.core.models import (
+    JobSnapshot,
+    WebhookEndpoint,
+    WebhookEvent,
+    job_events,
+    new_id,
+    webhook_deliveries,
+    webhook_endpoints,
+)
+from webapp.core.workspaces.sponsors import has_live_sponsor
 
 KEEP = timedelta(days=30)
 """For how long it is known what was sent and what came back."""
@@ -48,8 +57,12 @@ def _is_revival(event: HistoryEvent) -> bool:
 
 def has_no_endpoint(workspace_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     """Return in SQL whether a workspace has no endpoint to which messages are sent."""
-    enabled = webhook_endpoints.c.workspace_id == workspace_id, webhook_endpoints.c.disabled_at.is_(None)
-    return ~sa.exists().where(*enabled)
+    return ~sa.exists().where(webhook_endpoints.c.workspace_id == workspace_id, *is_sent_to())
+
+
+def is_sent_to() -> tuple[sa.ColumnElement[bool], ...]:
+    """Return in SQL whether messages are sent to an endpoint: it is enabled, and its sponsor may have them sent."""
+    return webhook_endpoints.c.disabled_at.is_(None), has_live_sponsor(WebhookEndpoint)
 
 
 def _to_webhook_event(job: JobSnapshot, event: HistoryEvent) -> WebhookEvent | None:
@@ -65,7 +78,7 @@ def _lock_endpoints(session: Session, workspace_ids: set[uuid.UUID]) -> Sequence
         return ()
     endpoint = webhook_endpoints.c
     query = sa.select(endpoint.id, endpoint.workspace_id, endpoint.events)
-    query = query.where(endpoint.workspace_id.in_(workspace_ids), endpoint.disabled_at.is_(None))
+    query = query.where(endpoint.workspace_id.in_(workspace_ids), *is_sent_to())
     # An endpoint that is deleted at this moment must not take the job's change down with it.
     return session.execute(query.with_for_update(read=True, key_share=True)).all()
 

@@ -20,6 +20,7 @@ from webapp.core.hashing import hash_secret
 from webapp.core.limits import limits
 from webapp.core.models import Invitation, Membership, Role, User, Workspace, new_id
 from webapp.core.workspaces.members import lock_self, require_room
+from webapp.core.workspaces.sponsors import has_live_sponsor
 from webapp.core.workspaces.workspaces import require_manager
 
 LIFETIME = timedelta(days=7)
@@ -54,6 +55,7 @@ def create(member: Membership, email: str, role: str, *, by: Actor) -> tuple[Inv
         email=address,
         role=Role(role),
         created_by=by.ref,
+        sponsor_id=member.user_id,
         created_at=at,
         expires_at=at + LIFETIME,
     )
@@ -184,6 +186,7 @@ def _is_open() -> tuple[sa.ColumnElement[bool], ...]:
         Invitation.accepted_at.is_(None),
         Invitation.revoked_at.is_(None),
         Invitation.expires_at > clock.now(),
+        has_live_sponsor(Invitation),
     )
 
 

@@ -5,7 +5,7 @@ it holds the lock on the members: what a page showed a minute ago, or another ad
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -18,8 +18,8 @@ from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from webapp.core.limits import limits
-from webapp.core.models import Invitation, Membership, Role, User, Workspace
-from webapp.core.workspaces import workspaces
+from webapp.core.models import Membership, Role, User, Workspace
+from webapp.core.workspaces import sponsors, workspaces
 
 # --- read --------------------------------------------------------------------------------------------------------
 
@@ -49,7 +49,7 @@ def _require_member(member: Membership | None) -> Membership:
 # --- lock --------------------------------------------------------------------------------------------------------
 
 
-def _lock_members(session: Session, workspace_id: uuid.UUID) -> None:
+def lock_members(session: Session, workspace_id: uuid.UUID) -> None:
     """Let nobody else change who is in a workspace, and in which role, until this transaction ends.
 
     Each change reads the roles as the change before it left them, so that of two at once one is refused.
@@ -82,7 +82,7 @@ def lock_both(session: Session, member: Membership, user_id: uuid.UUID) -> tuple
     Raises ``NotFound`` if either is no member any more.
     """
     workspace_id, my_id = member.workspace_id, member.user_id
-    _lock_members(session, workspace_id)
+    lock_members(session, workspace_id)
     me = _lock_member(session, workspace_id, my_id)
     if me is None:
         raise NotFound("There is no such page.")
@@ -98,10 +98,14 @@ def require_room(session: Session, workspace_id: uuid.UUID) -> None:
 # --- roles -------------------------------------------------------------------------------------------------------
 
 
-def change_role(member: Membership, user_id: uuid.UUID, role: Role, *, by: Actor) -> Membership:
+def change_role(
+    member: Membership, user_id: uuid.UUID, role: Role, *, keep: Collection[uuid.UUID] = (), by: Actor
+) -> Membership:
     """Make a member an admin, or an admin a member. The role they have changes nothing.
 
-    Raises ``NotFound``, ``Forbidden``, and ``Invalid`` for the role owner, which is transferred.
+    An admin who becomes a member stands for nothing any more: ``member`` takes over the tokens and webhooks whose ids
+    are in ``keep``, the others are revoked. Raises ``NotFound``, ``Forbidden``, and ``Invalid`` for the role owner,
+    which is transferred.
     """
     if role is Role.OWNER:
         raise Invalid([Fault(("role",), "A workspace has one owner; transfer the ownership instead.")])
@@ -112,7 +116,7 @@ def change_role(member: Membership, user_id: uuid.UUID, role: Role, *, by: Actor
         require_may_change_role(me, other, role)
         old_role, other.role = other.role, role
         if role is Role.MEMBER:
-            _revoke_invitations_by(session, other)
+            sponsors.release(session, me.workspace_id, other.user, keep=keep, new_sponsor_id=me.user_id, by=by)
         detail = {"from": old_role.value, "to": role.value}
         audit.record(session, "member.role_changed", other.user.ref, by=by, workspace_id=me.workspace_id, detail=detail)
     return other
@@ -128,12 +132,16 @@ def require_may_change_role(me: Membership, other: Membership, role: Role) -> No
         )
 
 
-def remove(member: Membership, user_id: uuid.UUID, *, by: Actor) -> Membership:
-    """Remove a member: from now on the workspace is unknown to them. Raises ``NotFound`` and ``Forbidden``."""
+def remove(member: Membership, user_id: uuid.UUID, *, keep: Collection[uuid.UUID] = (), by: Actor) -> Membership:
+    """Remove a member: from now on the workspace is unknown to them.
+
+    ``member`` takes over their tokens and webhooks whose ids are in ``keep``; the others are revoked. Raises
+    ``NotFound`` and ``Forbidden``.
+    """
     with write_transaction() as session:
         me, other = lock_both(session, member, user_id)
         require_may_remove(me, other)
-        _delete_member(session, other, "member.removed", by=by)
+        _end_membership(session, other, "member.removed", keep, me.user_id, by=by)
     return other
 
 
@@ -146,12 +154,17 @@ def require_may_remove(me: Membership, other: Membership) -> None:
         )
 
 
-def leave(member: Membership, *, by: Actor) -> None:
-    """Leave a workspace. Raises ``Forbidden`` for the owner, who transfers the ownership first."""
+def leave(member: Membership, *, keep: Collection[uuid.UUID] = (), by: Actor) -> None:
+    """Leave a workspace.
+
+    Its owner takes over one's tokens and webhooks whose ids are in ``keep``; the others are revoked. Raises
+    ``Forbidden`` for the owner, who transfers the ownership first, and ``Conflict`` (``nobody``).
+    """
     with write_transaction() as session:
         me = lock_self(session, member)
         require_may_leave(me)
-        _delete_member(session, me, "member.left", by=by)
+        new_sponsor_id = sponsors.find_new_sponsor(session, me.workspace_id, me.user)
+        _end_membership(session, me, "member.left", keep, new_sponsor_id, by=by)
 
 
 def require_may_leave(me: Membership) -> None:
@@ -185,29 +198,31 @@ def with_article(role: Role) -> str:
     return f"an {role}" if role in (Role.OWNER, Role.ADMIN) else f"a {role}"
 
 
-def _delete_member(session: Session, member: Membership, action: str, *, by: Actor) -> None:
+def _end_membership(
+    session: Session,
+    member: Membership,
+    action: str,
+    keep: Collection[uuid.UUID],
+    new_sponsor_id: uuid.UUID | None,
+    *,
+    by: Actor,
+) -> None:
+    _delete_membership(session, member)
+    sponsors.release(session, member.workspace_id, member.user, keep=keep, new_sponsor_id=new_sponsor_id, by=by)
+    _record_end(session, member, action, by=by)
+
+
+def _delete_membership(session: Session, member: Membership) -> None:
     session.execute(
         sa.delete(Membership)
         .where(Membership.workspace_id == member.workspace_id, Membership.user_id == member.user_id)
         .execution_options(synchronize_session=False)
     )
-    _revoke_invitations_by(session, member)
+
+
+def _record_end(session: Session, member: Membership, action: str, *, by: Actor) -> None:
     detail = {"role": member.role.value}
     audit.record(session, action, member.user.ref, by=by, workspace_id=member.workspace_id, detail=detail)
-
-
-def _revoke_invitations_by(session: Session, member: Membership) -> None:
-    """Close what a member opened who may invite no longer: a link in their hands must not lead back in."""
-    session.execute(
-        sa.update(Invitation)
-        .where(
-            Invitation.workspace_id == member.workspace_id,
-            Invitation.created_by == member.user.ref,
-            Invitation.accepted_at.is_(None),
-            Invitation.revoked_at.is_(None),
-        )
-        .values(revoked_at=clock.now())
-    )
 
 
 # --- ownership, and the command line -----------------------------------------------------------------------------
@@ -237,11 +252,30 @@ def transfer_unchecked(workspace: Workspace, user: User, *, by: Actor) -> None:
     Raises ``NotFound``, and ``Conflict`` (``deactivated``).
     """
     with write_transaction() as session:
-        _lock_members(session, workspace.id)
+        lock_members(session, workspace.id)
         new_owner = _lock_member(session, workspace.id, user.id)
         if new_owner is None:
             raise NotFound(f"{user.email} is not a member of {workspace.slug}; add them first.")
         _make_owner(session, new_owner, by=by)
+
+
+def remove_unchecked(workspace: Workspace, user: User, *, keep_all: bool = False, by: Actor) -> sponsors.Sponsored:
+    """Remove a member, whoever asks: for the command line alone. Returns what of theirs was revoked.
+
+    Their tokens and webhooks are revoked or, with ``keep_all``, taken over by the owner. Raises ``NotFound``, and
+    ``Conflict``: ``owner``, whose workspace is transferred first, or ``nobody``.
+    """
+    with write_transaction() as session:
+        lock_members(session, workspace.id)
+        member = _lock_member(session, workspace.id, user.id)
+        if member is None:
+            raise NotFound(f"{user.email} is not a member of {workspace.slug}.")
+        if not member.may_leave:
+            raise Conflict("owner", f"{user.email} owns {workspace.slug}; transfer it first.")
+        _delete_membership(session, member)
+        revoked = sponsors.release_all(session, workspace.id, user, keep_all=keep_all, by=by)
+        _record_end(session, member, "member.removed", by=by)
+    return revoked
 
 
 def add_unchecked(workspace: Workspace, user: User, role: Role, *, by: Actor) -> None:

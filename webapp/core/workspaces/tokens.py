@@ -14,11 +14,13 @@ from webapp.core.audit import Actor
 from webapp.core.database.session import db
 from webapp.core.database.statements import CompiledStatement
 from webapp.core.database.transactions import update_best_effort, write_transaction
-from webapp.core.errors import Fault, Invalid, NotFound
+from webapp.core.errors import Conflict, Fault, Invalid, NotFound
 from webapp.core.hashing import hash_secret
 from webapp.core.limits import limits
 from webapp.core.models import ApiToken, Membership, Scope, api_tokens, new_id
 from webapp.core.validation import find_name_faults
+from webapp.core.workspaces.members import lock_self
+from webapp.core.workspaces.sponsors import has_live_sponsor, take_over
 from webapp.core.workspaces.workspaces import require_manager
 
 RUNNER_SCOPES = (Scope.READ, Scope.WRITE)
@@ -47,11 +49,13 @@ def create_unchecked(
     *,
     scopes: Collection[str] = RUNNER_SCOPES,
     expires_at: datetime | None = None,
+    sponsor_id: uuid.UUID | None = None,
     by: Actor,
 ) -> tuple[ApiToken, str]:
     """Create a token, whoever asks, and return it with its full text, which nobody can read again.
 
-    Raises ``Invalid``, and ``Conflict`` (``too_many``).
+    It counts by the right of ``sponsor_id``, by the administrator's if there is none. Raises ``Invalid``, and
+    ``Conflict`` (``too_many``).
     """
     faults = find_name_faults(name, NAME_LIMIT)
     if not scopes or not set(scopes) <= set(Scope):
@@ -70,6 +74,7 @@ def create_unchecked(
         name=name.strip(),
         scopes=[scope.value for scope in Scope if scope in scopes],
         created_by=by.ref,
+        sponsor_id=sponsor_id,
         created_at=at,
         expires_at=expires_at,
     )
@@ -88,7 +93,9 @@ def create(
 ) -> tuple[ApiToken, str]:
     """Create a token, as ``create_unchecked``. Raises ``Forbidden`` unless ``member`` is the owner or an admin."""
     require_manager(member)
-    return create_unchecked(member.workspace_id, name, scopes=scopes, expires_at=expires_at, by=by)
+    return create_unchecked(
+        member.workspace_id, name, scopes=scopes, expires_at=expires_at, sponsor_id=member.user_id, by=by
+    )
 
 
 _COLUMNS = (
@@ -101,12 +108,16 @@ _COLUMNS = (
     api_tokens.c.last_used_at,
 )
 _BY_PUBLIC_ID = CompiledStatement(
-    sa.select(*_COLUMNS).where(api_tokens.c.public_id == sa.bindparam("public_id")), _COLUMNS
+    sa.select(*_COLUMNS).where(api_tokens.c.public_id == sa.bindparam("public_id"), has_live_sponsor(ApiToken)),
+    _COLUMNS,
 )
 
 
 def authenticate(text: str) -> TokenPrincipal | None:
-    """Return who ``cb_<public id>_<secret>`` is, read afresh; ``None`` when unknown, wrong, expired or revoked."""
+    """Return who ``cb_<public id>_<secret>`` is, read afresh.
+
+    ``None`` when unknown, wrong, expired or revoked, or when its sponsor may not create tokens any more.
+    """
     prefix, _, rest = text.partition("_")
     public_id, _, secret = rest.partition("_")
     if prefix != "cb" or not secret or not text.isascii() or "\0" in text:
@@ -154,6 +165,24 @@ def revoke(member: Membership, token_id: uuid.UUID, *, by: Actor) -> ApiToken:
     """
     require_manager(member)
     return revoke_unchecked(get(member.workspace_id, token_id).public_id, by=by)
+
+
+def adopt(member: Membership, token_id: uuid.UUID, *, by: Actor) -> ApiToken:
+    """Let a token count by the right of ``member``, whoever created it. Again changes nothing.
+
+    Raises ``NotFound``, ``Forbidden`` unless ``member`` is the owner or an admin, and ``Conflict`` (``revoked``).
+    """
+    require_manager(member)
+    with write_transaction() as session:
+        require_manager(lock_self(session, member))
+        is_token = ApiToken.id == token_id, ApiToken.workspace_id == member.workspace_id
+        token = session.scalar(sa.select(ApiToken).where(*is_token).execution_options(populate_existing=True))
+        if token is None:
+            raise NotFound("There is no such token.")
+        if token.revoked_at is not None:
+            raise Conflict("revoked", f"The token {token.name} is revoked for good.")
+        take_over(session, token, member.user_id, by=by)
+    return token
 
 
 def revoke_unchecked(public_id: str, *, by: Actor) -> ApiToken:

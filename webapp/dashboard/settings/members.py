@@ -11,8 +11,8 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from webapp.core import audit
 from webapp.core.bidi import isolate
 from webapp.core.errors import Fault, Invalid
-from webapp.core.models import Role
-from webapp.core.workspaces import invitations, members
+from webapp.core.models import Membership, Role
+from webapp.core.workspaces import invitations, members, sponsors
 from webapp.dashboard.auth import current_actor
 from webapp.dashboard.forms import redirect_with_message
 from webapp.dashboard.settings import member_pages, settings_page
@@ -51,7 +51,7 @@ def members_page(form: InvitationForm, status: int = 200) -> Response:
 
 @member_pages.post("/<uuid:user_id>/role")
 def change_role(user_id: uuid.UUID) -> AnyResponse:
-    member = members.change_role(g.membership, user_id, _requested_role(), by=current_actor())
+    member = members.change_role(g.membership, user_id, _requested_role(), keep=_unticked(), by=current_actor())
     return redirect_with_message(
         f"{isolate(member.user.name)} is {members.with_article(member.role)} now.", ".list_members"
     )
@@ -65,16 +65,38 @@ def _requested_role() -> Role:
         raise Invalid([Fault(("role",), "Choose admin or member.")]) from None
 
 
+@member_pages.get("/<uuid:user_id>/role")
+def confirm_demote_admin(user_id: uuid.UUID) -> AnyResponse:
+    member = members.get(g.workspace.id, user_id)
+    members.require_may_change_role(g.membership, member, Role.MEMBER)
+    return _farewell_page("settings/member_demote.html", member)
+
+
+def _farewell_page(template: str, member: Membership) -> Response:
+    """Ask before somebody may no longer manage the workspace: what of their tokens and webhooks is to be revoked?"""
+    sponsored = sponsors.list_sponsored(g.workspace.id, member.user)
+    return settings_page(template, member=member, sponsored=sponsored, back=url_for(".list_members"))
+
+
+def _unticked() -> set[uuid.UUID]:
+    """Return the ids of the tokens and webhooks that the page listed and that are not to be revoked.
+
+    What came to be since the page was shown is in neither list, and so is revoked.
+    """
+    listed, ticked = (request.form.getlist(name, type=uuid.UUID) for name in ("listed", "revoke"))
+    return set(listed) - set(ticked)
+
+
 @member_pages.get("/<uuid:user_id>/remove")
 def confirm_remove_member(user_id: uuid.UUID) -> AnyResponse:
     member = members.get(g.workspace.id, user_id)
     members.require_may_remove(g.membership, member)
-    return settings_page("settings/member_remove.html", member=member, back=url_for(".list_members"))
+    return _farewell_page("settings/member_remove.html", member)
 
 
 @member_pages.post("/<uuid:user_id>/remove")
 def remove_member(user_id: uuid.UUID) -> AnyResponse:
-    member = members.remove(g.membership, user_id, by=current_actor())
+    member = members.remove(g.membership, user_id, keep=_unticked(), by=current_actor())
     return redirect_with_message(
         f"{isolate(member.user.name)} is no longer in {isolate(g.workspace.name)}.", ".list_members"
     )
@@ -98,10 +120,10 @@ def transfer_ownership(user_id: uuid.UUID) -> AnyResponse:
 @member_pages.get("/leave")
 def confirm_leave_workspace() -> AnyResponse:
     members.require_may_leave(g.membership)
-    return settings_page("settings/member_leave.html", back=url_for(".list_members"))
+    return _farewell_page("settings/member_leave.html", g.membership)
 
 
 @member_pages.post("/leave")
 def leave_workspace() -> AnyResponse:
-    members.leave(g.membership, by=current_actor())
+    members.leave(g.membership, keep=_unticked(), by=current_actor())
     return redirect_with_message(f"You left {isolate(g.workspace.name)}.", "home.show_home", all="")

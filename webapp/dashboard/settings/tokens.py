@@ -14,8 +14,8 @@ from wtforms.widgets import CheckboxInput
 from webapp.core import audit
 from webapp.core.bidi import isolate
 from webapp.core.errors import Invalid
-from webapp.core.models import Scope
-from webapp.core.workspaces import tokens
+from webapp.core.models import ApiToken, Scope
+from webapp.core.workspaces import sponsors, tokens
 from webapp.dashboard.auth import current_actor
 from webapp.dashboard.forms import redirect_with_message, show_faults
 from webapp.dashboard.settings import manager_pages, secret_page, settings_page
@@ -84,7 +84,8 @@ def _tokens_page(form: TokenForm, status: int = 200) -> Response:
         status=status,
         form=form,
         tokens=in_order,
-        names=audit.get_names(token.created_by for token in in_order),
+        without_sponsor=sponsors.list_without_sponsor(g.workspace.id, ApiToken),
+        names=audit.get_names(ref for token in in_order for ref in (token.created_by, token.sponsor_ref)),
     )
 
 
@@ -98,3 +99,9 @@ def confirm_revoke_token(token_id: uuid.UUID) -> AnyResponse:
 def revoke_token(token_id: uuid.UUID) -> AnyResponse:
     token = tokens.revoke(g.membership, token_id, by=current_actor())
     return redirect_with_message(f"The token {isolate(token.name)} is refused from now on.", ".list_tokens")
+
+
+@manager_pages.post("/tokens/<uuid:token_id>/adopt")
+def adopt_token(token_id: uuid.UUID) -> AnyResponse:
+    token = tokens.adopt(g.membership, token_id, by=current_actor())
+    return redirect_with_message(f"The token {isolate(token.name)} works again, and you stand for it.", ".list_tokens")

@@ -14,6 +14,7 @@ from webapp.core import audit, clock
 from webapp.core.errors import Invalid
 from webapp.core.models import WebhookEndpoint, WebhookEvent
 from webapp.core.webhooks import endpoints, history
+from webapp.core.workspaces import sponsors
 from webapp.dashboard.auth import current_actor
 from webapp.dashboard.forms import NO_MOMENT, MomentField, redirect_with_message, show_faults
 from webapp.dashboard.settings import manager_pages, settings_page
@@ -56,6 +57,7 @@ def _webhooks_page(form: WebhookForm, status: int = 200) -> AnyResponse:
         status=status,
         form=form,
         endpoints=webhooks,
+        without_sponsor=sponsors.list_without_sponsor(g.workspace.id, WebhookEndpoint),
         newest=history.newest_by_endpoint(webhooks),
         limit=endpoints.get_limit(g.workspace.id),
     )
@@ -102,7 +104,8 @@ def _webhook_page(
         failed_only=failed_only,
         deliveries=deliveries,
         older=older,
-        names=audit.get_names([endpoint.created_by]),
+        is_without_sponsor=endpoint.id in sponsors.list_without_sponsor(g.workspace.id, WebhookEndpoint),
+        names=audit.get_names([endpoint.created_by, endpoint.sponsor_ref]),
     )
 
 
