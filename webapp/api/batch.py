@@ -14,12 +14,12 @@ from webapp.api.body import read_body
 from webapp.api.preferences import APPLIED, minimal_json, prefers_minimal
 from webapp.api.problems import problem_json
 from webapp.core import jobs
-from webapp.core.errors import Conflict, Fault, Invalid, NotFound
+from webapp.core.errors import Conflict, Fault, Invalid, MissingScope, NotFound
 from webapp.core.job_json import job_json
 from webapp.core.jobs.inputs import Batch, BatchedReport
 from webapp.core.models import JobSnapshot, Scope
 
-Outcome = JobSnapshot | NotFound | Conflict | Invalid
+Outcome = JobSnapshot | NotFound | Conflict | Invalid | MissingScope
 
 OMITTED_FIELDS = ("payload", "result", "error")
 
@@ -36,7 +36,8 @@ def _validate(item: Any) -> BatchedReport | Invalid:
 def _apply(reports: Sequence[BatchedReport | Invalid]) -> list[Outcome]:
     """Update the jobs of the valid reports, and return an outcome for each report, in their order."""
     valid = [report for report in reports if isinstance(report, BatchedReport)]
-    outcomes = iter(jobs.apply_reports(g.bearer.workspace_id, valid, by=g.actor))
+    may_cancel = Scope.CANCEL in g.bearer.scopes
+    outcomes = iter(jobs.apply_reports(g.bearer.workspace_id, valid, by=g.actor, may_cancel=may_cancel))
     return [report if isinstance(report, Invalid) else next(outcomes) for report in reports]
 
 
@@ -47,6 +48,8 @@ def _outcome_json(report: BatchedReport | Invalid, outcome: Outcome, *, minimal:
         case JobSnapshot():
             job = minimal_json(outcome) if minimal else job_json(outcome, without=OMITTED_FIELDS)
             return answer | {"status": 200, "job": job}
+        case MissingScope():
+            status = 403
         case NotFound():
             status = 404
         case Conflict():

@@ -9,6 +9,7 @@ from webapp.api.authentication import needs, validates_query
 from webapp.api.blueprint import api
 from webapp.api.body import read_body, read_body_and_key
 from webapp.api.preferences import APPLIED, minimal_json, prefers_minimal
+from webapp.api.records import hidden_fields
 from webapp.api.schemas import EventQuery, ListQuery, event_json
 from webapp.core import jobs
 from webapp.core.job_json import job_json
@@ -41,7 +42,7 @@ def enqueue_job() -> tuple[Response, int, dict[str, str]]:
     if replayed:
         headers["Idempotent-Replayed"] = "true"
     minimal = prefers_minimal()
-    record = minimal_json(job) if minimal else job_json(job)
+    record = minimal_json(job) if minimal else job_json(job, without=hidden_fields())
     return jsonify(record), 200 if replayed else 201, headers | APPLIED if minimal else headers
 
 
@@ -81,8 +82,11 @@ def get_job(job_id: uuid.UUID) -> Response:
 @validates_query
 def update_job(job_id: uuid.UUID) -> dict[str, Any] | tuple[dict[str, Any], dict[str, str]]:
     """Report on a job."""
-    job = jobs.apply_report(job_id, read_body(Report), within=g.bearer.workspace_id, by=g.actor)
-    return (minimal_json(job), APPLIED) if prefers_minimal() else job_json(job, without=("payload",))
+    may_cancel = Scope.CANCEL in g.bearer.scopes
+    job = jobs.apply_report(job_id, read_body(Report), within=g.bearer.workspace_id, by=g.actor, may_cancel=may_cancel)
+    if prefers_minimal():
+        return minimal_json(job), APPLIED
+    return job_json(job, without=("payload", *hidden_fields()))
 
 
 @api.post("/jobs/<uuid:job_id>/cancel")
@@ -90,7 +94,7 @@ def update_job(job_id: uuid.UUID) -> dict[str, Any] | tuple[dict[str, Any], dict
 def cancel_job(job_id: uuid.UUID) -> dict[str, Any]:
     """Cancel a job."""
     job = jobs.cancel_job(job_id, within=g.bearer.workspace_id, by=g.actor)
-    return job_json(job, without=("payload",))
+    return job_json(job, without=("payload", *hidden_fields()))
 
 
 @api.get("/jobs/<uuid:job_id>/events")

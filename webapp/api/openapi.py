@@ -1,5 +1,6 @@
 """Builds the OpenAPI 3.1 document from the schemas that validate the bodies, so that the two cannot differ."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,7 @@ from webapp.api.authentication import public
 from webapp.api.batch import OMITTED_FIELDS
 from webapp.api.blueprint import api
 from webapp.api.preferences import APPLIED, MINIMAL, MINIMAL_FIELDS
+from webapp.api.records import RESULT_FIELDS
 from webapp.api.schemas import EventQuery, ListQuery, LogQuery, Query
 from webapp.core.jobs.idempotency import KEY_LIMIT, KEY_PATTERN
 from webapp.core.jobs.inputs import Batch, BatchedReport, NewJob, NewLines, Report
@@ -56,12 +58,14 @@ _JOB: dict[str, dict[str, Any]] = {
 _VERSION = {"type": "integer", "minimum": 1, "description": "A number that grows with every change of the job."}
 
 
-def _record_schema(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+def _record_schema(properties: dict[str, Any], optional: Sequence[str] = ()) -> dict[str, Any]:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-def _job_schema(*without: str) -> dict[str, Any]:
-    return _record_schema({name: _JOB[name] for name in JOB_FIELDS if name not in without})
+def _job_schema(*without: str, optional: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the schema of a job ``without`` some fields; the ``optional`` ones some tokens do not see."""
+    return _record_schema({name: _JOB[name] for name in JOB_FIELDS if name not in without}, optional)
 
 
 _EVENT = {
@@ -142,10 +146,14 @@ def _text_response(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}
 
 
+_HIDDEN = "Answers to a token without `jobs:read` leave out `result` and `error`."
+_OWN_CANCEL = (
+    "A token that neither created the job nor reported it as running needs `jobs:cancel` as well to end it as canceled."
+)
 _ERRORS = {
     400: "The body is not JSON.",
     401: "No token, or a bad, expired or revoked one.",
-    403: "The token lacks the scope.",
+    403: "The token lacks the scope (`forbidden`), or for this one job the scope `jobs:cancel` (`missing_scope`).",
     404: "There is no such job in the token's workspace.",
     409: "The job's status contradicts this; `job` is the job as it stands.",
     413: "The body is over 1 MiB.",
@@ -173,12 +181,18 @@ def _error_responses(*statuses: int) -> dict[str, Any]:
 
 
 def _operation(
-    name: str, summary: str, scope: str, responses: dict[str, Any], *errors: int, body: str | None = None
+    name: str,
+    summary: str,
+    scope: str,
+    responses: dict[str, Any],
+    *errors: int,
+    body: str | None = None,
+    note: str | None = None,
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": name,
         "summary": summary,
-        "description": f"The token needs the scope `{scope}`.",
+        "description": " ".join(filter(None, (f"The token needs the scope `{scope}`.", note))),
         "responses": responses | _error_responses(*errors),
     }
     if body:
@@ -208,7 +222,7 @@ def _parameter_schema(field: dict[str, Any]) -> dict[str, Any]:
 
 def _build_paths() -> dict[str, Any]:
     listed = _ref("ListedJob")
-    job, reported = ({"anyOf": [_ref(name), _ref("MinimalJob")]} for name in ("Job", "ReportedJob"))
+    job, reported = ({"anyOf": [_ref(name), _ref("MinimalJob")]} for name in ("EnqueuedJob", "ReportedJob"))
     job_id = [{"name": "job_id", "in": "path", "required": True, "schema": _ID}]
     cursor = {"type": ["string", "null"]}
     return {
@@ -227,7 +241,7 @@ def _build_paths() -> dict[str, Any]:
                     ),
                     "201": _response("The job.", job, ("Location", _APPLIED)),
                 },
-                400, 413, 415, 422, body="NewJob",
+                400, 413, 415, 422, body="NewJob", note=_HIDDEN,
             ),
         },
         "/jobs/counts": {
@@ -245,7 +259,7 @@ def _build_paths() -> dict[str, Any]:
                         "What each was answered, in the order given.", _list_of(_ref("BatchAnswer")), (_APPLIED,)
                     )
                 },
-                400, 413, 415, 422, body="Batch",
+                400, 413, 415, 422, body="Batch", note=_OWN_CANCEL,
             ),
         },
         "/jobs/{job_id}": {
@@ -258,14 +272,15 @@ def _build_paths() -> dict[str, Any]:
             | _operation(
                 "updateJob", "Report on a job; {} is a heartbeat", "jobs:write",
                 {"200": _response("The job as stored.", reported, (_APPLIED,))},
-                400, 404, 409, 413, 415, 422, body="Report",
+                400, 404, 409, 413, 415, 422,
+                body="Report", note=f"{_OWN_CANCEL} {_HIDDEN}",
             ),
         },
         "/jobs/{job_id}/cancel": {
             "parameters": job_id,
             "post": _operation(
                 "cancelJob", "Cancel a job", "jobs:cancel",
-                {"200": _response("The canceled job.", _ref("ReportedJob"))}, 404, 409, 422,
+                {"200": _response("The canceled job.", _ref("ReportedJob"))}, 404, 409, 422, note=_HIDDEN,
             ),
         },
         "/jobs/{job_id}/events": {
@@ -315,7 +330,8 @@ def build_document(version: str, public_url: str) -> dict[str, Any]:
     _, generated = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas = generated["$defs"] | {
         "Job": _job_schema(),
-        "ReportedJob": _job_schema("payload"),
+        "EnqueuedJob": _job_schema(optional=RESULT_FIELDS),
+        "ReportedJob": _job_schema("payload", optional=RESULT_FIELDS),
         "ListedJob": _job_schema("payload", "result"),
         "BatchedJob": _job_schema(*OMITTED_FIELDS),
         "MinimalJob": _record_schema({name: (_JOB | {"version": _VERSION})[name] for name in MINIMAL_FIELDS}),
@@ -324,7 +340,7 @@ def build_document(version: str, public_url: str) -> dict[str, Any]:
             "type": "object",
             "properties": {
                 "id": {"type": ["string", "null"], "format": "uuid", "description": "Null where none was sent."},
-                "status": {"type": "integer", "enum": [200, 404, 409, 422]},
+                "status": {"type": "integer", "enum": [200, 403, 404, 409, 422]},
                 "job": {"anyOf": [_ref("BatchedJob"), _ref("MinimalJob")]},
                 "problem": _ref("BatchedProblem"),
             },

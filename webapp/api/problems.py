@@ -7,7 +7,8 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
-from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound, TooManyRequests
+from webapp.api.records import hidden_fields
+from webapp.core.errors import Conflict, Fault, Forbidden, Invalid, MissingScope, NotFound, TooManyRequests
 from webapp.core.job_json import job_json
 from webapp.core.jobs import JobConflict
 from webapp.core.jobs.idempotency import KeyReused
@@ -39,12 +40,14 @@ def problem_json(error: Exception, status: int, *, without: tuple[str, ...] = ("
             more["errors"] = [{"pointer": _build_pointer(fault), "detail": fault.detail} for fault in faults]
         case NotFound():
             code, detail = "not_found", str(error)
+        case MissingScope():
+            code, detail = "missing_scope", str(error)
         case Forbidden():
             code, detail = "forbidden", str(error)
         case Conflict():
             code, detail = error.code, str(error)
             if isinstance(error, JobConflict):
-                more["job"] = job_json(error.job, without=without)
+                more["job"] = job_json(error.job, without=(*without, *hidden_fields()))
         case TooManyRequests():
             code, detail = error.code, str(error)
         case HTTPException():

@@ -16,6 +16,10 @@ class Forbidden(CoreError):
     """You are in your own workspace, but your role or your token does not allow this."""
 
 
+class MissingScope(Forbidden):
+    """Your token may do this to some jobs, but not to this one; with another scope it might."""
+
+
 class Conflict(CoreError):
     """What was asked contradicts how things stand. ``code`` is the machine's word for the reason."""
 

@@ -16,7 +16,7 @@ export interface paths {
         put?: never;
         /**
          * Enqueue a job
-         * @description The token needs the scope `jobs:write`.
+         * @description The token needs the scope `jobs:write`. Answers to a token without `jobs:read` leave out `result` and `error`.
          */
         post: operations["enqueueJob"];
         delete?: never;
@@ -56,7 +56,7 @@ export interface paths {
         put?: never;
         /**
          * Report on several jobs, each judged alone
-         * @description The token needs the scope `jobs:write`.
+         * @description The token needs the scope `jobs:write`. A token that neither created the job nor reported it as running needs `jobs:cancel` as well to end it as canceled.
          */
         post: operations["updateJobs"];
         delete?: never;
@@ -86,7 +86,7 @@ export interface paths {
         head?: never;
         /**
          * Report on a job; {} is a heartbeat
-         * @description The token needs the scope `jobs:write`.
+         * @description The token needs the scope `jobs:write`. A token that neither created the job nor reported it as running needs `jobs:cancel` as well to end it as canceled. Answers to a token without `jobs:read` leave out `result` and `error`.
          */
         patch: operations["updateJob"];
         trace?: never;
@@ -104,7 +104,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel a job
-         * @description The token needs the scope `jobs:cancel`.
+         * @description The token needs the scope `jobs:cancel`. Answers to a token without `jobs:read` leave out `result` and `error`.
          */
         post: operations["cancelJob"];
         delete?: never;
@@ -448,14 +448,57 @@ export interface components {
             /** Format: uuid */
             parent_id: string | null;
         };
+        EnqueuedJob: {
+            /** Format: uuid */
+            id: string;
+            type: string;
+            /** @enum {string} */
+            status: "pending" | "running" | "completed" | "failed" | "canceled";
+            payload: Record<string, never> | null;
+            result?: Record<string, never> | null;
+            error?: string | null;
+            progress: number;
+            /** Format: uuid */
+            workspace_id: string | null;
+            /** @description user:<id>, token:<id> or system */
+            created_by: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            completed_at: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+            /** Format: date-time */
+            canceled_at: string | null;
+            canceled_by: string | null;
+            /** Format: date-time */
+            cancel_seen_at: string | null;
+            /** Format: date-time */
+            cancel_confirmed_at: string | null;
+            message: string | null;
+            tags: string[];
+            /** Format: uri */
+            link: string | null;
+            runner: string | null;
+            /** @enum {string|null} */
+            failure_reason: "error" | "timed_out" | "lost" | null;
+            max_duration: number | null;
+            heartbeat_timeout: number | null;
+            /** Format: date-time */
+            last_seen_at: string | null;
+            /** Format: uuid */
+            parent_id: string | null;
+        };
         ReportedJob: {
             /** Format: uuid */
             id: string;
             type: string;
             /** @enum {string} */
             status: "pending" | "running" | "completed" | "failed" | "canceled";
-            result: Record<string, never> | null;
-            error: string | null;
+            result?: Record<string, never> | null;
+            error?: string | null;
             progress: number;
             /** Format: uuid */
             workspace_id: string | null;
@@ -600,7 +643,7 @@ export interface components {
              */
             id: string | null;
             /** @enum {integer} */
-            status: 200 | 404 | 409 | 422;
+            status: 200 | 403 | 404 | 409 | 422;
             job?: components["schemas"]["BatchedJob"] | components["schemas"]["MinimalJob"];
             problem?: components["schemas"]["BatchedProblem"];
         };
@@ -699,7 +742,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token lacks the scope. */
+            /** @description The token lacks the scope (`forbidden`), or for this one job the scope `jobs:cancel` (`missing_scope`). */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -775,7 +818,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Job"] | components["schemas"]["MinimalJob"];
+                    "application/json": components["schemas"]["EnqueuedJob"] | components["schemas"]["MinimalJob"];
                 };
             };
             /** @description The job. */
@@ -787,7 +830,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Job"] | components["schemas"]["MinimalJob"];
+                    "application/json": components["schemas"]["EnqueuedJob"] | components["schemas"]["MinimalJob"];
                 };
             };
             /** @description The body is not JSON. */
@@ -808,7 +851,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token lacks the scope. */
+            /** @description The token lacks the scope (`forbidden`), or for this one job the scope `jobs:cancel` (`missing_scope`). */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -923,7 +966,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token lacks the scope. */
+            /** @description The token lacks the scope (`forbidden`), or for this one job the scope `jobs:cancel` (`missing_scope`). */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1018,7 +1061,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token lacks the scope. */
+            /** @description The token lacks the scope (`forbidden`), or for this one job the scope `jobs:cancel` (`missing_scope`). */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1122,7 +1165,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token lacks the scope. */
+            /** @description The token lacks the scope (`forbidden`), or for this one job the scope `jobs:cancel` (`missing_scope`). */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1226,7 +1269,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token lacks the scope. */
+            /** @description The token lacks the scope (`forbidden`), or for this one job the scope `jobs:cancel` (`missing_scope`). */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1340,7 +1383,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token lacks the scope. */
+            /** @description The token lacks the scope (`forbidden`), or for this one job the scope `jobs:cancel` (`missing_scope`). */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1444,7 +1487,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token lacks the scope. */
+            /** @description The token lacks the scope (`forbidden`), or for this one job the scope `jobs:cancel` (`missing_scope`). */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1538,7 +1581,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token lacks the scope. */
+            /** @description The token lacks the scope (`forbidden`), or for this one job the scope `jobs:cancel` (`missing_scope`). */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1642,7 +1685,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token lacks the scope. */
+            /** @description The token lacks the scope (`forbidden`), or for this one job the scope `jobs:cancel` (`missing_scope`). */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1746,7 +1789,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token lacks the scope. */
+            /** @description The token lacks the scope (`forbidden`), or for this one job the scope `jobs:cancel` (`missing_scope`). */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1767,6 +1810,16 @@ export interface operations {
             /** @description Faults in the body or the query, all named in `errors`. */
             422: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests, or over what the workspace may send in a day (`daily_limit`); try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {

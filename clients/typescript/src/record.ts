@@ -2,7 +2,7 @@
 
 import type { components } from "./openapi.js";
 
-/** A job in an answer; some answers leave out what may be large. */
+/** A job in an answer; some answers leave out what may be large, or what the token may not read. */
 export type WireJob = components["schemas"]["BatchedJob"] &
   Partial<Pick<components["schemas"]["Job"], "payload" | "result" | "error">>;
 /** What a report may say, as the board reads it. */
@@ -24,7 +24,7 @@ export interface JobRecord {
   readonly status: JobStatus;
   /** What the job is asked to do; null as well where an answer leaves it out, as after a report. */
   readonly payload: JsonObject | null;
-  /** What the job produced, or has produced so far; null as well where an answer to several reports leaves it out. */
+  /** What the job produced, or has produced so far; null as well where an answer leaves it out. */
   readonly result: JsonObject | null;
   /** Why the job failed, with a stack where the runner sent one; null as well where it is left out, as `result`. */
   readonly error: string | null;

@@ -88,7 +88,8 @@ export function createRefusal(problem: Problem): BoardRefused {
     const Kind = code in kinds ? kinds[code as keyof typeof kinds] : JobConflict;
     return new Kind(code, message, toJobRecord(job));
   }
-  if (status === 401 || status === 403) return new Unauthorized(status, code, message);
+  // A scope that is missing for one job closes nothing else to the token.
+  if (status === 401 || (status === 403 && code !== "missing_scope")) return new Unauthorized(status, code, message);
   if (status === 404) return new JobNotFound(status, code, message);
   return new BoardRefused(status, code, message, Array.isArray(errors) ? errors : []);
 }

@@ -13,7 +13,6 @@ from webapp.core.models import JobRun, JobSnapshot
 
 BATCH_SIZE = 500
 """Jobs canceled in one transaction, after which others write."""
-_AUDIT_ACTION = "job.canceled"
 
 
 class CancelOutcome(StrEnum):
@@ -37,7 +36,7 @@ def cancel_job(job_id: uuid.UUID, *, within: uuid.UUID | None = None, by: Actor 
 
     Raises ``NotFound``, and ``JobConflict`` (``job_finished``) when the job has completed or failed.
     """
-    job, decision = store.decide_and_write(job_id, _decide_cancel(by), within=within, by=by, audit_action=_AUDIT_ACTION)
+    job, decision = store.decide_and_write(job_id, _decide_cancel(by), within=within, by=by)
     return to_orm(raise_if_refused(job, decision))
 
 
@@ -53,7 +52,7 @@ def cancel_jobs(
     for start in range(0, len(unique_ids), BATCH_SIZE):
         batch = unique_ids[start : start + BATCH_SIZE]
         decides = [_decide_cancel(by)] * len(batch)
-        results = store.decide_and_write_batch(workspace_id, batch, decides, by=by, audit_action=_AUDIT_ACTION)
+        results = store.decide_and_write_batch(workspace_id, batch, decides, by=by)
         outcomes |= {job_id: _to_outcome(result) for job_id, result in zip(batch, results, strict=True)}
     return outcomes
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from webapp.core.errors import Conflict
+from webapp.core.errors import Conflict, MissingScope
 from webapp.core.jobs import error_groups
 from webapp.core.jobs.inputs import Report
 from webapp.core.json_text import canonical_json
@@ -38,12 +38,13 @@ class Refusal:
 class Decision:
     """What changes (columns and values), which events the history gets, and what is refused.
 
-    A refusal may change the job too.
+    A refusal may change the job too. ``audit_action`` is what the audit log calls it, if it belongs there.
     """
 
     changes: dict[str, Any] = field(default_factory=dict)
     events: tuple[HistoryEvent, ...] = ()
     refusal: Refusal | None = None
+    audit_action: str | None = None
 
     @property
     def outcome(self) -> str:
@@ -54,6 +55,9 @@ class Decision:
             return "moved"
         return "noted" if self.changes else "repeated"
 
+
+MISSING_SCOPE = "missing_scope"
+CANCELED_ACTION = "job.canceled"
 
 Decide = Callable[[JobSnapshot, datetime], Decision]
 """Decides what happens to a job as it stands, at a time on the clock."""
@@ -68,10 +72,15 @@ class JobConflict(Conflict):
 
 
 def raise_if_refused(job: JobSnapshot, decision: Decision) -> JobSnapshot:
-    """Return the job as it stands after a decision. Raises ``JobConflict`` if that was a refusal."""
+    """Return the job as it stands after a decision. Raises the error of ``make_error`` if that was a refusal."""
     if decision.refusal:
-        raise JobConflict(decision.refusal, job)
+        raise make_error(decision.refusal, job)
     return job
+
+
+def make_error(refusal: Refusal, job: JobSnapshot) -> JobConflict | MissingScope:
+    """Return the error that a refusal is answered with; only a conflict tells of the job."""
+    return MissingScope(refusal.detail) if refusal.code == MISSING_SCOPE else JobConflict(refusal, job)
 
 
 # --- pieces ------------------------------------------------------------------------------------------------------
@@ -181,6 +190,25 @@ def _revive(job: JobSnapshot, report: Report, *, by: str, now: datetime) -> Deci
     return Decision(running | decision.changes, (revival, *events), decision.refusal)
 
 
+def ends_as_canceled(decision: Decision) -> bool:
+    """Return whether a report ends its job as canceled; to confirm the cancel of another does not."""
+    return any(event.kind is EventKind.MOVED and event.to_status is JobStatus.CANCELED for event in decision.events)
+
+
+def restrict_cancel(decision: Decision, *, is_own: bool, may_cancel: bool) -> Decision:
+    """Decide who may end a job as canceled by a report: its runner, or whoever may cancel any job.
+
+    ``is_own``: the reporter created or started the job, and gives it up. For others it is a cancel like any other,
+    which needs the right and is a line of the audit log.
+    """
+    if is_own:
+        return decision
+    if may_cancel:
+        return replace(decision, audit_action=CANCELED_ACTION)
+    detail = "This token neither created nor started the job: to end it as canceled it needs the scope jobs:cancel."
+    return Decision(refusal=Refusal(MISSING_SCOPE, detail))
+
+
 def _confirms_cancel(report: Report) -> bool:
     return report.status is JobStatus.CANCELED and report.content.keys() <= {"message"}
 
@@ -231,7 +259,8 @@ def decide_cancel(job: JobSnapshot, *, by: str, now: datetime) -> Decision:
         return Decision(refusal=Refusal("job_finished", f"The job had already {job.status} and cannot be canceled."))
     at = not_before_last_update(job, now)
     changes = {"updated_at": at, "status": JobStatus.CANCELED, "canceled_at": at, "canceled_by": by, "check_at": None}
-    return Decision(changes, (HistoryEvent(EventKind.MOVED, at, job.status, JobStatus.CANCELED),))
+    event = HistoryEvent(EventKind.MOVED, at, job.status, JobStatus.CANCELED)
+    return Decision(changes, (event,), audit_action=CANCELED_ACTION)
 
 
 def decide_overdue(job: JobSnapshot, reason: FailureReason, error: str, *, now: datetime) -> Decision:

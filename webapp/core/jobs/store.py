@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from webapp.core import audit, clock, metrics
 from webapp.core.audit import Actor
+from webapp.core.database.session import db
 from webapp.core.database.statements import prefixed
 from webapp.core.database.transactions import write_lock, write_transaction
 from webapp.core.errors import NotFound
@@ -64,6 +65,13 @@ def _select_job(job_id: uuid.UUID, within: uuid.UUID | None) -> JobSnapshot:
     if row is None:
         raise NotFound("There is no such job.")
     return JobSnapshot(*row)
+
+
+def has_started(job_id: uuid.UUID, by: Actor) -> bool:
+    """Return whether this actor has moved a job to running, ever."""
+    event = job_events.c
+    started = event.job_id == job_id, event.to_status == JobStatus.RUNNING, event.by == by.ref
+    return bool(db.session.scalar(sa.select(sa.exists().where(*started))))
 
 
 def _lock_jobs(
@@ -167,25 +175,25 @@ def try_hot_update(job_id: uuid.UUID, report: Report, within: uuid.UUID | None) 
 
 
 def decide_and_write(
-    job_id: uuid.UUID, decide: Decide, *, within: uuid.UUID | None, by: Actor, audit_action: str | None = None
+    job_id: uuid.UUID, decide: Decide, *, within: uuid.UUID | None, by: Actor
 ) -> tuple[JobSnapshot, Decision]:
     """Decide about a job as it stands and write that down; whoever finds that another came between decides anew.
 
-    Returns the job as it then stands. ``audit_action`` is what the audit log calls it, if it belongs there. Raises
-    ``NotFound``.
+    Returns the job as it then stands. Raises ``NotFound``.
     """
     while True:
         job = _select_job(job_id, within)
         decision = decide(job, clock.now())
         if not decision.changes:
             return job, decision
-        if written := _write_decision(job, decision, by=by, audit_action=audit_action):
+        if written := _write_decision(job, decision, by=by):
             return written, decision
 
 
-def _write_decision(job: JobSnapshot, decision: Decision, *, by: Actor, audit_action: str | None) -> JobSnapshot | None:
+def _write_decision(job: JobSnapshot, decision: Decision, *, by: Actor) -> JobSnapshot | None:
     """Write a decision by the one conditional UPDATE that decides every race. ``None`` when the job has changed."""
-    if audit_action is None and len(decision.events) == 1 and (written := _write_without_webhooks(job, decision, by)):
+    is_short = decision.audit_action is None and len(decision.events) == 1
+    if is_short and (written := _write_without_webhooks(job, decision, by)):
         return written
     with write_transaction() as session:
         update = statements.update_if_unchanged(frozenset(decision.changes))
@@ -195,8 +203,7 @@ def _write_decision(job: JobSnapshot, decision: Decision, *, by: Actor, audit_ac
         written = JobSnapshot(*row)
         events = [(written, event) for event in decision.events]
         _write_events(session, events, by)
-        if audit_action:
-            audit.record(session, audit_action, f"job:{job.id}", by=by, workspace_id=written.workspace_id)
+        _record_action(session, job.id, decision, written.workspace_id, by)
     _count_moves(events)
     return written
 
@@ -220,6 +227,13 @@ def _write_without_webhooks(job: JobSnapshot, decision: Decision, by: Actor) -> 
     return written
 
 
+def _record_action(
+    session: Session, job_id: uuid.UUID, decision: Decision, workspace_id: uuid.UUID | None, by: Actor
+) -> None:
+    if decision.audit_action:
+        audit.record(session, decision.audit_action, f"job:{job_id}", by=by, workspace_id=workspace_id)
+
+
 def _decision_parameters(job: JobSnapshot, decision: Decision) -> dict[str, Any]:
     return {"job_id": job.id, "seen_version": job.version} | prefixed("new", decision.changes)
 
@@ -233,7 +247,6 @@ def decide_and_write_batch(
     decides: Iterable[Decide],
     *,
     by: Actor,
-    audit_action: str | None = None,
 ) -> list[tuple[JobSnapshot, Decision] | None]:
     """Decide about several jobs in one transaction, each by itself; a job may stand among them several times.
 
@@ -259,8 +272,7 @@ def decide_and_write_batch(
                 jobs[job_id] = changed[job_id] = job
                 columns |= decision.changes.keys()
                 events += [(job, event) for event in decision.events]
-                if audit_action:
-                    audit.record(session, audit_action, f"job:{job_id}", by=by, workspace_id=workspace_id)
+                _record_action(session, job_id, decision, workspace_id, by)
             outcomes.append((job, decision))
         _update_locked(session, list(changed.values()), columns)
         _write_events(session, events, by)

@@ -8,9 +8,9 @@ from typing import Any
 
 from webapp.core import metrics
 from webapp.core.audit import SYSTEM, Actor
-from webapp.core.errors import NotFound
+from webapp.core.errors import MissingScope, NotFound
 from webapp.core.jobs import decisions, store
-from webapp.core.jobs.decisions import Decide, Decision, JobConflict, raise_if_refused
+from webapp.core.jobs.decisions import Decide, Decision, JobConflict, make_error, raise_if_refused
 from webapp.core.jobs.inputs import BatchedReport, Report
 from webapp.core.jobs.read import to_orm
 from webapp.core.json_text import measure_json
@@ -53,9 +53,13 @@ def update_job_status(
     return to_orm(apply_report(job_id, report, within=within, by=by))
 
 
-def _decide_report(report: Report, by: Actor) -> Decide:
+def _decide_report(report: Report, by: Actor, may_cancel: bool) -> Decide:
     def decide(job: JobSnapshot, now: datetime) -> Decision:
-        return decisions.decide_report(job, report, by=by.ref, now=now)
+        decision = decisions.decide_report(job, report, by=by.ref, now=now)
+        if not decisions.ends_as_canceled(decision):
+            return decision
+        is_own = by.ref == job.created_by or store.has_started(job.id, by)
+        return decisions.restrict_cancel(decision, is_own=is_own, may_cancel=may_cancel)
 
     return decide
 
@@ -68,14 +72,20 @@ def _charge(report: Report, workspace_id: uuid.UUID | None) -> None:
         )
 
 
-def apply_report(job_id: uuid.UUID, report: Report, *, within: uuid.UUID | None, by: Actor) -> JobSnapshot:
-    """Apply a checked report to a job. Raises ``NotFound`` and ``JobConflict``, as ``update_job_status`` does."""
+def apply_report(
+    job_id: uuid.UUID, report: Report, *, within: uuid.UUID | None, by: Actor, may_cancel: bool = True
+) -> JobSnapshot:
+    """Apply a checked report to a job.
+
+    ``may_cancel``: whether ``by`` may end a job as canceled that it neither created nor started. Raises ``NotFound``
+    and ``JobConflict``, as ``update_job_status`` does, and ``MissingScope``.
+    """
     _charge(report, within)
     if job := store.try_hot_update(job_id, report, within):
         metrics.job_updates.labels("noted").inc()
         return job
     try:
-        job, decision = store.decide_and_write(job_id, _decide_report(report, by), within=within, by=by)
+        job, decision = store.decide_and_write(job_id, _decide_report(report, by, may_cancel), within=within, by=by)
     except NotFound:
         metrics.job_updates.labels("not_found").inc()
         raise
@@ -84,8 +94,8 @@ def apply_report(job_id: uuid.UUID, report: Report, *, within: uuid.UUID | None,
 
 
 def apply_reports(
-    workspace_id: uuid.UUID, reports: Sequence[BatchedReport], *, by: Actor
-) -> list[JobSnapshot | NotFound | JobConflict]:
+    workspace_id: uuid.UUID, reports: Sequence[BatchedReport], *, by: Actor, may_cancel: bool = True
+) -> list[JobSnapshot | NotFound | JobConflict | MissingScope]:
     """Apply checked reports in one transaction, each decided by itself, those of one job in the order given.
 
     Returns what each would have been answered alone: the job as it then stood, or why not.
@@ -94,8 +104,8 @@ def apply_reports(
         _charge(report, workspace_id)
     job_ids = [report.id for report in reports]
     # Each is made at its turn: hundreds of functions kept at once let the garbage collector run twice as often.
-    decides = (_decide_report(report, by) for report in reports)
-    answers: list[JobSnapshot | NotFound | JobConflict] = []
+    decides = (_decide_report(report, by, may_cancel) for report in reports)
+    answers: list[JobSnapshot | NotFound | JobConflict | MissingScope] = []
     counts: Counter[str] = Counter()
     for outcome in store.decide_and_write_batch(workspace_id, job_ids, decides, by=by):
         if outcome is None:
@@ -103,7 +113,7 @@ def apply_reports(
             counts["not_found"] += 1
             continue
         job, decision = outcome
-        answers.append(JobConflict(decision.refusal, job) if decision.refusal else job)
+        answers.append(make_error(decision.refusal, job) if decision.refusal else job)
         counts[decision.outcome] += 1
     for name, count in counts.items():
         metrics.job_updates.labels(name).inc(count)

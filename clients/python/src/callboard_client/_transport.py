@@ -156,7 +156,8 @@ def error_of_problem(problem: Any) -> BoardRefused:
     message = str(problem.get("detail") or problem.get("title") or f"The board answered {status}.")
     if status == 409 and isinstance(job := problem.get("job"), Mapping):
         return STOPS.get(code, JobConflict)(code, message, parse_job(job))
-    if status in (401, 403):
+    # A scope that is missing for one job closes nothing else to the token.
+    if status == 401 or (status == 403 and code != "missing_scope"):
         return Unauthorized(status, code, message)
     if status == 404:
         return JobNotFound(status, code, message)
