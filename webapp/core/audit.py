@@ -29,6 +29,9 @@ class Actor:
         return self.ref.partition(":")[0]
 
 
+DETAIL_REFS = frozenset({"created_by", "invited_by", "sponsor"})
+"""The keys of a detail whose values name an actor. Whatever else is in a detail somebody may have written."""
+
 SYSTEM = Actor("system")
 ADDRESS_LIMIT = 64
 """Characters kept of a network address; behind a careless proxy a client may send anything for one."""
@@ -63,7 +66,11 @@ def record(
 
 
 def get_names(refs: Iterable[str | None]) -> Mapping[str, str]:
-    """Return the names that people know these actors by; one that is gone has a name for all such."""
+    """Return the names that people know these actors by; one that is gone has a name for all such.
+
+    They are looked up over all workspaces: only for refs that records of the reader's own workspace hold, never for
+    what an address or a text says.
+    """
     unique_refs = {ref for ref in refs if ref}
     names = dict.fromkeys(unique_refs, "somebody who is gone") | {"system": "the board"}
     for kind, model in (("user", User), ("token", ApiToken)):

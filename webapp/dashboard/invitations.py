@@ -54,7 +54,6 @@ def _invitation_page(secret: str, form: NewAccountForm, status: int = 200) -> Re
         invitation=invitation,
         secret=secret,
         inviter=inviter,
-        has_account=accounts.has_account(invitation.email),
         form=form,
     )
     return Response(html, status)

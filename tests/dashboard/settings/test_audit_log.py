@@ -68,6 +68,33 @@ def test_nothing_of_another_workspace_is_told(ada: FlaskClient, cast: Cast) -> N
     assert lines(ada, f"?actor={cast.cleo.ref}") == []
 
 
+@pytest.mark.parametrize("kind", ["user", "token"])
+def test_an_address_that_names_somebody_of_another_workspace_is_not_told_who_it_is(
+    app: Flask, ada: FlaskClient, cast: Cast, kind: str
+) -> None:
+    with app.app_context():
+        strange, _ = tokens.create_unchecked(cast.other.id, "a secret project", by=Actor(cast.cleo.ref))
+    ref = cast.cleo.ref if kind == "user" else strange.ref
+    page = ada.get(f"{PAGE}?actor={ref}").text
+    assert ">somebody who is not here</option>" in re.sub(r">\s+", ">", page).replace("token somebody", "somebody")
+    assert "Cleo" not in page
+    assert "a secret project" not in page
+
+
+def test_a_text_that_looks_like_somebody_of_another_workspace_stays_a_text(
+    app: Flask, ada: FlaskClient, cast: Cast
+) -> None:
+    with app.app_context():
+        strange, _ = tokens.create_unchecked(cast.other.id, "a secret project", by=Actor(cast.cleo.ref))
+        me = workspaces.get_membership("acme", cast.ada.id)
+        for name in (strange.ref, cast.cleo.ref, "Acme"):
+            workspaces.rename(me, name, by=Actor(cast.ada.ref))
+    page = ada.get(PAGE).text
+    assert page.count(strange.ref) == page.count(cast.cleo.ref) == 2
+    assert "Cleo" not in page
+    assert "a secret project" not in page
+
+
 def test_what_is_asked_for_is_shown_alone(ada: FlaskClient, cast: Cast) -> None:
     assert actions(ada, "?action=token.created") == ["token.created"]
     assert actions(ada, f"?actor={cast.ben.ref}") == ["job.canceled"]

@@ -65,6 +65,11 @@ def submit(client: FlaskClient, path: str, ticked: Sequence[str] | None = None) 
     return client.post(path, data=answer)
 
 
+def text(client: FlaskClient, path: str) -> str:
+    """The words of a page, without its markup."""
+    return " ".join(re.sub(r"</?bdi>", "", client.get(path).text).split())
+
+
 def is_accepted(app: Flask, hers: Possessions) -> bool:
     with app.app_context():
         return tokens.authenticate(hers.text) is not None
@@ -106,8 +111,8 @@ def test_what_is_unticked_keeps_working_under_the_name_of_who_took_it_over(
     who, path = farewell(cast, way)
     assert submit(browser(app, who), path, ticked=[str(hers.endpoint.id)]).status_code == 303
     assert (is_accepted(app, hers), is_sent_to(app, cast, hers)) == (True, False)
-    page = browser(app, "ada@example.com").get("/w/acme/settings/tokens").text
-    assert re.search(r"by Cleo,\s+taken over by Ada", page)
+    page = text(browser(app, "ada@example.com"), "/w/acme/settings/tokens")
+    assert "by Cleo, taken over by Ada" in page
 
 
 @ways
@@ -142,13 +147,15 @@ def test_a_token_whose_sponsor_is_gone_is_marked_and_can_be_taken_over(
         accounts.close(session, cast.cleo, by=SYSTEM)
     ada = browser(app, "ada@example.com")
     page = ada.get("/w/acme/settings/tokens").text
-    assert "Refused since Cleo may no longer create tokens here." in page
+    assert "Refused since Cleo may no longer create tokens here." in text(ada, "/w/acme/settings/tokens")
     path = f"/w/acme/settings/tokens/{hers.token.id}/adopt"
     assert not is_accepted(app, hers)
     assert ada.post(path, data={"csrf_token": csrf_token(page)}).status_code == 303
     assert is_accepted(app, hers)
     webhook = ada.get(f"/w/acme/settings/webhooks/{hers.endpoint.id}").text
-    assert "Nothing is sent since Cleo may no longer create webhooks here." in webhook
+    assert "Nothing is sent since Cleo may no longer create webhooks here." in text(
+        ada, f"/w/acme/settings/webhooks/{hers.endpoint.id}"
+    )
     assert "stopped" in ada.get("/w/acme/settings/webhooks").text
     enable = f"/w/acme/settings/webhooks/{hers.endpoint.id}/enable"
     assert ada.post(enable, data={"csrf_token": csrf_token(webhook)}).status_code == 303

@@ -169,7 +169,7 @@ def take_over(session: Session, one: ApiToken | WebhookEndpoint, sponsor_id: uui
         return
     one.sponsor_id = sponsor_id
     noun = "token" if isinstance(one, ApiToken) else "webhook"
-    detail = {"to": f"user:{sponsor_id}"}
+    detail = {"sponsor": f"user:{sponsor_id}"}
     audit.record(session, f"{noun}.taken_over", f"{noun}:{one.id}", by=by, workspace_id=one.workspace_id, detail=detail)
 
 

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flask import g, request
 from flask_wtf import FlaskForm
@@ -41,7 +41,8 @@ def show_audit_log() -> AnyResponse:
         audit_filter=audit_filter,
         actions=actions,
         actors=actors,
-        names=audit.get_names([*actors, audit_filter.actor, *_refs(page.entries)]),
+        names=_names(actors, page.entries, audit_filter.actor),
+        detail_refs=audit.DETAIL_REFS,
         params={name: value for name, value in request.args.items() if value and name != "cursor"},
     )
 
@@ -52,7 +53,16 @@ def _word(name: str) -> str | None:
     return value if _WORD.fullmatch(value) else None
 
 
+def _names(actors: Iterable[str], entries: Sequence[AuditEntry], filter_actor: str | None) -> Mapping[str, str]:
+    """Return the names of everybody and every token that the lines of this workspace name.
+
+    Whoever else the address asks for has no name here.
+    """
+    names = audit.get_names([*actors, *_refs(entries)])
+    return {filter_actor: "somebody who is not here", **names} if filter_actor else names
+
+
 def _refs(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    """Yield everybody and every token whom the lines name."""
     for entry in entries:
-        yield from (entry.actor, entry.resource, *map(str, (entry.detail or {}).values()))
+        yield from (entry.actor, entry.resource)
+        yield from (str(value) for key, value in (entry.detail or {}).items() if key in audit.DETAIL_REFS)
