@@ -39,7 +39,7 @@ LADDER = (
     ("workspaces",),
     ("accounts",),
     ("limits",),
-    ("audit", "mail", "job_json"),
+    ("audit", "mail", "mail_limits", "job_json"),
     ("database",),
     ("models",),
     ("metrics", "hashing", "json_text", "validation"),

@@ -315,3 +315,25 @@ def test_a_command_stops_with_one_line_when_a_setting_is_missing_or_wrong(tmp_pa
         assert (ended.returncode, ended.stdout) == (1, "")
         assert ended.stderr.startswith(f"Callboard cannot start. {sentence}")
         assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "domains"),
+    [
+        (None, None),
+        ("admins", None),
+        ("nobody", frozenset()),
+        ("Example.com, bücher.example", frozenset({"example.com", "bücher.example"})),
+    ],
+)
+def test_who_may_be_invited_without_an_account_is_everybody_nobody_or_some_domains(
+    value: str | None, domains: frozenset[str] | None
+) -> None:
+    environ = {"INVITE_NEW_ACCOUNTS": value} if value else {}
+    assert read_settings(environ)["INVITE_NEW_ACCOUNTS"].domains == domains
+
+
+@pytest.mark.parametrize("value", ["somebody@example.com", "example.com,,", "not a domain"])
+def test_a_wrong_choice_of_who_may_be_invited_is_refused(value: str) -> None:
+    said = refusal({"INVITE_NEW_ACCOUNTS": value})
+    assert said == "INVITE_NEW_ACCOUNTS must be admins, nobody, or domains like example.com,example.org."

@@ -18,6 +18,7 @@ from webapp.core.database.postgresql import find_fault_of_parameters
 from webapp.core.database.settings import DatabaseSettings, Prepare
 from webapp.core.mail import MailServer, Tls
 from webapp.core.validation import is_http_address
+from webapp.core.workspaces.invitations import NewAccountPolicy
 
 _DATABASE_URL_HELP = "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."
 _SMTP_PORTS = {Tls.ALWAYS: 465, Tls.BEFORE: 587, Tls.NEVER: 25}
@@ -218,6 +219,18 @@ def _read_mail_server(environ: Mapping[str, str]) -> MailServer | None:
     return MailServer(host, port or _SMTP_PORTS[tls], tls, sender, user or None, password)
 
 
+def _read_new_account_policy(environ: Mapping[str, str]) -> NewAccountPolicy:
+    """Return for which addresses owners and admins may invite people who have no account."""
+    text = (environ.get("INVITE_NEW_ACCOUNTS") or "admins").strip()
+    if text in ("admins", "nobody"):
+        return NewAccountPolicy(None if text == "admins" else frozenset())
+    # Domains in the form in which addresses are kept.
+    addresses = [parse_email(f"somebody@{domain.strip()}") for domain in text.split(",")]
+    if None in addresses:
+        raise SettingsError("INVITE_NEW_ACCOUNTS must be admins, nobody, or domains like example.com,example.org.")
+    return NewAccountPolicy(frozenset(address.rpartition("@")[2] for address in addresses if address))
+
+
 def load_settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
     """Return the configuration of the app. Raises ``SettingsError`` with one sentence that says what to do."""
     host = _read_host(environ)
@@ -237,6 +250,7 @@ def load_settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "WORKERS": _read_integer(environ, "WORKERS", 1, 1, 1000),
         "THREADS": threads,
         "TRUSTED_PROXIES": _read_integer(environ, "TRUSTED_PROXIES", 0, 0, 10),
+        "INVITE_NEW_ACCOUNTS": _read_new_account_policy(environ),
         "MAIL_SERVER": _read_mail_server(environ),
         "METRICS_TOKEN": _read_metrics_token(environ),
         "WEBHOOK_ALLOW_PRIVATE": bool(_read_integer(environ, "WEBHOOK_ALLOW_PRIVATE", 0, 0, 1)),

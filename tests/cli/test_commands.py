@@ -41,7 +41,7 @@ from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.lifecycle import JobStatus
 from webapp.core.models import ApiToken, Role, User, Workspace
-from webapp.core.workspaces import members, tokens, workspaces
+from webapp.core.workspaces import invitations, members, tokens, workspaces
 
 NOBODY = str(uuid.UUID(int=7))
 
@@ -131,6 +131,35 @@ def test_a_deactivated_user_cannot_sign_in_and_again_changes_nothing(app: Flask,
         assert succeed(app, "users", "deactivate", "ada@example.com") == "ada@example.com can no longer sign in.\n"
     with app.app_context(), pytest.raises(sessions.WrongPassword):
         sessions.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
+
+
+@pytest.fixture
+def dora(app: Flask, cast: Cast) -> str:
+    """The address of somebody who has made an account by a link that was shown, not mailed."""
+    with app.app_context():
+        ada = workspaces.get_membership("acme", cast.ada.id)
+        _, secret = invitations.create(ada, "dora@example.com", "member", by=Actor(cast.ada.ref))
+        return invitations.accept_as_new(secret, "Dora", PASSWORD, address=None).email
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("workspaces", "add-member", "other", "dora@example.com"),
+        ("workspaces", "transfer", "acme", "dora@example.com"),
+        ("workspaces", "create", "New", "--slug", "new", "--owner", "dora@example.com"),
+    ],
+)
+def test_an_address_that_nobody_verified_is_refused_unless_told(app: Flask, dora: str, words: tuple[str, ...]) -> None:
+    assert "dora@example.com\tDora\tunverified" in succeed(app, "users", "list")
+    assert refused(app, *words).startswith("The address dora@example.com is not verified")
+    succeed(app, *words, "--unverified")
+
+
+def test_the_administrator_vouches_for_an_address(app: Flask, dora: str) -> None:
+    assert succeed(app, "users", "verify", dora) == "dora@example.com is verified.\n"
+    assert "unverified" not in succeed(app, "users", "list")
+    succeed(app, "workspaces", "add-member", "other", dora)
 
 
 @pytest.fixture

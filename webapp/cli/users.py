@@ -42,9 +42,19 @@ def create(email: str, name: str, from_stdin: bool) -> None:
 
 @group.command("list")
 def list_() -> None:
-    """Print every account: address, name and, if so, that it is deactivated."""
+    """Print every account: address, name and, if so, that it is unverified or deactivated."""
     for user in accounts.list_all():
-        print_row(user.email, user.name, *["deactivated"] * (user.deactivated_at is not None))
+        marks = ["unverified"] * (user.email_verified_at is None) + ["deactivated"] * (user.deactivated_at is not None)
+        print_row(user.email, user.name, *marks)
+
+
+@group.command()
+@click.argument("email")
+def verify(email: str) -> None:
+    """Vouch that the address of an account is that person's."""
+    user = accounts.get_by_email(email)
+    accounts.verify(user, by=SYSTEM)
+    print_line(f"{user.email} is verified.")
 
 
 @group.command("set-password")

@@ -10,19 +10,31 @@ from webapp.cli.terminal import print_line, print_row
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
 from webapp.core.limits.limits import of_workspace
-from webapp.core.models import Role
+from webapp.core.models import Role, User
 from webapp.core.workspaces import members, workspaces
 
 group = CommandGroup("workspaces", help="Workspaces and their members.")
+
+unverified_option = click.option(
+    "--unverified", "may_be_unverified", is_flag=True, help="Also for an address that nobody has shown to be theirs."
+)
+
+
+def _get_user(email: str, may_be_unverified: bool) -> User:
+    user = accounts.get_by_email(email)
+    if not may_be_unverified:
+        accounts.require_verified(user)
+    return user
 
 
 @group.command()
 @click.argument("name")
 @click.option("--slug", required=True, help="The workspace's part of its address.")
 @click.option("--owner", required=True, metavar="EMAIL", help="The account that owns it.")
-def create(name: str, slug: str, owner: str) -> None:
+@unverified_option
+def create(name: str, slug: str, owner: str, may_be_unverified: bool) -> None:
     """Make a workspace with its owner."""
-    workspace = workspaces.create(name, slug, owner=accounts.get_by_email(owner), by=SYSTEM)
+    workspace = workspaces.create(name, slug, owner=_get_user(owner, may_be_unverified), by=SYSTEM)
     print_line(f"The workspace {workspace.slug} is there.")
 
 
@@ -30,9 +42,10 @@ def create(name: str, slug: str, owner: str) -> None:
 @click.argument("slug")
 @click.argument("email")
 @click.option("--role", type=click.Choice([Role.ADMIN.value, Role.MEMBER.value]), default=Role.MEMBER.value)
-def add_member(slug: str, email: str, role: str) -> None:
+@unverified_option
+def add_member(slug: str, email: str, role: str, may_be_unverified: bool) -> None:
     """Let a person into a workspace."""
-    workspace, user = workspaces.get_by_slug_unchecked(slug), accounts.get_by_email(email)
+    workspace, user = workspaces.get_by_slug_unchecked(slug), _get_user(email, may_be_unverified)
     members.add_unchecked(workspace, user, Role(role), by=SYSTEM)
     print_line(f"{user.email} is {role} of {workspace.slug}.")
 
@@ -52,9 +65,10 @@ def remove_member(slug: str, email: str, keep_all: bool) -> None:
 @group.command()
 @click.argument("slug")
 @click.argument("email")
-def transfer(slug: str, email: str) -> None:
+@unverified_option
+def transfer(slug: str, email: str, may_be_unverified: bool) -> None:
     """Make a member the owner; who was owner becomes admin."""
-    workspace, user = workspaces.get_by_slug_unchecked(slug), accounts.get_by_email(email)
+    workspace, user = workspaces.get_by_slug_unchecked(slug), _get_user(email, may_be_unverified)
     members.transfer_unchecked(workspace, user, by=SYSTEM)
     print_line(f"{user.email} is owner of {workspace.slug}.")
 

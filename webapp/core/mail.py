@@ -10,6 +10,7 @@ import re
 import smtplib
 import socket
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,10 @@ from webapp.core import clock
 from webapp.core.database.session import db
 from webapp.core.errors import CoreError
 
+NAME_LIMIT = 40
+"""Characters of a name that somebody gave themselves or a workspace, in a mail to somebody else."""
+_LINK_LIKE = re.compile(r"://|@|[^\W_][.\u3002]\w{2}|^www", re.IGNORECASE)
+"""What a reader of mail makes a link of."""
 STEP_TIMEOUT = 5.0
 """Seconds that the server may take to be reached, and for each answer."""
 TOTAL_TIMEOUT = 10.0
@@ -34,6 +39,17 @@ OUTBOX_LIMIT = 100
 _ENHANCED_CODE = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")
 
 log = logging.getLogger(__name__)
+
+
+def shorten_name(name: str, *, default: str) -> str:
+    """Return a name as a mail to a stranger may carry it: short, in one line, and without anything like an address.
+
+    ``default`` stands for a name of which nothing is left.
+    """
+    # Letters that only look like a dot or an at sign become one; what steers the direction of text is left out.
+    text = "".join(letter for letter in unicodedata.normalize("NFKC", name) if letter.isspace() or letter.isprintable())
+    words = " ".join(word for word in text.split() if not _LINK_LIKE.search(word))
+    return (words if len(words) <= NAME_LIMIT else words[: NAME_LIMIT - 1].rstrip() + "…") or default
 
 
 class Tls(StrEnum):

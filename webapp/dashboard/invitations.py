@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import PasswordField, StringField
@@ -15,7 +15,7 @@ from webapp.core.bidi import isolate
 from webapp.core.errors import Invalid
 from webapp.core.models import Invitation
 from webapp.core.workspaces import invitations
-from webapp.core.workspaces.invitations import NoInvitation
+from webapp.core.workspaces.invitations import NewAccountPolicy, NoInvitation
 from webapp.dashboard.auth import current_actor, load_session, start_session
 from webapp.dashboard.forms import redirect_with_message, show_faults
 
@@ -54,6 +54,7 @@ def _invitation_page(secret: str, form: NewAccountForm, status: int = 200) -> Re
         invitation=invitation,
         secret=secret,
         inviter=inviter,
+        may_create_account=_policy().allows(invitation.email),
         form=form,
     )
     return Response(html, status)
@@ -73,14 +74,14 @@ def accept_invitation(secret: str) -> AnyResponse:
 
 
 def _accept_with_new_account(secret: str, invitation: Invitation) -> AnyResponse:
-    if accounts.has_account(invitation.email):
+    if accounts.has_account(invitation.email) or not _policy().allows(invitation.email):
         return redirect(url_for("auth.show_login", next=url_for(".show_invitation", secret=secret)), code=303)
     form = NewAccountForm()
     if not form.validate():
         return _invitation_page(secret, form, 422)
     password = form.password.data or ""
     try:
-        invitations.accept_as_new(secret, form.name.data or "", password, address=request.remote_addr)
+        invitations.accept_as_new(secret, form.name.data or "", password, policy=_policy(), address=request.remote_addr)
     except Invalid as error:
         show_faults(form, error)
         return _invitation_page(secret, form, 422)
@@ -92,6 +93,11 @@ def _accept_with_new_account(secret: str, invitation: Invitation) -> AnyResponse
     with suppress(TooManyAttempts):  # Then they sign in later, at the login.
         start_session(invitation.email, password)
     return _welcome(invitation)
+
+
+def _policy() -> NewAccountPolicy:
+    policy: NewAccountPolicy = current_app.config["INVITE_NEW_ACCOUNTS"]
+    return policy
 
 
 def _welcome(invitation: Invitation) -> AnyResponse:

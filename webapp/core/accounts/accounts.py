@@ -63,6 +63,16 @@ def get_by_email(email: str) -> User:
     return user
 
 
+def require_verified(user: User) -> None:
+    """Refuse an account whose address nobody has shown to be theirs. Raises ``Conflict`` (``unverified``)."""
+    if user.email_verified_at is None:
+        raise Conflict(
+            "unverified",
+            f"The address {user.email} is not verified: somebody else may have made this account. "
+            "If you know that it is theirs, run `flask --app wsgi users verify` or add --unverified.",
+        )
+
+
 def list_all() -> Sequence[User]:
     """Return all accounts, by address."""
     return db.session.scalars(sa.select(User).order_by(User.email)).all()
@@ -93,8 +103,12 @@ def add(session: Session, user: User, *, by: Actor) -> None:
 
 
 def create(email: str, name: str, password: str, *, by: Actor) -> User:
-    """Create an account. Raises ``Invalid``, and ``Conflict`` (``email_taken``)."""
+    """Create an account for the administrator, whose word is that the address is the person's.
+
+    Raises ``Invalid``, and ``Conflict`` (``email_taken``).
+    """
     user = prepare(email, name, password)
+    user.email_verified_at = user.created_at
     try:
         with write_transaction() as session:
             add(session, user, by=by)
@@ -162,6 +176,20 @@ def check_password(browser_session: BrowserSession, password: str, *, by: Actor)
             raise _wrong_current_password()
     with write_transaction() as session:
         attempts.withdraw(session, attempt)
+
+
+def mark_verified(session: Session, user: User, *, by: Actor) -> None:
+    """Remember that the address of an account is the person's, within a transaction. Again changes nothing."""
+    unverified = User.id == user.id, User.email_verified_at.is_(None)
+    statement = sa.update(User).where(*unverified).values(email_verified_at=clock.now()).returning(User.id)
+    if session.execute(statement.execution_options(synchronize_session=False)).first():
+        audit.record(session, "user.email_verified", user.ref, by=by, workspace_id=None)
+
+
+def verify(user: User, *, by: Actor) -> None:
+    """Give the administrator's word that the address of an account is the person's. Again changes nothing."""
+    with write_transaction() as session:
+        mark_verified(session, user, by=by)
 
 
 def close(session: Session, user: User, *, by: Actor) -> None:

@@ -29,6 +29,7 @@ from webapp.core.models.limits import (
 )
 from webapp.core.models.liveness import ServerHeartbeat
 from webapp.core.models.logs import LogLevel, LogLine, LogTail, log_lines, log_tails
+from webapp.core.models.mail import MailCount, mail_counts
 from webapp.core.models.retention import Retention, retentions
 from webapp.core.models.time_limits import TimeLimits, time_limits
 from webapp.core.models.tokens import ApiToken, Scope, TokenStatus, api_tokens
@@ -63,6 +64,7 @@ __all__ = [
     "LogLine",
     "LogTail",
     "LoginFailure",
+    "MailCount",
     "Membership",
     "Retention",
     "Role",
@@ -90,6 +92,7 @@ __all__ = [
     "leases",
     "log_lines",
     "log_tails",
+    "mail_counts",
     "new_id",
     "retentions",
     "time_limits",

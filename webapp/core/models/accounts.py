@@ -11,7 +11,11 @@ from webapp.core.models.base import Base, one_of
 
 
 class User(Base):
-    """A person. ``email`` is kept in lower case; a deactivated user cannot sign in and has no sessions."""
+    """A person. ``email`` is kept in lower case; a deactivated user cannot sign in and has no sessions.
+
+    ``email_verified_at`` is when it was known that the address is theirs: they opened a link that had gone there by
+    mail and to nobody else, or the administrator gave their word for it.
+    """
 
     __tablename__ = "users"
 
@@ -20,6 +24,7 @@ class User(Base):
     name: Mapped[str] = mapped_column(sa.String(200))
     password_hash: Mapped[str] = mapped_column(sa.String(200))
     created_at: Mapped[datetime]
+    email_verified_at: Mapped[datetime | None]
     deactivated_at: Mapped[datetime | None]
     last_workspace_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("workspaces.id", ondelete="SET NULL"))
 

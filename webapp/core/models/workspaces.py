@@ -87,7 +87,8 @@ class Membership(Base):
 class Invitation(Base):
     """A link that lets the person of one address in, once, for some days; of its secret only the SHA-256 is stored.
 
-    It is good as long as the person ``sponsor_id`` may invite; ``None`` is the administrator.
+    ``mailed_at`` is set if the link goes to its address by mail and is shown to nobody, so that whoever opens it reads
+    that mail. It is good as long as the person ``sponsor_id`` may invite; ``None`` is the administrator.
     """
 
     __tablename__ = "invitations"
@@ -103,6 +104,7 @@ class Invitation(Base):
     sponsor_id: Mapped[uuid.UUID | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    mailed_at: Mapped[datetime | None]
     accepted_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 

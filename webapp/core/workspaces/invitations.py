@@ -3,13 +3,14 @@
 import secrets
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from webapp.core import audit, clock
+from webapp.core import audit, clock, mail_limits
 from webapp.core.accounts import accounts
 from webapp.core.audit import Actor
 from webapp.core.bidi import isolate
@@ -33,10 +34,25 @@ class NoInvitation(NotFound):
         super().__init__("This invitation is not good any more.")
 
 
-def create(member: Membership, email: str, role: str, *, by: Actor) -> tuple[Invitation, str]:
+@dataclass(frozen=True)
+class NewAccountPolicy:
+    """For which addresses an invitation may create an account; ``None`` is for all, no domains for none."""
+
+    domains: frozenset[str] | None = None
+
+    def allows(self, email: str) -> bool:
+        """Return whether a link for this address may create an account."""
+        return self.domains is None or email.rpartition("@")[2] in self.domains
+
+
+EVERYBODY = NewAccountPolicy()
+
+
+def create(member: Membership, email: str, role: str, *, by_mail: bool = False, by: Actor) -> tuple[Invitation, str]:
     """Create an invitation, and return it with the secret of its link. An open one for the address is revoked.
 
-    Raises ``Forbidden`` unless ``member`` may invite, ``Invalid``, and ``Conflict`` (``too_many``).
+    ``by_mail``: the link goes to its address by mail, and the caller shows it to nobody. Raises ``Forbidden`` unless
+    ``member`` may invite, ``Invalid``, ``Conflict`` (``too_many``), and ``MailLimitReached``.
     """
     address = accounts.parse_email(email)
     faults = []
@@ -58,6 +74,7 @@ def create(member: Membership, email: str, role: str, *, by: Actor) -> tuple[Inv
         sponsor_id=member.user_id,
         created_at=at,
         expires_at=at + LIFETIME,
+        mailed_at=at if by_mail else None,
     )
     with write_transaction() as session:
         me = lock_self(session, member)
@@ -67,10 +84,19 @@ def create(member: Membership, email: str, role: str, *, by: Actor) -> tuple[Inv
         session.execute(_update_open(me.workspace_id).where(Invitation.email == address).values(revoked_at=at))
         count = sa.select(sa.func.count()).select_from(_select_open(me.workspace_id).subquery())
         limits.require_room(session, limits.of_workspace(me.workspace_id), limits.INVITATIONS, count)
+        if by_mail:
+            mail_limits.claim(session, person=by.ref, workspace=str(me.workspace_id), recipient=address)
         session.add(invitation)
         detail = {"email": address, "role": role}
         audit.record(session, "member.invited", _ref(invitation), by=by, workspace_id=me.workspace_id, detail=detail)
     return invitation, secret
+
+
+def mark_shown(invitation: Invitation) -> None:
+    """Remember that a link is shown to somebody after all, because its mail was not sent; before it is shown."""
+    statement = sa.update(Invitation).where(Invitation.id == invitation.id).values(mailed_at=None)
+    with write_transaction() as session:
+        session.execute(statement)
 
 
 def list_open(workspace_id: uuid.UUID) -> Sequence[Invitation]:
@@ -136,12 +162,17 @@ def accept(secret: str, user: User, *, by: Actor) -> Workspace:
     return invitation.workspace
 
 
-def accept_as_new(secret: str, name: str, password: str, *, address: str | None) -> User:
+def accept_as_new(
+    secret: str, name: str, password: str, *, policy: NewAccountPolicy = EVERYBODY, address: str | None
+) -> User:
     """Let somebody in who has no account: it is created under the invited address, in the same transaction.
 
-    Raises ``NoInvitation``, ``Invalid``, and ``Conflict`` (``email_taken``).
+    Raises ``NoInvitation``, ``Invalid``, ``Conflict`` (``email_taken``), and ``Forbidden`` where the board's ``policy``
+    creates no account for the address.
     """
     invitation = get_by_secret(secret)
+    if not policy.allows(invitation.email):
+        raise Forbidden("This link creates no account. Ask the administrator of this board for one.")
     user = accounts.prepare(invitation.email, name, password)
     by = Actor(user.ref, address)
     try:
@@ -163,10 +194,12 @@ def _join(session: Session, invitation: Invitation, user: User, *, by: Actor) ->
         sa.update(Invitation)
         .where(Invitation.id == invitation.id, *_is_open())
         .values(accepted_at=clock.now())
-        .returning(Invitation.id)
+        .returning(Invitation.mailed_at)
     ).first()
     if used is None:
         raise NoInvitation
+    if used.mailed_at is not None:
+        accounts.mark_verified(session, user, by=by)
     workspace_id, role = invitation.workspace_id, invitation.role
     if _is_member(session, workspace_id, User.id == user.id):
         return

@@ -17,6 +17,8 @@ from webapp.dashboard.auth import current_actor
 from webapp.dashboard.forms import redirect_with_message
 from webapp.dashboard.settings import member_pages, settings_page
 
+BY_MAIL, BY_HAND = "mail", "link"
+
 
 class InvitationForm(FlaskForm):  # type: ignore[misc]
     email = StringField("E-mail")
@@ -27,6 +29,15 @@ class InvitationForm(FlaskForm):  # type: ignore[misc]
             SelectChoice(Role.ADMIN.value, "admin: may also change the settings"),
         ],
         default=Role.MEMBER.value,
+    )
+    delivery = RadioField(
+        "Link",
+        choices=[
+            SelectChoice(BY_MAIL, "send it by email: it verifies the address"),
+            SelectChoice(BY_HAND, "show it to me, and I pass it on"),
+        ],
+        default=BY_MAIL,
+        validate_choice=False,
     )
 
 
