@@ -1,13 +1,19 @@
 """Hashes passwords, two at a time, and says which may be one."""
 
+import os
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from webapp.core.errors import Fault, Invalid, TooManyRequests
+
+T = TypeVar("T")
 
 MIN_LENGTH = 10
 MAX_LENGTH = 1000
@@ -19,9 +25,18 @@ HASHES_WAITING = 2
 """Whoever comes while so many wait is refused at once: each one who waits holds a thread of the server."""
 
 _hasher = PasswordHasher()
-_hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
 _places = threading.BoundedSemaphore(HASHES_AT_ONCE + HASHES_WAITING)
 _thread = threading.local()
+
+
+def _yield_to_others() -> None:
+    """Have Linux prefer other threads to this one, and to those that it starts, when the processors are busy."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+_threads = ThreadPoolExecutor(HASHES_AT_ONCE, thread_name_prefix="hash", initializer=_yield_to_others)
 
 
 class TooManyAttempts(TooManyRequests):
@@ -48,17 +63,15 @@ def reserve_place() -> Iterator[None]:
         _places.release()
 
 
-@contextmanager
-def _hashing_turn() -> Iterator[None]:
-    """Wait for a turn to hash, and hold it to the end of the block. Raises ``TooManyAttempts`` if too many wait."""
-    with reserve_place(), _hashing:
-        yield
+def _do_in_turn(function: Callable[..., T], *arguments: str) -> T:
+    """Return what a hashing function returns. Raises ``TooManyAttempts`` at once if too many wait for their turn."""
+    with reserve_place():
+        return _threads.submit(function, *arguments).result()
 
 
 def hash_password(password: str) -> str:
     """Return the Argon2 hash of a password, with its salt and parameters. Raises ``TooManyAttempts``."""
-    with _hashing_turn():
-        return _hasher.hash(password)
+    return _do_in_turn(_hasher.hash, password)
 
 
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$bm9ib2R5bm9ib2R5bm9i$bYFl/BC9b4SnmXtZJhhSPBYDSIyuh0hmNqSMkJ9YQbM"
@@ -70,12 +83,12 @@ def verify_password(password_hash: str | None, password: str) -> bool:
 
     Raises ``TooManyAttempts``.
     """
-    with _hashing_turn():
-        try:
-            # What is over the limit fits nothing, and need not be hashed whole.
-            return _hasher.verify(password_hash or _NOBODY, password[: MAX_LENGTH + 1]) and password_hash is not None
-        except (VerificationError, InvalidHashError):
-            return False
+    try:
+        # What is over the limit fits nothing, and need not be hashed whole.
+        fits = _do_in_turn(_hasher.verify, password_hash or _NOBODY, password[: MAX_LENGTH + 1])
+    except (VerificationError, InvalidHashError):
+        return False
+    return fits and password_hash is not None
 
 
 def require_sound_password(password: str) -> None:
