@@ -96,12 +96,12 @@ def product(environ: Mapping[str, str], *, workers: int = 1) -> Iterator[Server]
     settings = {"PORT": str(port), "WORKERS": str(workers), "PUBLIC_URL": f"http://127.0.0.1:{port}"}
     prefix = pin_to(SERVER_CORE) if workers == 1 else []
     with _run_server(["-m", "flask", "--app", "wsgi", "serve"], {**environ, **settings}, port, prefix) as root:
-        yield Server(port, next(each for each in root.children() if "granian" in each.cmdline()))
+        yield Server(port, next(each for each in root.children() if "webapp.gateway" in each.cmdline()))
 
 
 @contextmanager
 def limit(environ: Mapping[str, str]) -> Iterator[Server]:
-    """Run the bare routes on the server that the product runs on, with its settings."""
+    """Run the bare routes on the server that the product runs on, with its settings, and nothing before them."""
     port = free_port()
     command = ["-m", "granian", "--interface", "wsgi", "benchmarks.limit:app", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1", "--blocking-threads", "8", "--log-level", "error"]

@@ -173,7 +173,7 @@ def test_every_line_of_serve_is_json_whoever_writes_it(sqlite_template: Path, po
     with serve(f"sqlite:///{database}", port, tmp_path, GRANIAN_LOG_ACCESS_ENABLED="1") as process:
         try:
             wait_until_it_serves(process, log)
-            server, chores = sorted(children(process.pid), key=lambda child: "granian" not in command_line(child))
+            server, chores = sorted(children(process.pid), key=lambda child: "maintain" in command_line(child))
             with closing(sqlite3.connect(database)) as connection:
                 for table in ("api_tokens", "listening", "leases"):
                     connection.execute(f"DROP TABLE {table}")

@@ -437,7 +437,7 @@ def test_no_series_names_a_workspace_a_token_a_type_or_a_person(
     for name in (*names, str(cast.acme.id), str(job.id), str(known.id), known.public_id, cast.ben.ref):
         assert name not in shown, name
     labels = {label for family in text_string_to_metric_families(shown) for s in family.samples for label in s.labels}
-    assert labels <= {"by", "to", "reason", "outcome", "endpoint", "method", "status", "le", "chore"}
+    assert labels <= {"by", "to", "reason", "outcome", "endpoint", "method", "status", "le", "chore", "process"}
 
 
 # --- several processes -------------------------------------------------------------------------------------------
@@ -471,7 +471,7 @@ def test_what_workers_and_chores_count_adds_up_and_outlives_them(
     with serve(url, port, tmp_path, WORKERS="2", METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path)) as process:
         try:
             wait_until_it_serves(process, log)
-            [server] = [child for child in children(process.pid) if "granian" in command_line(child)]
+            [server] = [child for child in children(process.pid) if "webapp.gateway" in command_line(child)]
             folder = Path(environment(server)["PROMETHEUS_MULTIPROC_DIR"])
             workers = children(server)
             wait_until(lambda: len(list(folder.glob("counter_*.db"))) >= 3, explain=log.read_text)

@@ -547,7 +547,7 @@ def test_a_worker_that_is_killed_does_not_take_the_board_down(url: str, port: in
     with serve(url, port, tmp_path, WORKERS="2") as process:
         try:
             wait_until_it_serves(process, log)
-            [server] = [child for child in children(process.pid) if "granian" in command_line(child)]
+            [server] = [child for child in children(process.pid) if "webapp.gateway" in command_line(child)]
             killed, steady = children(server)
             os.kill(killed, signal.SIGKILL)
             wait_until(lambda: len(set(children(server)) - {killed}) == 2, explain=log.read_text)

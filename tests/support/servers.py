@@ -40,7 +40,7 @@ def board(url: str, folder: Path, port: int | None = None, environ: Mapping[str,
     """A real process that serves a database, with its log in ``folder``; its address, once it answers there."""
     port = port or _free_port()
     log = folder / f"server-{port}.log"
-    command = f"granian --interface wsgi wsgi:app --host 127.0.0.1 --port {port} --blocking-threads 8"
+    command = f"webapp.gateway --interface rsgi wsgi:app --host 127.0.0.1 --port {port} --http 1 --no-ws"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *command.split()],

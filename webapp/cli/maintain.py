@@ -123,6 +123,7 @@ def run_chores(chores: Iterable[Chore], app: Flask, stop: threading.Event) -> No
 def run() -> None:
     """Do the chores until stopped (Ctrl-C or SIGTERM)."""
     log_as_json()
+    metrics.process_starts.labels("chores").inc()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -138,9 +138,9 @@ def start_board(children: ChildProcesses, app: Flask) -> bool:
     if app.config["METRICS_TOKEN"] and FOLDER_VARIABLE not in os.environ:
         environ[FOLDER_VARIABLE] = children.make_folder("callboard-metrics-")
     children.start(
-        "The server", "-m", "granian", "--interface", "wsgi", "wsgi:app", "--host", host, "--port", str(port),
-        "--workers", str(app.config["WORKERS"]), "--blocking-threads", str(app.config["THREADS"]),
-        "--respawn-failed-workers", "--workers-kill-timeout", "5", "--log-level", "error",
+        "The server", "-m", "webapp.gateway", "--interface", "rsgi", "wsgi:app", "--host", host, "--port", str(port),
+        "--workers", str(app.config["WORKERS"]), "--http", "1", "--no-ws",
+        "--respawn-failed-workers", "--workers-kill-timeout", "8", "--log-level", "error",
         "--log-config", str(_LOG_CONFIG), environ=environ,
     )  # fmt: skip
     children.start("The chores", "-m", "flask", "--app", "wsgi", "maintain", "run", environ=environ)

@@ -47,6 +47,12 @@ chore_last_done = Gauge(
     registry=registry,
     multiprocess_mode="max",
 )
+process_starts = Counter(
+    "callboard_process_starts",
+    "Starts of processes: of those that answer requests, and of those that do the chores.",
+    ["process"],
+    registry=registry,
+)
 
 _KNOWN: Mapping[Counter, tuple[str, ...]] = {
     jobs_created: ("token", "user", "system"),
@@ -56,6 +62,7 @@ _KNOWN: Mapping[Counter, tuple[str, ...]] = {
         "moved", "noted", "repeated", "not_found", "job_canceled", "job_timed_out", "illegal_transition",
     ),
     webhook_attempts: ("delivered", "failed", "given_up"),
+    process_starts: ("server", "chores"),
 }  # fmt: skip
 
 

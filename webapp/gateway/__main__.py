@@ -1,0 +1,5 @@
+"""Runs the server; its options are granian's."""
+
+from webapp.gateway.server import main
+
+main()
