@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -243,6 +244,16 @@ def test_a_token_of_metrics_that_no_header_could_carry_is_refused(token: str) ->
     assert (
         refusal({"METRICS_TOKEN": token}) == "METRICS_TOKEN must be of ASCII letters, digits and signs, without spaces."
     )
+
+
+@pytest.mark.parametrize(("text", "days"), [("", 365), ("90d", 90), ("1 d", 1), ("never", None)])
+def test_the_life_of_a_token_is_in_days(text: str, days: int | None) -> None:
+    assert read_settings({"TOKEN_LIFETIME": text})["TOKEN_LIFETIME"] == (None if days is None else timedelta(days))
+
+
+@pytest.mark.parametrize("text", ["0d", "90", "1y", "-1d", "forever"])
+def test_a_life_of_a_token_that_is_none_is_refused(text: str) -> None:
+    assert refusal({"TOKEN_LIFETIME": text}) == "TOKEN_LIFETIME must be days, like 90d, or never."
 
 
 @pytest.mark.parametrize("text", ["203.0.113.0/24 2001:db8::/32", " 203.0.113.0/24,\t2001:db8::/32, "])

@@ -182,6 +182,16 @@ def _read_metrics_token(environ: Mapping[str, str]) -> str | None:
     return token
 
 
+def _read_lifetime(environ: Mapping[str, str], name: str, default: str) -> timedelta | None:
+    """Return a time in days, or ``None`` for ``never``."""
+    text = environ.get(name) or default
+    if text == "never":
+        return None
+    if not (match := re.fullmatch(r"([1-9][0-9]{0,4}) ?d", text)):
+        raise SettingsError(f"{name} must be days, like 90d, or never.")
+    return timedelta(days=int(match[1]))
+
+
 def _read_networks(environ: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
     """Return the networks of a setting, which commas or spaces part."""
     try:
@@ -254,6 +264,7 @@ def load_settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "MAIL_SERVER": _read_mail_server(environ),
         "METRICS_TOKEN": _read_metrics_token(environ),
         "WEBHOOK_ALLOW_PRIVATE": bool(_read_integer(environ, "WEBHOOK_ALLOW_PRIVATE", 0, 0, 1)),
+        "TOKEN_LIFETIME": _read_lifetime(environ, "TOKEN_LIFETIME", "365d"),
         "WEBHOOK_DENY": _read_networks(environ, "WEBHOOK_DENY"),
         "MAX_CONTENT_LENGTH": 1024 * 1024,
         "PAGE_HOSTS": _read_trusted_hosts(environ, public_parts),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import flask_migrate.cli
@@ -332,6 +333,35 @@ def test_a_revoked_token_is_refused_and_listed_as_such(app: Flask, cast: Cast, t
     assert succeed(app, "tokens", "list", "--workspace", "acme").endswith("\trevoked\n")
     with app.app_context():
         assert tokens.authenticate(token) is None
+
+
+def end_of(app: Flask, text: str) -> datetime | None:
+    with app.app_context():
+        return db.session.scalar(sa.select(ApiToken.expires_at).where(ApiToken.public_id == text.split("_")[1]))
+
+
+def test_a_token_ends_after_a_year_unless_told_otherwise(app: Flask, cast: Cast, clock: Clock) -> None:
+    create = ("tokens", "create", "--workspace", "acme", "--name", "n")
+    for words, end in (
+        ((), clock.now() + timedelta(days=365)),
+        (("--expires", "30d"), clock.now() + timedelta(days=30)),
+        (("--expires", "2030-11-24"), datetime(2030, 11, 24, 23, 59, 59, tzinfo=UTC)),
+        (("--expires", "never"), None),
+    ):
+        assert end_of(app, succeed(app, *create, *words)) == end
+    listed = succeed(app, "tokens", "list", "--workspace", "acme").splitlines()
+    assert {"does not expire", "until 2030-11-24"} < {line.split(", ")[-1] for line in listed}
+    for wrong in ("soon", "-5d", "2030-02-30", "99999999999d"):
+        assert run(app, *create, "--expires", wrong).exit_code == 2
+
+
+def test_a_rotated_token_works_for_a_week_beside_the_new_one(app: Flask, token: str, clock: Clock) -> None:
+    public_id = token.split("_")[1]
+    new = succeed(app, "tokens", "rotate", public_id).strip()
+    assert end_of(app, token) == clock.now() + timedelta(days=7)
+    assert end_of(app, new) == clock.now() + timedelta(days=365)
+    succeed(app, "tokens", "rotate", public_id, "--overlap", "0d", "--expires", "never")
+    assert refused(app, "tokens", "rotate", public_id).endswith("is expired already; create another one.")
 
 
 def test_what_tokens_refuse_is_one_line(app: Flask, cast: Cast) -> None:

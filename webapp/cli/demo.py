@@ -91,7 +91,12 @@ def prepare(path: Path) -> Login:
     login, operator = _ensure_operator(path)
     workspace = _ensure_workspace(operator, SLUG)
     if not _is_usable(login.token, workspace):
-        _, login.token = tokens.create_unchecked(workspace.id, "Sample runner", by=SYSTEM)
+        _, login.token = tokens.create_unchecked(
+            workspace.id,
+            "Sample runner",
+            expires_at=tokens.default_end(current_app.config["TOKEN_LIFETIME"]),
+            by=SYSTEM,
+        )
     login.save(path)
     # The children open connections of their own.
     db.session.remove()

@@ -1,6 +1,8 @@
 """API tokens: shown once, looked up at every request, refused at once when revoked."""
 
+import re
 import uuid
+import zlib
 from datetime import timedelta
 
 import pytest
@@ -8,11 +10,13 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.support.clock import Clock
+from tests.support.paths import ROOT
 from tests.support.people import Cast
 from webapp.core.audit import SYSTEM
 from webapp.core.database.session import db
 from webapp.core.database.transactions import update_best_effort
-from webapp.core.errors import Invalid, NotFound
+from webapp.core.errors import Conflict, Invalid, NotFound
+from webapp.core.hashing import hash_secret
 from webapp.core.models import ApiToken, AuditEntry
 from webapp.core.workspaces import tokens, workspaces
 
@@ -161,3 +165,89 @@ def test_each_token_is_another(cast: Cast) -> None:
     texts = {tokens.create_unchecked(cast.acme.id, "t", by=SYSTEM)[1] for _ in range(20)}
     assert len({public_id(text) for text in texts}) == len({text.split("_")[2] for text in texts}) == 20
     assert uuid.UUID(str(tokens.list_tokens(cast.acme.id)[0].id)).version == 7
+
+
+# --- rotated, and when they end ----------------------------------------------------------------------------------
+
+
+def rotate(text: str, **days: float) -> tuple[ApiToken, str]:
+    return tokens.rotate_unchecked(public_id(text), overlap=timedelta(**days), expires_at=None, by=SYSTEM)
+
+
+def test_a_rotated_token_and_its_successor_both_work_until_the_overlap_is_over(
+    cast: Cast, token: str, clock: Clock
+) -> None:
+    new, text = rotate(token, days=7)
+    old = db.session.scalar(sa.select(ApiToken).where(ApiToken.public_id == public_id(token)))
+    assert old
+    assert (new.name, new.scopes, new.workspace_id) == (old.name, old.scopes, old.workspace_id)
+    for accepted in (token, text):
+        bearer = tokens.authenticate(accepted)
+        assert bearer
+        assert bearer.workspace_id == cast.acme.id
+    clock.advance(days=7)
+    assert tokens.authenticate(token) is None
+    assert tokens.authenticate(text)
+    (line,) = db.session.scalars(sa.select(AuditEntry).where(AuditEntry.action == "token.rotated"))
+    assert (line.resource, (line.detail or {})["by"]) == (old.ref, new.public_id)
+
+
+def test_without_an_overlap_the_old_token_ends_at_once(cast: Cast, token: str) -> None:
+    _, text = rotate(token)
+    assert tokens.authenticate(token) is None
+    assert tokens.authenticate(text)
+
+
+def test_an_overlap_never_lengthens_the_life_of_a_token(cast: Cast, clock: Clock) -> None:
+    end = clock.now() + timedelta(days=1)
+    _, text = tokens.create_unchecked(cast.acme.id, "t", expires_at=end, by=SYSTEM)
+    rotate(text, days=7)
+    rotate(text, days=30)
+    assert db.session.scalar(sa.select(ApiToken.expires_at).where(ApiToken.public_id == public_id(text))) == end
+
+
+def test_a_token_that_ended_is_not_rotated_and_no_overlap_is_longer_than_a_quarter(
+    cast: Cast, token: str, clock: Clock
+) -> None:
+    for days in (-1, 90.5):
+        with pytest.raises(Invalid):
+            rotate(token, days=days)
+    tokens.revoke_unchecked(public_id(token), by=SYSTEM)
+    _, expired = tokens.create_unchecked(cast.acme.id, "t", expires_at=clock.advance(days=1) + timedelta(1), by=SYSTEM)
+    clock.advance(days=2)
+    for text in (token, expired):
+        with pytest.raises(Conflict) as refused:
+            rotate(text, days=7)
+        assert refused.value.code == "token_ended"
+    with pytest.raises(NotFound):
+        rotate("cb_nobody_x", days=7)
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(ApiToken)) == 2
+
+
+def test_a_token_of_another_workspace_cannot_be_rotated(cast: Cast, token: str) -> None:
+    principal = tokens.authenticate(token)
+    assert principal
+    cleo = workspaces.get_membership("other", cast.cleo.id)
+    with pytest.raises(NotFound):
+        tokens.rotate(cleo, principal.id, overlap=timedelta(0), expires_at=None, by=SYSTEM)
+    assert tokens.authenticate(token)
+
+
+SCANNED = re.compile(r"\bcb_([0-9a-f]{12})_([0-9a-f]{48})([0-9a-f]{8})\b")
+"""The pattern that docs/tokens.md gives to secret scanners."""
+
+
+def test_a_scanner_knows_a_token_by_its_form_and_its_checksum(cast: Cast) -> None:
+    assert SCANNED.pattern in (ROOT / "docs" / "tokens.md").read_text()
+    for _ in range(20):
+        _, text = tokens.create_unchecked(cast.acme.id, "t", by=SYSTEM)
+        found = SCANNED.search(f"TOKEN='{text}'")
+        assert found
+        assert f"{zlib.crc32(text[:-8].encode()):08x}" == found[3]
+
+
+def test_a_token_from_before_there_were_checksums_goes_on_working(cast: Cast, token: str) -> None:
+    old = "a" * 48
+    db.session.execute(sa.update(ApiToken).values(secret_hash=hash_secret(old)))
+    db.session.commit()
+    assert tokens.authenticate(f"cb_{public_id(token)}_{old}")

@@ -4,6 +4,7 @@ import html
 import logging
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -151,3 +152,40 @@ def test_who_may_make_a_token_is_led_there_and_who_may_not_is_told_whom_to_ask(
         page = client.get(address).text
         assert (f'href="{PAGES}"' in page) is leads
         assert ("Ask the owner or an admin of Acme for a token" in page) is not leads
+
+
+# --- rotated -----------------------------------------------------------------------------------------------------
+
+
+def test_a_new_token_ends_in_a_year_unless_the_day_is_changed(ada: FlaskClient, clock: Clock) -> None:
+    in_a_year = (clock.now() + timedelta(days=365)).date()
+    assert f'value="{in_a_year.isoformat()}"' in ada.get(PAGES).text
+    post(ada, PAGES, {**GOOD, "expires_at": ""})
+    assert "never expires" in ada.get(PAGES).text
+
+
+def test_a_token_is_rotated_on_its_page_and_the_old_one_works_a_while(
+    app: Flask, ada: FlaskClient, clock: Clock
+) -> None:
+    old = text_of(post(ada, PAGES, GOOD))
+    path = re.search(r'href="([^"]+/rotate)"', ada.get(PAGES).text)
+    assert path
+    assert 'value="7"' in ada.get(path[1]).text
+    for overlap in ("", "soon", "-1", "91"):
+        assert post(ada, path[1], {"overlap": overlap}).status_code == 422
+    answer = post(ada, path[1], {"overlap": "2", "expires_at": ""})
+    new = text_of(answer)
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    assert f"The old token, <code>cb_{old.split('_')[1]}_…</code>, works until" in answer.text
+    assert [call_with(app, text) for text in (old, new)] == [200, 200]
+    clock.advance(days=2)
+    assert [call_with(app, text) for text in (old, new)] == [401, 200]
+
+
+def test_a_member_cannot_rotate_a_token(app: Flask, ada: FlaskClient) -> None:
+    ben = app.test_client()
+    sign_in(ben, "ben@example.com")
+    post(ada, PAGES, GOOD)
+    path = re.search(r'href="([^"]+/rotate)"', ada.get(PAGES).text)
+    assert path
+    assert [ben.get(path[1]).status_code, post(ben, path[1], {"overlap": "7"}).status_code] == [403, 403]

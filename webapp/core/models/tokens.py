@@ -29,6 +29,7 @@ class TokenStatus(StrEnum):
 class ApiToken(Base):
     """A key to one workspace, ``cb_<public id>_<secret>``; of the secret only its SHA-256 is stored.
 
+    The secret ends with a checksum of eight digits; that of a token from before it had one is shorter.
     It is accepted as long as the person ``sponsor_id`` may create tokens; ``None`` is the administrator.
     """
 

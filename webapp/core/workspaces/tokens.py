@@ -3,11 +3,13 @@
 import hmac
 import secrets
 import uuid
+import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from webapp.core import audit, clock
 from webapp.core.audit import Actor
@@ -17,7 +19,7 @@ from webapp.core.database.transactions import update_best_effort, write_transact
 from webapp.core.errors import Conflict, Fault, Invalid, NotFound
 from webapp.core.hashing import hash_secret
 from webapp.core.limits import limits
-from webapp.core.models import ApiToken, Membership, Scope, api_tokens, new_id
+from webapp.core.models import ApiToken, Membership, Scope, TokenStatus, api_tokens, new_id
 from webapp.core.validation import find_name_faults
 from webapp.core.workspaces.members import lock_self
 from webapp.core.workspaces.sponsors import has_live_sponsor, take_over
@@ -27,6 +29,8 @@ RUNNER_SCOPES = (Scope.READ, Scope.WRITE)
 """What a new token may do unless other scopes are asked for."""
 TOUCH_EVERY = timedelta(minutes=1)
 NAME_LIMIT = 100
+MAX_OVERLAP = timedelta(days=90)
+"""How long a token that was replaced may go on working beside its successor."""
 
 
 @dataclass(frozen=True)
@@ -64,28 +68,51 @@ def create_unchecked(
         faults.append(Fault(("expires_at",), "A moment in the future."))
     if faults:
         raise Invalid(faults)
-    public_id, secret = secrets.token_hex(6), secrets.token_hex(24)
+    with write_transaction() as session:
+        ordered_scopes = [scope.value for scope in Scope if scope in scopes]
+        return _add(session, workspace_id, name.strip(), ordered_scopes, expires_at, sponsor_id, by)
+
+
+def _add(
+    session: Session,
+    workspace_id: uuid.UUID,
+    name: str,
+    scopes: list[str],
+    expires_at: datetime | None,
+    sponsor_id: uuid.UUID | None,
+    by: Actor,
+) -> tuple[ApiToken, str]:
+    """Add a token in the caller's transaction, and return it with its full text."""
+    public_id, random_part = secrets.token_hex(6), secrets.token_hex(24)
+    secret = f"{random_part}{compute_checksum(public_id, random_part)}"
     at = clock.now()
     token = ApiToken(
         id=new_id(at),
         public_id=public_id,
         secret_hash=hash_secret(secret),
         workspace_id=workspace_id,
-        name=name.strip(),
-        scopes=[scope.value for scope in Scope if scope in scopes],
+        name=name,
+        scopes=scopes,
         created_by=by.ref,
         sponsor_id=sponsor_id,
         created_at=at,
         expires_at=expires_at,
     )
-    with write_transaction() as session:
-        count = sa.select(sa.func.count()).where(ApiToken.workspace_id == workspace_id, *_is_accepted(at))
-        limits.require_room(session, limits.of_workspace(workspace_id), limits.TOKENS, count)
-        session.add(token)
-        audit.record(
-            session, "token.created", token.ref, by=by, workspace_id=workspace_id, detail={"scopes": token.scopes}
-        )
+    count = sa.select(sa.func.count()).where(ApiToken.workspace_id == workspace_id, *_is_accepted(at))
+    limits.require_room(session, limits.of_workspace(workspace_id), limits.TOKENS, count)
+    session.add(token)
+    audit.record(session, "token.created", token.ref, by=by, workspace_id=workspace_id, detail={"scopes": scopes})
     return token, f"cb_{public_id}_{secret}"
+
+
+def compute_checksum(public_id: str, random_part: str) -> str:
+    """Return the last eight digits of a token, by which a scanner knows it from a text that only looks like one."""
+    return f"{zlib.crc32(f'cb_{public_id}_{random_part}'.encode()):08x}"
+
+
+def default_end(lifetime: timedelta | None) -> datetime | None:
+    """Return when a token of today ends unless somebody says otherwise; never without a lifetime."""
+    return None if lifetime is None else clock.now() + lifetime
 
 
 def create(
@@ -156,6 +183,49 @@ def get(workspace_id: uuid.UUID, token_id: uuid.UUID) -> ApiToken:
     if token is None:
         raise NotFound("There is no such token.")
     return token
+
+
+def rotate(
+    member: Membership, token_id: uuid.UUID, *, overlap: timedelta, expires_at: datetime | None, by: Actor
+) -> tuple[ApiToken, str]:
+    """Replace a token, as ``rotate_unchecked``.
+
+    Raises ``NotFound``, and ``Forbidden`` unless ``member`` is the owner or an admin.
+    """
+    require_manager(member)
+    public_id = get(member.workspace_id, token_id).public_id
+    return rotate_unchecked(public_id, overlap=overlap, expires_at=expires_at, sponsor_id=member.user_id, by=by)
+
+
+def rotate_unchecked(
+    public_id: str,
+    *,
+    overlap: timedelta,
+    expires_at: datetime | None,
+    sponsor_id: uuid.UUID | None = None,
+    by: Actor,
+) -> tuple[ApiToken, str]:
+    """Create a token with the name and the scopes of another, which is refused once ``overlap`` is over.
+
+    It counts by the right of ``sponsor_id``, as one that is created. Returns it with its full text. Raises ``NotFound``, ``Invalid``, and ``Conflict`` (``token_ended``) for a token
+    that is not accepted any more.
+    """
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        raise Invalid([Fault(("overlap",), f"From 0 to {MAX_OVERLAP.days} days.")])
+    query = sa.select(ApiToken).where(ApiToken.public_id == public_id).with_for_update()
+    with write_transaction() as session:
+        old = session.scalar(query.execution_options(populate_existing=True))
+        if old is None:
+            raise NotFound("There is no such token.")
+        now = clock.now()
+        if old.status(now) is not TokenStatus.GOOD:
+            raise Conflict("token_ended", f"The token {old.name} is {old.status(now)} already; create another one.")
+        new, text = _add(session, old.workspace_id, old.name, old.scopes, expires_at, sponsor_id, by)
+        end = now + overlap
+        old.expires_at = end if old.expires_at is None else min(end, old.expires_at)
+        detail = {"by": new.public_id, "until": clock.to_iso(old.expires_at)}
+        audit.record(session, "token.rotated", old.ref, by=by, workspace_id=old.workspace_id, detail=detail)
+    return new, text
 
 
 def revoke(member: Membership, token_id: uuid.UUID, *, by: Actor) -> ApiToken:

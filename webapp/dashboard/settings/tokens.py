@@ -1,14 +1,14 @@
 """The API tokens of a workspace, among its settings: made here, shown once, revoked."""
 
 import uuid
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 from flask import Response, current_app, g, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
-from wtforms import DateField, SelectMultipleField, StringField
+from wtforms import DateField, IntegerField, SelectMultipleField, StringField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
-from wtforms.validators import Optional
+from wtforms.validators import InputRequired, NumberRange, Optional
 from wtforms.widgets import CheckboxInput
 
 from webapp.core import audit
@@ -25,6 +25,8 @@ SCOPES = {
     Scope.WRITE: "create jobs and report how they go",
     Scope.CANCEL: "cancel any job of this workspace",
 }
+DEFAULT_OVERLAP = 7
+"""Days that a token which was replaced goes on working, unless somebody chooses otherwise."""
 
 
 class DayField(DateField):
@@ -45,18 +47,33 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
         option_widget=CheckboxInput(),
         validate_choice=False,
     )
-    expires_at = DayField("Good until", [Optional()])
+    expires_at = DayField("Expires", [Optional()])
 
     @property
     def end(self) -> datetime | None:
         """The last moment of the day that was chosen."""
-        day = self.expires_at.data
-        return datetime.combine(day, time.max, UTC) if day else None
+        return _end_of(self.expires_at.data)
+
+
+class RotationForm(FlaskForm):  # type: ignore[misc]
+    overlap = IntegerField("Days of overlap", [InputRequired("A number of days."), NumberRange(0, 90)])
+    expires_at = DayField("Expires", [Optional()])
+
+
+def _end_of(day: date | None) -> datetime | None:
+    return datetime.combine(day, time.max, UTC) if day else None
+
+
+def _default_day() -> date | None:
+    """Return the last day of a token that is made today, unless somebody chooses another."""
+    end = tokens.default_end(current_app.config["TOKEN_LIFETIME"])
+    return end.date() if end else None
 
 
 @manager_pages.get("/tokens")
 def list_tokens() -> AnyResponse:
-    return _tokens_page(TokenForm(scopes=[scope.value for scope in tokens.RUNNER_SCOPES]))
+    scopes = [scope.value for scope in tokens.RUNNER_SCOPES]
+    return _tokens_page(TokenForm(scopes=scopes, expires_at=_default_day()))
 
 
 @manager_pages.post("/tokens")
@@ -72,8 +89,12 @@ def create_token() -> AnyResponse:
     except Invalid as error:
         show_faults(form, error)
         return _tokens_page(form, 422)
+    return _token_made_page(token, text)
+
+
+def _token_made_page(token: ApiToken, text: str, replaced: ApiToken | None = None) -> Response:
     public_url = current_app.config["PUBLIC_URL"]
-    return secret_page("settings/token_made.html", token=token, text=text, public_url=public_url)
+    return secret_page("settings/token_made.html", token=token, text=text, public_url=public_url, replaced=replaced)
 
 
 def _tokens_page(form: TokenForm, status: int = 200) -> Response:
@@ -86,6 +107,33 @@ def _tokens_page(form: TokenForm, status: int = 200) -> Response:
         tokens=in_order,
         without_sponsor=sponsors.list_without_sponsor(g.workspace.id, ApiToken),
         names=audit.get_names(ref for token in in_order for ref in (token.created_by, token.sponsor_ref)),
+    )
+
+
+@manager_pages.get("/tokens/<uuid:token_id>/rotate")
+def confirm_rotate_token(token_id: uuid.UUID) -> AnyResponse:
+    form = RotationForm(overlap=DEFAULT_OVERLAP, expires_at=_default_day())
+    return _rotation_page(tokens.get(g.workspace.id, token_id), form)
+
+
+@manager_pages.post("/tokens/<uuid:token_id>/rotate")
+def rotate_token(token_id: uuid.UUID) -> AnyResponse:
+    """Create the successor of a token. The page itself answers, as when a token is created."""
+    form, token = RotationForm(), tokens.get(g.workspace.id, token_id)
+    if not form.validate():
+        return _rotation_page(token, form, 422)
+    overlap, end = timedelta(days=form.overlap.data or 0), _end_of(form.expires_at.data)
+    try:
+        new, text = tokens.rotate(g.membership, token_id, overlap=overlap, expires_at=end, by=current_actor())
+    except Invalid as error:
+        show_faults(form, error)
+        return _rotation_page(token, form, 422)
+    return _token_made_page(new, text, tokens.get(g.workspace.id, token_id))
+
+
+def _rotation_page(token: ApiToken, form: RotationForm, status: int = 200) -> Response:
+    return settings_page(
+        "settings/token_rotate.html", status=status, token=token, form=form, back=url_for(".list_tokens")
     )
 
 
