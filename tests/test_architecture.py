@@ -42,7 +42,7 @@ LADDER = (
     ("audit", "mail", "mail_limits", "job_json"),
     ("database",),
     ("models",),
-    ("metrics", "hashing", "json_text", "validation"),
+    ("metrics", "hashing", "encryption", "json_text", "validation"),
     ("lifecycle", "clock", "errors", "bidi"),
 )
 """The packages of the core, the highest first. Each imports what stands on lower rungs, and itself."""

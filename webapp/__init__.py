@@ -15,6 +15,7 @@ from webapp import api, cli, dashboard, errors, health, metrics
 from webapp.config import load_settings
 from webapp.core.database.engine import prepare_engine
 from webapp.core.database.session import db
+from webapp.core.encryption import Cipher
 from webapp.core.webhooks.outbound import Outbound
 from webapp.extensions import csrf, htmx, migrate, sqlalchemy
 
@@ -78,6 +79,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
         prepare_engine(db.engine, app.config["DATABASE"])
     migrate.init_app(app, sqlalchemy, directory=str(ROOT / "migrations"), render_as_batch=True)
     htmx.init_app(app)
+    app.extensions["cipher"] = Cipher(app.config["SECRET_KEY"])
     app.extensions["outbound"] = Outbound(
         f"Callboard/{__version__}", app.config["WEBHOOK_ALLOW_PRIVATE"], app.config["WEBHOOK_DENY"]
     )

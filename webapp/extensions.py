@@ -9,12 +9,14 @@ from flask_wtf.csrf import CSRFProtect
 from htmx_flask import Htmx
 
 from webapp.core.database.session import db
+from webapp.core.encryption import Cipher, current_cipher
 from webapp.core.models import Base
 from webapp.core.webhooks.outbound import Outbound
 
 # Objects stay loaded after a commit: a verb commits once, at its end, and hands its result to a door.
 sqlalchemy = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
 db.bind(sqlalchemy.session, lambda: sqlalchemy.engine)
+current_cipher.bind(lambda: cast(Cipher, current_app.extensions["cipher"]))
 migrate = Migrate()
 csrf = CSRFProtect()
 htmx = Htmx()

@@ -15,7 +15,7 @@ BOTH = pytest.mark.parametrize(("is_failing", "bounds"), [(False, WORKING), (Tru
 def endpoint(workspace: int, due: int = 0, *, is_failing: bool = False) -> ReadyEndpoint:
     """An endpoint of a workspace, with a message that is due since so many seconds."""
     due_at = NOW - timedelta(seconds=due)
-    return ReadyEndpoint(uuid.uuid4(), uuid.UUID(int=workspace), "http://example.com/", "whsec_", is_failing, due_at)
+    return ReadyEndpoint(uuid.uuid4(), uuid.UUID(int=workspace), "http://example.com/", ("whsec_",), is_failing, due_at)
 
 
 def count_shares(ready: Sequence[ReadyEndpoint], under_way: Sequence[ReadyEndpoint] = ()) -> list[int]:

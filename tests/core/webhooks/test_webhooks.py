@@ -101,7 +101,8 @@ def test_an_endpoint_is_made_changed_and_deleted_and_the_audit_log_tells_by_whom
     changed = endpoints.update(
         ada, made.id, "https://hooks.example.com/other", ["job.lost"], outbound=outbound(), by=OPERATOR
     )
-    assert (changed.url, changed.events, changed.secret) == ("https://hooks.example.com/other", ["job.lost"], secret)
+    assert (changed.url, changed.events) == ("https://hooks.example.com/other", ["job.lost"])
+    assert changed.secret != secret
     endpoints.update(ada, made.id, "https://hooks.example.com/other", ["job.lost"], outbound=outbound(), by=OPERATOR)
     endpoints.delete(ada, made.id, by=OPERATOR)
     assert endpoints.list_endpoints(cast.acme.id) == []

@@ -84,7 +84,12 @@ def addresses(app: Flask, endpoint: WebhookEndpoint, job_ends: Callable[[str], u
         [sent] = list_deliveries()
     here, message = page_of(endpoint), f"{page_of(endpoint)}/deliveries/{sent.id}"
     pages = [PAGES, here, f"{here}/delete", f"{message}/body"]
-    forms = [PAGES, here, *(f"{here}/{act}" for act in ("enable", "ping", "again", "delete")), f"{message}/again"]
+    forms = [
+        PAGES,
+        here,
+        *(f"{here}/{act}" for act in ("enable", "ping", "again", "delete", "secret")),
+        f"{message}/again",
+    ]
     return [("GET", page) for page in pages] + [("POST", form) for form in forms]
 
 
@@ -114,7 +119,7 @@ def test_a_stranger_finds_nothing_at_any_address(
     assert untouched.url != form["url"]
 
 
-@pytest.mark.parametrize("act", ["", "/enable", "/ping", "/again", "/delete"])
+@pytest.mark.parametrize("act", ["", "/enable", "/ping", "/again", "/delete", "/secret"])
 def test_a_form_from_elsewhere_does_nothing(ada: FlaskClient, endpoint: WebhookEndpoint, act: str) -> None:
     assert ada.post(f"{page_of(endpoint)}{act}").status_code == 400
 
@@ -122,21 +127,36 @@ def test_a_form_from_elsewhere_does_nothing(ada: FlaskClient, endpoint: WebhookE
 # --- create, change, delete --------------------------------------------------------------------------------------
 
 
-def test_a_webhook_is_created_and_its_page_shows_the_secret_and_how_to_verify(
+def test_a_webhook_is_created_and_its_secret_shown_once_with_how_to_verify(
     app: Flask, ada: FlaskClient, cast: Cast
 ) -> None:
     assert "Nothing sent yet" not in ada.get(PAGES).text
     answer = post(ada, PAGES, {"url": "https://hooks.example.com/in", "events": ["job.failed", "job.lost"]})
     [made] = kept(app, cast)
-    assert (answer.status_code, answer.location) == (303, page_of(made))
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
     assert made.events == ["job.failed", "job.lost"]
-    page = ada.get(answer.location).text
-    assert page.count(html.escape(made.secret)) == 2
-    assert "from standardwebhooks import Webhook" in page
+    assert answer.text.count(html.escape(made.secret)) == 2
+    assert "from standardwebhooks import Webhook" in answer.text
+    assert "whsec_" not in ada.get(page_of(made)).text
     listed = ada.get(PAGES).text
     assert "https://hooks.example.com/in" in listed
     assert made.secret not in listed
     assert "Nothing sent yet." in listed
+
+
+def test_a_new_secret_is_shown_once_and_the_former_is_good_for_a_day(
+    app: Flask, ada: FlaskClient, cast: Cast, endpoint: WebhookEndpoint
+) -> None:
+    answer = post(ada, f"{page_of(endpoint)}/secret")
+    [rotated] = kept(app, cast)
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    assert rotated.secret != endpoint.secret
+    assert rotated.previous_secret == endpoint.secret
+    assert html.escape(rotated.secret) in answer.text
+    assert html.escape(endpoint.secret) not in answer.text
+    page = ada.get(page_of(endpoint)).text
+    assert "The former secret signs as well until" in page
+    assert "whsec_" not in page
 
 
 def test_faults_are_told_beside_the_fields_and_what_was_typed_stays(app: Flask, ada: FlaskClient, cast: Cast) -> None:
@@ -148,13 +168,18 @@ def test_faults_are_told_beside_the_fields_and_what_was_typed_stays(app: Flask, 
     assert kept(app, cast) == []
 
 
-def test_a_webhook_is_changed_and_keeps_its_secret(
+def test_a_webhook_keeps_its_secret_unless_its_address_changes(
     app: Flask, ada: FlaskClient, cast: Cast, endpoint: WebhookEndpoint
 ) -> None:
-    sent = {"url": "https://hooks.example.com/new", "events": ["job.lost"]}
-    assert post(ada, page_of(endpoint), sent).status_code == 303
+    assert post(ada, page_of(endpoint), {"url": endpoint.url, "events": ["job.lost"]}).status_code == 303
     [changed] = kept(app, cast)
-    assert (changed.url, changed.events, changed.secret) == (*sent.values(), endpoint.secret)
+    assert (changed.events, changed.secret) == (["job.lost"], endpoint.secret)
+    sent = {"url": "https://hooks.example.com/new", "events": ["job.lost"]}
+    answer = post(ada, page_of(endpoint), sent)
+    [moved] = kept(app, cast)
+    assert (answer.status_code, moved.url, moved.previous_secret) == (200, sent["url"], None)
+    assert moved.secret != endpoint.secret
+    assert html.escape(moved.secret) in answer.text
     wrong = post(ada, page_of(endpoint), {"url": "", "events": ["job.lost"]})
     assert (wrong.status_code, 'id="url-wrong"' in wrong.text) == (422, True)
 

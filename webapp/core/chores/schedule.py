@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from webapp.core.chores import deleted_workspaces, liveness, retention
 from webapp.core.limits import usage
-from webapp.core.webhooks import outbox, sender
+from webapp.core.webhooks import outbox, secrets, sender
 from webapp.core.webhooks.outbound import Outbound
 
 GoOn = Callable[[], bool]
@@ -54,6 +54,10 @@ def _delete_old_usage(go_on: GoOn) -> str:
     return f"Forgot {usage.delete_old()} counts of what was sent in a day."
 
 
+def _encrypt_secrets(go_on: GoOn) -> str:
+    return f"Encrypted {secrets.encrypt_plain()} secrets of webhooks that were stored as they are."
+
+
 def _delete_workspaces(go_on: GoOn) -> str:
     return f"Cleared away {deleted_workspaces.sweep(go_on)} deleted workspaces."
 
@@ -71,5 +75,6 @@ def list_chores(outbound: Outbound) -> Sequence[Chore]:
         Chore("webhooks", timedelta(seconds=2), send_webhooks),
         Chore("old-webhooks", timedelta(hours=1), _delete_old_deliveries),
         Chore("old-usage", timedelta(hours=1), _delete_old_usage),
+        Chore("webhook-secrets", timedelta(minutes=15), _encrypt_secrets),
         Chore("deleted-workspaces", timedelta(minutes=1), _delete_workspaces),
     )

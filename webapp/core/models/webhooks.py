@@ -1,12 +1,16 @@
 """Webhooks: where a workspace wants to hear of its jobs, what is to be told there, and how each attempt went."""
 
+import base64
 import uuid
 from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
 
+from webapp.core import encryption
+from webapp.core.encryption import current_cipher
 from webapp.core.models.base import Base, partial_index, table_of
 
 
@@ -27,9 +31,35 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
-class WebhookEndpoint(Base):
-    """An address that is told of a workspace's jobs. ``secret`` signs what is sent, so it is stored as it is.
+SECRET_PREFIX = "whsec_"  # noqa: S105
+"""What begins every secret, as Standard Webhooks has it; the rest is a key in base64."""
 
+
+class EncryptedSecret(TypeDecorator[str]):
+    """A column of secrets, which the database holds encrypted. One that cannot be read with this key is ``None``."""
+
+    impl = sa.String(100)
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        if value is None:
+            return None
+        return current_cipher.get().encrypt(base64.b64decode(value.removeprefix(SECRET_PREFIX)))
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        # An older release stored them as they are.
+        if value is None or not value.startswith(encryption.PREFIX):
+            return value
+        try:
+            return SECRET_PREFIX + base64.b64encode(current_cipher.get().decrypt(value)).decode()
+        except encryption.Unreadable:
+            return None
+
+
+class WebhookEndpoint(Base):
+    """An address that is told of a workspace's jobs. ``secret`` signs what is sent.
+
+    ``previous_secret`` signs beside it until ``previous_until``, so that a receiver can be given the new one in time.
     ``failing_since`` is the first failure after the last success; an endpoint that fails for days is disabled by the
     board, which ``disabled_reason`` says. Messages are sent as long as the person ``sponsor_id`` may create webhooks;
     ``None`` is the administrator.
@@ -40,7 +70,9 @@ class WebhookEndpoint(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     workspace_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("workspaces.id", ondelete="CASCADE"), index=True)
     url: Mapped[str] = mapped_column(sa.String(2000))
-    secret: Mapped[str] = mapped_column(sa.String(100))
+    secret: Mapped[str] = mapped_column(EncryptedSecret)
+    previous_secret: Mapped[str | None] = mapped_column(EncryptedSecret)
+    previous_until: Mapped[datetime | None]
     events: Mapped[list[str]]
     created_by: Mapped[str] = mapped_column(sa.String(60))
     sponsor_id: Mapped[uuid.UUID | None]

@@ -85,15 +85,25 @@ def list_ready() -> Sequence[ReadyEndpoint]:
     first = sa.select(sa.func.min(_delivery.due_at)).where(
         _delivery.endpoint_id == _endpoint.id, _delivery.due_at.is_not(None)
     )
-    columns = (_endpoint.id, _endpoint.workspace_id, _endpoint.url, _endpoint.secret, _endpoint.failing_since)
+    secrets = (_endpoint.secret, _endpoint.previous_secret, _endpoint.previous_until)
+    columns = (_endpoint.id, _endpoint.workspace_id, _endpoint.url, *secrets, _endpoint.failing_since)
     enabled = sa.select(*columns, first.scalar_subquery().label("due_at")).where(*outbox.is_sent_to())
     due = enabled.subquery()
+    now = clock.now()
     with read_connection() as connection:
-        rows = connection.execute(sa.select(due).where(due.c.due_at <= clock.now())).all()
+        rows = connection.execute(sa.select(due).where(due.c.due_at <= now)).all()
     return [
-        ReadyEndpoint(row.id, row.workspace_id, row.url, row.secret, row.failing_since is not None, row.due_at)
+        ReadyEndpoint(
+            row.id, row.workspace_id, row.url, _list_secrets(row, now), row.failing_since is not None, row.due_at
+        )
         for row in rows
     ]
+
+
+def _list_secrets(row: sa.Row[Any], now: datetime) -> tuple[str, ...]:
+    """Return the secrets that sign a message now; one that cannot be read with the key of this board is left out."""
+    former = row.previous_secret if row.previous_until is not None and now < row.previous_until else None
+    return tuple(secret for secret in (row.secret, former) if secret is not None)
 
 
 def claim(endpoint: ReadyEndpoint, limit: int) -> Sequence[Claim]:

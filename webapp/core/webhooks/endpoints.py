@@ -3,11 +3,9 @@
 What is sent there stands in ``outbox``, how it is sent in ``sender``.
 """
 
-import base64
-import secrets
 import uuid
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,10 +21,13 @@ from webapp.core.limits import limits
 from webapp.core.models import Membership, WebhookDelivery, WebhookEndpoint, WebhookEvent, new_id
 from webapp.core.validation import is_http_address
 from webapp.core.webhooks.outbound import Denied, NotPublic, Outbound
+from webapp.core.webhooks.secrets import make_secret
 from webapp.core.workspaces.sponsors import take_over
 from webapp.core.workspaces.workspaces import require_manager
 
 URL_LIMIT = 2000
+SECRET_OVERLAP = timedelta(days=1)
+"""How long messages are signed with the former secret as well, after it was replaced."""
 
 
 # --- read --------------------------------------------------------------------------------------------------------
@@ -91,7 +92,7 @@ def create(member: Membership, url: str, events: Collection[str], *, outbound: O
         id=new_id(at),
         workspace_id=member.workspace_id,
         url=url,
-        secret=f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
+        secret=make_secret(),
         events=_in_order(events),
         created_by=by.ref,
         sponsor_id=member.user_id,
@@ -109,9 +110,10 @@ def create(member: Membership, url: str, events: Collection[str], *, outbound: O
 def update(
     member: Membership, endpoint_id: uuid.UUID, url: str, events: Collection[str], *, outbound: Outbound, by: Actor
 ) -> WebhookEndpoint:
-    """Change the address or the events; the secret stays, and ``member`` stands for it from now on.
+    """Change the address or the events; ``member`` stands for it from now on.
 
-    Raises ``Forbidden``, ``Invalid`` and ``NotFound``.
+    Another address has another secret: who is no longer called must not be able to sign for the board. Raises
+    ``Forbidden``, ``Invalid`` and ``NotFound``.
     """
     require_manager(member)
     url = _validate(url, events, outbound)
@@ -119,8 +121,25 @@ def update(
         endpoint = lock(session, member.workspace_id, endpoint_id)
         take_over(session, endpoint, member.user_id, by=by)
         if (endpoint.url, endpoint.events) != (url, _in_order(events)):
+            if endpoint.url != url:
+                endpoint.secret, endpoint.previous_secret, endpoint.previous_until = make_secret(), None, None
             endpoint.url, endpoint.events = url, _in_order(events)
             _record(session, "changed", endpoint, by, {"url": url, "events": endpoint.events})
+    return endpoint
+
+
+def rotate_secret(member: Membership, endpoint_id: uuid.UUID, *, by: Actor) -> WebhookEndpoint:
+    """Give an endpoint a new secret; the present one signs beside it for ``SECRET_OVERLAP``.
+
+    Raises ``Forbidden`` and ``NotFound``.
+    """
+    require_manager(member)
+    with write_transaction() as session:
+        endpoint = lock(session, member.workspace_id, endpoint_id)
+        # One that no key reads signs nothing any more.
+        endpoint.previous_secret = endpoint.secret or None
+        endpoint.secret, endpoint.previous_until = make_secret(), clock.now() + SECRET_OVERLAP
+        _record(session, "secret_rotated", endpoint, by)
     return endpoint
 
 

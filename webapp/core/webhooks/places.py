@@ -33,7 +33,7 @@ class ReadyEndpoint:
     id: uuid.UUID
     workspace_id: uuid.UUID
     url: str
-    secret: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
     is_failing: bool
     due_at: datetime
 

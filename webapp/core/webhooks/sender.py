@@ -25,6 +25,8 @@ LOOK_EVERY = 1.0
 GATHER = 0.01
 """Seconds of pause after an answer: what else is answered meanwhile is recorded with it, and others may write."""
 
+UNREADABLE = "Its secret was encrypted with another SECRET_KEY: give it a new one, or tell the administrator."
+
 
 def sign(secret: str, message_id: str, at: datetime, body: str) -> str:
     """Return the ``webhook-signature`` of Standard Webhooks: ``v1,`` and an HMAC-SHA256 in base64.
@@ -69,11 +71,14 @@ def _claim_due(under_way: Iterable[Claim]) -> list[Claim]:
 
 def _post(outbound: Outbound, claim: Claim) -> Answer:
     message_id = str(claim.id)
+    if not claim.endpoint.secrets:
+        return Answer(None, None, UNREADABLE, 0)
+    signatures = (sign(secret, message_id, claim.at, claim.body) for secret in claim.endpoint.secrets)
     headers = {
         "Content-Type": "application/json",
         "webhook-id": message_id,
         "webhook-timestamp": str(int(claim.at.timestamp())),
-        "webhook-signature": sign(claim.endpoint.secret, message_id, claim.at, claim.body),
+        "webhook-signature": " ".join(signatures),
     }
     return outbound.post(claim.endpoint.url, claim.body.encode(), headers)
 

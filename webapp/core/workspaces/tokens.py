@@ -207,8 +207,8 @@ def rotate_unchecked(
 ) -> tuple[ApiToken, str]:
     """Create a token with the name and the scopes of another, which is refused once ``overlap`` is over.
 
-    It counts by the right of ``sponsor_id``, as one that is created. Returns it with its full text. Raises ``NotFound``, ``Invalid``, and ``Conflict`` (``token_ended``) for a token
-    that is not accepted any more.
+    It counts by the right of ``sponsor_id``, as one that is created. Returns it with its full text. Raises
+    ``NotFound``, ``Invalid``, and ``Conflict`` (``token_ended``) for a token that is not accepted any more.
     """
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise Invalid([Fault(("overlap",), f"From 0 to {MAX_OVERLAP.days} days.")])

@@ -17,7 +17,7 @@ from webapp.core.webhooks import endpoints, history
 from webapp.core.workspaces import sponsors
 from webapp.dashboard.auth import current_actor
 from webapp.dashboard.forms import NO_MOMENT, MomentField, redirect_with_message, show_faults
-from webapp.dashboard.settings import manager_pages, settings_page
+from webapp.dashboard.settings import manager_pages, secret_page, settings_page
 from webapp.extensions import outbound
 
 EVENTS = {
@@ -73,7 +73,12 @@ def create_webhook() -> AnyResponse:
     except Invalid as error:
         show_faults(form, error)
         return _webhooks_page(form, 422)
-    return _back_to_webhook("The webhook is there. Give its secret to the receiver.", endpoint.id)
+    return _secret_page(endpoint)
+
+
+def _secret_page(endpoint: WebhookEndpoint) -> AnyResponse:
+    """Show a new secret, once. Behind a redirect it would travel in an address or a cookie."""
+    return secret_page("settings/webhook_secret.html", endpoint=endpoint)
 
 
 # --- one ---------------------------------------------------------------------------------------------------------
@@ -122,9 +127,9 @@ def _suggested_since(endpoint: WebhookEndpoint) -> datetime:
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>")
 def update_webhook(webhook_id: uuid.UUID) -> AnyResponse:
-    form = WebhookForm()
+    form, former = WebhookForm(), endpoints.get(g.workspace.id, webhook_id).url
     try:
-        endpoints.update(
+        endpoint = endpoints.update(
             g.membership,
             webhook_id,
             form.url.data or "",
@@ -135,7 +140,14 @@ def update_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     except Invalid as error:
         show_faults(form, error)
         return _webhook_page(endpoints.get(g.workspace.id, webhook_id), form, status=422)
+    if endpoint.url != former:
+        return _secret_page(endpoint)
     return _back_to_webhook("The webhook is saved.", webhook_id)
+
+
+@manager_pages.post("/webhooks/<uuid:webhook_id>/secret")
+def rotate_webhook_secret(webhook_id: uuid.UUID) -> AnyResponse:
+    return _secret_page(endpoints.rotate_secret(g.membership, webhook_id, by=current_actor()))
 
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>/enable")
