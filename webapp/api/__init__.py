@@ -9,6 +9,7 @@ from flask import Flask, request
 from webapp.api import authentication, batch, jobs, logs
 from webapp.api.blueprint import PREFIX, api
 from webapp.api.body import buffer_body
+from webapp.api.cross_origin import answer_preflight
 from webapp.api.openapi import show_document
 from webapp.api.reference import reference
 from webapp.extensions import csrf
@@ -19,6 +20,7 @@ def register(app: Flask) -> None:
     app.register_blueprint(api)
     app.register_blueprint(reference)
     app.before_request(lambda: buffer_body() if request.path.startswith("/api/") else None)
+    app.before_request(answer_preflight)
     csrf.exempt(api)
 
 

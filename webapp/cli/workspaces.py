@@ -12,6 +12,7 @@ from webapp.core.audit import SYSTEM
 from webapp.core.limits.limits import of_workspace
 from webapp.core.models import Role, User
 from webapp.core.workspaces import members, workspaces
+from webapp.core.workspaces import origins as allowed_origins
 
 group = CommandGroup("workspaces", help="Workspaces and their members.")
 
@@ -71,6 +72,21 @@ def transfer(slug: str, email: str, may_be_unverified: bool) -> None:
     workspace, user = workspaces.get_by_slug_unchecked(slug), _get_user(email, may_be_unverified)
     members.transfer_unchecked(workspace, user, by=SYSTEM)
     print_line(f"{user.email} is owner of {workspace.slug}.")
+
+
+@group.command()
+@click.argument("slug")
+@click.option("--add", "added", multiple=True, metavar="ORIGIN", help="Like https://app.example.com; several times.")
+@click.option("--remove", "removed", multiple=True, metavar="ORIGIN", help="May be given several times.")
+def origins(slug: str, added: tuple[str, ...], removed: tuple[str, ...]) -> None:
+    """Print the web sites whose pages may call the API, after adding and removing some."""
+    workspace = workspaces.get_by_slug_unchecked(slug)
+    if added or removed:
+        gone = {allowed_origins.parse_origin(text) for text in removed}
+        kept = [origin for origin in allowed_origins.list_origins(workspace.id) if origin not in gone]
+        allowed_origins.replace_unchecked(workspace.id, [*kept, *added], by=SYSTEM)
+    for origin in allowed_origins.list_origins(workspace.id):
+        print_line(origin)
 
 
 @group.command("list")

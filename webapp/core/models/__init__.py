@@ -42,7 +42,7 @@ from webapp.core.models.webhooks import (
     webhook_deliveries,
     webhook_endpoints,
 )
-from webapp.core.models.workspaces import Invitation, Membership, Role, Workspace
+from webapp.core.models.workspaces import Invitation, Membership, Role, Workspace, WorkspaceOrigin
 
 __all__ = [
     "JOB_FIELDS",
@@ -82,6 +82,7 @@ __all__ = [
     "WebhookEvent",
     "Workspace",
     "WorkspaceLimit",
+    "WorkspaceOrigin",
     "api_tokens",
     "daily_usage",
     "first_id",

@@ -37,6 +37,17 @@ class Workspace(Base):
     deleted_at: Mapped[datetime | None]
 
 
+class WorkspaceOrigin(Base):
+    """A web site whose pages may call the API with a token of a workspace, like ``https://app.example.com``."""
+
+    __tablename__ = "workspace_origins"
+
+    workspace_id: Mapped[uuid.UUID] = mapped_column(
+        sa.ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True
+    )
+    origin: Mapped[str] = mapped_column(sa.String(270), primary_key=True, index=True)
+
+
 class Membership(Base):
     """One person in one workspace. The database itself holds that a workspace has at most one owner."""
 

@@ -22,6 +22,7 @@ SECTIONS = (
     ("workspace.settings.show_general", "General"),
     _MEMBERS,
     ("workspace.settings.list_tokens", "Tokens"),
+    ("workspace.settings.show_origins", "Browser access"),
     ("workspace.settings.list_time_limits", "Time limits"),
     ("workspace.settings.show_retention", "Retention"),
     ("workspace.settings.list_webhooks", "Webhooks"),
