@@ -278,7 +278,7 @@ def held() -> Iterator[Held]:
     app.released.set()
 
 
-def hand_over(served: Gateway, threads: ThreadPoolExecutor, path: str, number: int) -> list[Connection]:
+def submit_requests(served: Gateway, threads: ThreadPoolExecutor, path: str, number: int) -> list[Connection]:
     connections = [Connection() for _ in range(number)]
     for each in connections:
         threads.submit(served.receive, Scope(path=path), each)
@@ -288,12 +288,12 @@ def hand_over(served: Gateway, threads: ThreadPoolExecutor, path: str, number: i
 def test_a_board_whose_threads_are_all_at_work_says_that_it_lives(held: Held) -> None:
     served = Gateway(held, threads=2, limit=100)
     with ThreadPoolExecutor(4) as threads:
-        busy = hand_over(served, threads, "/api/v1/jobs", 10)
-        busy += hand_over(served, threads, "/readyz", 3)
+        busy = submit_requests(served, threads, "/api/v1/jobs", 10)
+        busy += submit_requests(served, threads, "/readyz", 3)
         for _ in range(3):
             assert held.begun.acquire(timeout=20)
         # The fourth of granian's threads is free: all others wait in order, and take none.
-        [probe] = hand_over(served, threads, "/healthz", 1)
+        [probe] = submit_requests(served, threads, "/healthz", 1)
         assert probe.answered.wait(20)
         assert not any(each.answered.is_set() for each in busy)
         held.released.set()
@@ -303,10 +303,10 @@ def test_a_board_whose_threads_are_all_at_work_says_that_it_lives(held: Held) ->
 def test_pages_leave_a_share_of_the_threads_to_reports(held: Held) -> None:
     served = Gateway(held, threads=8, limit=100)
     with ThreadPoolExecutor(10) as threads:
-        pages = hand_over(served, threads, "/w/acme/jobs", 20)
+        pages = submit_requests(served, threads, "/w/acme/jobs", 20)
         for _ in range(6):
             assert held.begun.acquire(timeout=20)
-        reports = hand_over(served, threads, "/api/v1/jobs", 2)
+        reports = submit_requests(served, threads, "/api/v1/jobs", 2)
         for _ in range(2):
             assert held.begun.acquire(timeout=20)
         assert not held.begun.acquire(blocking=False)
@@ -318,7 +318,7 @@ def test_more_requests_than_may_wait_are_refused(held: Held, monkeypatch: pytest
     monkeypatch.setattr(budget, "MAX_WAITING", 2)
     served = Gateway(held, threads=1, limit=100)
     with ThreadPoolExecutor(1) as threads:
-        [first] = hand_over(served, threads, "/api/v1/jobs", 1)
+        [first] = submit_requests(served, threads, "/api/v1/jobs", 1)
         assert held.begun.acquire(timeout=20)
         others = [Connection() for _ in range(4)]
         for each in others:

@@ -93,7 +93,7 @@ def test_half_sent_bodies_unread_downloads_and_sign_ins_do_not_stop_reports(
                 half = path + HALF.format(size=(900, 900_000, 9_000_000)[number % 3])
                 connections.enter_context(closing(connect(address, half)))
             if number < 8:
-                # Each stands at its beginning when the next is asked for, as many as there are threads and more.
+                # Each stands at its beginning when the next is answer for, as many as there are threads and more.
                 download = connections.enter_context(closing(connect(address, unread)))
                 assert download.recv(15) == b"HTTP/1.1 200 OK"
             connections.enter_context(closing(connect(address, sign_in)))
@@ -136,10 +136,10 @@ def test_odd_but_lawful_requests_are_answered_and_http_2_is_not_spoken(token: st
     # The preface of HTTP/2, which nobody needs here.
     assert not read_answers(address, "PRI * HTTP/2.0\n\nSM\n\n").startswith(b"\x00")
     many = "".join(f"X-Header-{number}: {number}\n" for number in range(80))
-    asked = read_answers(
+    answer = read_answers(
         address, f"{create}{many}Connection: close\nExpect: 100-continue\nContent-Length: {len(body)}\n\n{body}"
     )
-    assert asked.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201")
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201")
 
 
 def test_a_body_that_breaks_off_creates_nothing(token: str, server: StartServer) -> None:
