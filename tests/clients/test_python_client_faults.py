@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from callboard_client import BoardUnreachable, Client, Job, JobCanceled
+from callboard_client import BoardRefused, BoardUnreachable, Client, Job, JobCanceled, Unauthorized
 from flask import Flask
 
 from tests.support.operator import Operator
 from tests.support.people import Cast
-from tests.support.servers import Outage
+from tests.support.servers import Board, Outage
 from tests.support.waiting import run_coroutine, wait_until
+from webapp.core import jobs
 from webapp.core.audit import SYSTEM
 from webapp.core.workspaces import tokens
 
@@ -355,3 +356,18 @@ def test_wrong_settings_keep_no_work_from_being_done(monkeypatch: pytest.MonkeyP
             with client.job("t") as job:
                 job.progress(1)
             client.close(timeout=0)
+
+
+def test_a_job_that_a_token_may_not_cancel_does_not_hold_up_its_other_reports(
+    sqlite_board: Board, app: Flask, cast: Cast
+) -> None:
+    """The board refuses the end of a job of another token; a token that is closed altogether is another matter."""
+    with app.app_context():
+        _, text = tokens.create_unchecked(cast.acme.id, "another runner", by=SYSTEM)
+        strange = jobs.enqueue_job("report", cast.acme.id)
+    with Client(sqlite_board.address, text) as client:
+        with pytest.raises(BoardRefused) as caught:
+            client.update_job_status(str(strange), status="canceled")
+        assert (caught.value.code, isinstance(caught.value, Unauthorized)) == ("missing_scope", False)
+        assert client.update_job_status(str(strange), status="running").status == "running"
+        assert client.update_job_status(str(strange), status="canceled").status == "canceled"
