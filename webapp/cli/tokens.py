@@ -112,7 +112,7 @@ def _describe_status(token: ApiToken, without_sponsor: Collection[uuid.UUID]) ->
 @group.command("list")
 @workspace_option
 def list_(slug: str) -> None:
-    """Print the tokens of a workspace, newest first: public id, name, scopes and standing."""
+    """Print the tokens of a workspace, newest first, then those that ended in the last 30 days."""
     workspace_id = workspaces.get_by_slug_unchecked(slug).id
     without_sponsor = sponsors.list_without_sponsor(workspace_id, ApiToken)
     for token in tokens.list_tokens(workspace_id):

@@ -151,14 +151,42 @@ def test_everything_wrong_with_a_new_token_is_said_at_once(cast: Cast, clock: Cl
         tokens.create_unchecked(cast.acme.id, "t", scopes=[], by=SYSTEM)
 
 
-def test_a_workspace_lists_its_own_tokens_newest_first_the_revoked_too(cast: Cast, clock: Clock) -> None:
+def test_a_workspace_lists_its_own_tokens_newest_first_the_revoked_last(cast: Cast, clock: Clock) -> None:
     names = []
     for name in ("first", "second", "third"):
         clock.advance(seconds=1)
         names.append(tokens.create_unchecked(cast.acme.id, name, by=SYSTEM)[0])
     tokens.revoke_unchecked(names[1].public_id, by=SYSTEM)
-    assert [token.name for token in tokens.list_tokens(cast.acme.id)] == ["third", "second", "first"]
+    assert [token.name for token in tokens.list_tokens(cast.acme.id)] == ["third", "first", "second"]
     assert tokens.list_tokens(cast.other.id) == []
+
+
+def test_tokens_that_ended_stand_last_and_not_for_ever(core: Flask, cast: Cast, clock: Clock) -> None:
+    soon = clock.now() + timedelta(days=1)
+    revoked, _ = tokens.create_unchecked(cast.acme.id, "revoked", by=SYSTEM)
+    clock.advance(seconds=1)
+    tokens.create_unchecked(cast.acme.id, "expired", expires_at=soon, by=SYSTEM)
+    tokens.create_unchecked(cast.acme.id, "good", by=SYSTEM)
+    tokens.revoke_unchecked(revoked.public_id, by=SYSTEM)
+
+    def names() -> list[str]:
+        return [token.name for token in tokens.list_tokens(cast.acme.id)]
+
+    clock.advance(days=2)
+    assert names() == ["good", "expired", "revoked"]
+    clock.advance(days=28, hours=12)
+    assert names() == ["good", "expired"]
+    clock.advance(days=1)
+    assert names() == ["good"]
+    assert tokens.get(cast.acme.id, revoked.id).name == "revoked"
+
+
+def test_of_many_tokens_that_ended_the_newest_are_listed(core: Flask, cast: Cast) -> None:
+    for number in range(tokens.MAX_ENDED + 2):
+        token, _ = tokens.create_unchecked(cast.acme.id, f"token {number}", by=SYSTEM)
+        tokens.revoke_unchecked(token.public_id, by=SYSTEM)
+    names = [token.name for token in tokens.list_tokens(cast.acme.id)]
+    assert names == [f"token {number}" for number in range(tokens.MAX_ENDED + 1, 1, -1)]
 
 
 def test_each_token_is_another(cast: Cast) -> None:

@@ -31,6 +31,9 @@ TOUCH_EVERY = timedelta(minutes=1)
 NAME_LIMIT = 100
 MAX_OVERLAP = timedelta(days=90)
 """How long a token that was replaced may go on working beside its successor."""
+SHOW_ENDED = timedelta(days=30)
+MAX_ENDED = 50
+"""How long, and how many, revoked and expired tokens stand in lists."""
 
 
 @dataclass(frozen=True)
@@ -170,10 +173,16 @@ def _is_accepted(at: datetime) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def list_tokens(workspace_id: uuid.UUID) -> Sequence[ApiToken]:
-    """Return all tokens of a workspace, newest first, the revoked ones too."""
-    return db.session.scalars(
-        sa.select(ApiToken).where(ApiToken.workspace_id == workspace_id).order_by(ApiToken.id.desc())
-    ).all()
+    """Return the tokens of a workspace, newest first: those that are accepted, then those that ended lately.
+
+    The others stay as they are, because jobs and the audit log name them.
+    """
+    now = clock.now()
+    tokens = sa.select(ApiToken).where(ApiToken.workspace_id == workspace_id).order_by(ApiToken.id.desc())
+    ended_at = sa.func.coalesce(ApiToken.revoked_at, ApiToken.expires_at)
+    accepted = db.session.scalars(tokens.where(*_is_accepted(now))).all()
+    ended = tokens.where(ended_at.between(now - SHOW_ENDED, now)).limit(MAX_ENDED)
+    return [*accepted, *db.session.scalars(ended)]
 
 
 def get(workspace_id: uuid.UUID, token_id: uuid.UUID) -> ApiToken:

@@ -98,15 +98,14 @@ def _token_made_page(token: ApiToken, text: str, replaced: ApiToken | None = Non
 
 
 def _tokens_page(form: TokenForm, status: int = 200) -> Response:
-    # The revoked ones stand last: nothing can be done with them.
-    in_order = sorted(tokens.list_tokens(g.workspace.id), key=lambda token: token.revoked_at is not None)
+    listed = tokens.list_tokens(g.workspace.id)
     return settings_page(
         "settings/tokens.html",
         status=status,
         form=form,
-        tokens=in_order,
+        tokens=listed,
         without_sponsor=sponsors.list_without_sponsor(g.workspace.id, ApiToken),
-        names=audit.get_names(ref for token in in_order for ref in (token.created_by, token.sponsor_ref)),
+        names=audit.get_names(ref for token in listed for ref in (token.created_by, token.sponsor_ref)),
     )
 
 
