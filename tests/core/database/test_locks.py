@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from sqlalchemy.exc import TimeoutError
+from sqlalchemy.exc import OperationalError, TimeoutError
 
 from tests.support.apps import dispose, make_app
 from tests.support.clock import Clock
@@ -14,6 +14,7 @@ from tests.support.jobs import job_in
 from tests.support.pages import csrf_token, sign_in
 from tests.support.people import Cast
 from tests.support.runner import Runner
+from webapp.core.chores import liveness
 from webapp.core.database import engine, transactions
 
 
@@ -84,3 +85,35 @@ def test_a_person_may_look_though_the_visit_cannot_be_noted(app: Flask, url: str
     clock.advance(minutes=5)
     with locked(url):
         assert browser.get("/w/acme/jobs").status_code == 200
+
+
+def test_a_board_that_cannot_take_a_report_does_not_say_that_it_listens(app: Flask, url: str, cast: Cast) -> None:
+    with app.app_context():
+        liveness.record_server_heartbeat()
+        with locked(url), pytest.raises((OperationalError, TimeoutError)):
+            liveness.record_server_heartbeat()
+        liveness.record_server_heartbeat()
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])
+@pytest.mark.parametrize(
+    ("table", "mode"),
+    [
+        # As CREATE INDEX does, and then as ALTER TABLE does.
+        ("job_runs", "SHARE"),
+        ("job_events", "SHARE"),
+        ("log_tails", "ACCESS EXCLUSIVE"),
+        ("api_tokens", "ACCESS EXCLUSIVE"),
+    ],
+)
+def test_whatever_a_report_needs_that_is_locked_stops_the_heartbeat(url: str, table: str, mode: str) -> None:
+    impatient = sa.make_url(url).update_query_dict({"options": "-c lock_timeout=100ms"})
+    app = make_app(impatient.render_as_string(hide_password=False))
+    engine = sa.create_engine(sa.make_url(url), poolclass=sa.NullPool)
+    with app.app_context():
+        liveness.record_server_heartbeat()
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"LOCK TABLE {table} IN {mode} MODE")
+            with pytest.raises(OperationalError):
+                liveness.record_server_heartbeat()
+    dispose(app)

@@ -1,8 +1,9 @@
 """Fails jobs that ran past their time limit, and jobs whose runner fell silent.
 
-A runner is silent only while the board listens. Server processes record that by ``record_server_heartbeat``; when none
-has for a while, the board itself was away, and silence counts from its return: a restart of the board never fails a
-healthy job. Too long a pause taken for granted only delays a failure; a pause overlooked would fail a healthy job.
+A runner is silent only while the board listens, and could take its report. Server processes record that by
+``record_server_heartbeat``; when none has for a while, the board itself was away, and silence counts from its return: a
+restart of the board never fails a healthy job. Too long a pause taken for granted only delays a failure; a pause
+overlooked would fail a healthy job.
 """
 
 from collections.abc import Callable
@@ -36,11 +37,15 @@ class SweepResult:
 
 
 def record_server_heartbeat(*, first: bool = False) -> None:
-    """Record that a server process listens now. If none did lately, the board has been listening since now.
+    """Record that a server process listens now, which is to say that reports could be taken.
+
+    If none did lately, the board has been listening since now. Raises ``OperationalError`` while reports could not be
+    written: what locks a table of jobs makes every runner silent.
 
     ``first`` is the first heartbeat of a process: if no other process sent one in its turn, the board was restarted,
     however quickly.
     """
+    store.require_reports_possible()
     now = clock.now()
     was_away = ServerHeartbeat.beat_at < now - (SERVER_HEARTBEAT_EVERY if first else AWAY_AFTER)
     since = sa.case((was_away, now), else_=ServerHeartbeat.since)

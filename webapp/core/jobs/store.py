@@ -18,7 +18,7 @@ from webapp.core import audit, clock, metrics
 from webapp.core.audit import Actor
 from webapp.core.database.session import db
 from webapp.core.database.statements import prefixed
-from webapp.core.database.transactions import write_lock, write_transaction
+from webapp.core.database.transactions import read_connection, write_lock, write_transaction
 from webapp.core.errors import NotFound
 from webapp.core.jobs import decisions, statements, time_limits
 from webapp.core.jobs.decisions import Decide, Decision
@@ -28,12 +28,14 @@ from webapp.core.jobs.statements import SNAPSHOT_COLUMNS
 from webapp.core.lifecycle import EventKind, HistoryEvent, JobStatus
 from webapp.core.models import (
     JobSnapshot,
+    api_tokens,
     idempotency_keys,
     job_events,
     job_runs,
     job_tags,
     log_lines,
     log_tails,
+    webhook_endpoints,
 )
 from webapp.core.webhooks import outbox
 
@@ -289,6 +291,29 @@ def _update_locked(session: Session, jobs: Sequence[JobSnapshot], columns: Colle
     statement = statement.values({name: sa.bindparam(f"new_{name}") for name in names})
     rows = [{"job_id": job.id} | {f"new_{name}": getattr(job, name) for name in names} for job in jobs]
     session.connection().execute(statement, rows)
+
+
+# --- for heartbeats of the server ---------------------------------------------------------------------------------
+
+
+_WRITTEN_BY_REPORTS = (job_runs, job_events, log_tails, log_lines)
+_READ_BY_REPORTS = (api_tokens, webhook_endpoints)
+
+
+def require_reports_possible() -> None:
+    """Find out that a report or a log line could be taken now. Raises ``OperationalError`` while a table is locked.
+
+    A statement that concerns no row waits for the lock of its table all the same. Each is a transaction by itself, so
+    that no lock is held while the next is waited for. SQLite locks no table, but the whole file.
+    """
+    if db.engine.dialect.name != "postgresql":
+        return
+    with read_connection() as connection:
+        for table in _READ_BY_REPORTS:
+            connection.execute(sa.select(sa.literal(1)).select_from(table).where(sa.false()))
+        for table in _WRITTEN_BY_REPORTS:
+            column = next(iter(table.c))
+            connection.execute(sa.update(table).where(sa.false()).values({column: column}))
 
 
 # --- for logs and chores -----------------------------------------------------------------------------------------
