@@ -117,6 +117,7 @@ def test_how_long_to_wait_for_a_database_is_a_number_of_seconds() -> None:
 
 def test_how_statements_are_prepared_is_one_of_three_words() -> None:
     assert refusal({"DATABASE_PREPARE": "yes"}) == "DATABASE_PREPARE must be auto, on or off."
+    assert refusal({"SQLITE_SYNCHRONOUS": "off"}) == "SQLITE_SYNCHRONOUS must be normal or full."
 
 
 # --- where it listens, and how others call it --------------------------------------------------------------------

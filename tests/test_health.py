@@ -9,8 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from typing import Any
 import flask_migrate
 import httpx
 import pytest
+import sqlalchemy as sa
+from click import ClickException
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
@@ -27,8 +29,10 @@ from tests.support.paths import ROOT
 from tests.support.processes import children, command_line, on_linux, serve, wait_until_it_serves
 from tests.support.waiting import wait_until
 from webapp.cli import maintain
+from webapp.cli.serve import require_migrated
 from webapp.core.chores.schedule import Chore
 from webapp.core.database import migrations
+from webapp.core.models import schema_compatibility
 from webapp.logging import JsonFormatter, log_context
 
 
@@ -53,11 +57,44 @@ def test_a_board_whose_database_is_away_is_not_ready(client: FlaskClient, monkey
     def away(*_: Any) -> bool:
         raise OperationalError("SELECT secret", {}, Exception("no route to secret-host"))
 
-    monkeypatch.setattr(migrations, "is_current", away)
+    monkeypatch.setattr(migrations, "get_schema_state", away)
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "does not answer" in answer.text
     assert "secret" not in answer.text
+
+
+@contextmanager
+def migrated_by_a_later_version(url: str, *, oldest_served: str) -> Iterator[None]:
+    """The database as a later version leaves it, and as it was again."""
+    engine = sa.create_engine(sa.make_url(url), poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        head = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9000'")
+        connection.execute(sa.delete(schema_compatibility))
+        connection.execute(sa.insert(schema_compatibility).values(id=1, oldest_served=oldest_served))
+    try:
+        yield
+    finally:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{head}'")
+
+
+def test_old_servers_beside_a_newer_schema_are_ready_as_long_as_it_serves_them(client: FlaskClient, url: str) -> None:
+    with migrated_by_a_later_version(url, oldest_served="0014"):
+        assert client.get("/readyz").text == "ready\n"
+    with migrated_by_a_later_version(url, oldest_served="8999"):
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.text) == (503, "the database is too new for this version\n")
+    assert client.get("/readyz").status_code == 200
+
+
+def test_an_old_server_starts_beside_a_newer_schema_only_if_that_serves_it(core: Flask, url: str) -> None:
+    require_migrated()
+    with migrated_by_a_later_version(url, oldest_served="0014"):
+        require_migrated()
+    with migrated_by_a_later_version(url, oldest_served="8999"), pytest.raises(ClickException, match="update it"):
+        require_migrated()
 
 
 # --- the log -----------------------------------------------------------------------------------------------------

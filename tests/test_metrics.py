@@ -204,7 +204,7 @@ def test_whatever_strangers_type_makes_no_series_of_its_own(
 def test_a_failure_of_ours_is_counted_as_one(
     client: FlaskClient, counted: Callable[[], Numbers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.core.database.migrations.is_current", lambda _: 1 / 0)
+    monkeypatch.setattr("webapp.core.database.migrations.get_schema_state", lambda _: 1 / 0)
     client.get("/readyz")
     assert counted()["requests_total endpoint=health.show_readiness method=GET status=5xx"] == 1
 

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from webapp.core.accounts.accounts import parse_email
 from webapp.core.accounts.sessions import LIFETIME
 from webapp.core.database.engine import engine_options
 from webapp.core.database.postgresql import find_fault_of_parameters
-from webapp.core.database.settings import DatabaseSettings, Prepare
+from webapp.core.database.settings import DatabaseSettings, Prepare, Synchronous
 from webapp.core.mail import MailServer, Tls
 from webapp.core.validation import is_http_address
 from webapp.core.workspaces.invitations import NewAccountPolicy
@@ -26,6 +27,8 @@ SMTP_URL_HELP = (
     "SMTP_URL must look like smtp://user:password@mail.example.com:587 or smtps://…, with signs like @ and / "
     "in the password written %40 and %2F."
 )
+
+_Word = TypeVar("_Word", bound=StrEnum)
 
 
 class SettingsError(Exception):
@@ -79,18 +82,21 @@ def _require_known_parameters(url: sa.URL) -> None:
         raise SettingsError(f"DATABASE_URL has a parameter that PostgreSQL does not take: {fault}.")
 
 
-def _read_prepare(environ: Mapping[str, str]) -> Prepare:
+def _read_word(environ: Mapping[str, str], name: str, default: _Word) -> _Word:
+    """Return which of the words of a setting is set. Raises ``SettingsError``."""
+    words = [word.value for word in type(default)]
     try:
-        return Prepare(environ.get("DATABASE_PREPARE") or Prepare.AUTO)
+        return type(default)(environ.get(name) or default)
     except ValueError:
-        raise SettingsError("DATABASE_PREPARE must be auto, on or off.") from None
+        raise SettingsError(f"{name} must be {', '.join(words[:-1])} or {words[-1]}.") from None
 
 
 def _read_database_settings(environ: Mapping[str, str]) -> DatabaseSettings:
     return DatabaseSettings(
         connect_timeout=_read_integer(environ, "DATABASE_CONNECT_TIMEOUT", 5, 2, 600),
         statement_timeout=_read_integer(environ, "DATABASE_STATEMENT_TIMEOUT", 30, 1, 86400),
-        prepare=_read_prepare(environ),
+        prepare=_read_word(environ, "DATABASE_PREPARE", Prepare.AUTO),
+        sqlite_synchronous=_read_word(environ, "SQLITE_SYNCHRONOUS", Synchronous.NORMAL),
     )
 
 

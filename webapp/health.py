@@ -6,6 +6,7 @@ from flask import Blueprint, Flask, Response, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.core.database import migrations
+from webapp.core.database.migrations import SchemaState
 from webapp.core.database.transactions import may_write
 
 health = Blueprint("health", __name__)
@@ -27,13 +28,16 @@ def show_readiness() -> Response:
     """Answer whether the database answers, takes writes and has the tables of this version; if not, 503 and why."""
     # Where the database is stays untold: anybody may ask.
     try:
-        current = migrations.is_current(Path(current_app.extensions["migrate"].directory))
-        writable = may_write()
+        state = migrations.get_schema_state(Path(current_app.extensions["migrate"].directory))
+        if state is SchemaState.OUTDATED:
+            return _not_ready("the database is not up to date")
+        if state is SchemaState.TOO_NEW:
+            return _not_ready("the database is too new for this version")
+        if not may_write():
+            return _not_ready("the database takes no writes")
     except SQLAlchemyError:
         return _not_ready("the database does not answer")
-    if not writable:
-        return _not_ready("the database takes no writes")
-    return Response("ready\n", mimetype="text/plain") if current else _not_ready("the database is not up to date")
+    return Response("ready\n", mimetype="text/plain")
 
 
 def _not_ready(reason: str) -> Response:

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from flask import current_app
 from flask_migrate import upgrade
 
 from webapp.cli.errors import CommandGroup
-from webapp.cli.processes import ChildProcesses, local_address, require_free_port, start_board
+from webapp.cli.processes import ChildProcesses, claim_port, local_address, start_board
 from webapp.cli.terminal import print_line
 from webapp.core import demo_data
 from webapp.core.accounts import accounts
 from webapp.core.audit import SYSTEM
+from webapp.core.database import sqlite_file
 from webapp.core.database.session import db
 from webapp.core.errors import NotFound
 from webapp.core.models import Role, User, Workspace
@@ -108,11 +110,14 @@ def prepare(path: Path) -> Login:
 def run() -> None:
     """Start the server, the chores and a sample runner, and print where to sign in."""
     config = current_app.config
-    require_free_port(config["HOST"], config["PORT"])
-    login = prepare(Path(current_app.instance_path) / "demo.json")
     folder = Path(current_app.root_path).parent
-    with ChildProcesses(folder) as children:
-        if not start_board(children, current_app):
+    with ExitStack() as until_stopped:
+        with claim_port(config["HOST"], config["PORT"]):
+            login = prepare(Path(current_app.instance_path) / "demo.json")
+            until_stopped.enter_context(sqlite_file.checkpoint_at_end())
+            children = until_stopped.enter_context(ChildProcesses(folder))
+            serves = start_board(children, current_app)
+        if not serves:
             return
         address = local_address(config["HOST"], config["PORT"])
         children.start(

@@ -13,6 +13,9 @@ from webapp.core.errors import CoreError
 from webapp.core.validation import escape_unseen
 
 NOT_MIGRATED = "The database is not up to date; run `flask --app wsgi db upgrade` first."
+TOO_NEW = (
+    "A later version of Callboard has migrated this database, and this one cannot work with it any more; update it."
+)
 
 
 def describe_driver_error(error: SQLAlchemyError) -> str:

@@ -19,7 +19,7 @@ from webapp.cli.terminal import print_line
 from webapp.core import clock, metrics
 from webapp.core.chores import leases, retention
 from webapp.core.chores.schedule import Chore, list_chores
-from webapp.core.database import server_clock
+from webapp.core.database import server_clock, sqlite_file
 from webapp.core.workspaces import workspaces
 from webapp.extensions import outbound
 from webapp.logging import log_as_json, log_context
@@ -129,3 +129,4 @@ def run() -> None:
         signal.signal(number, lambda *_: stop.set())
     # The app itself, because current_app means nothing in another thread.
     run_chores(list_chores(outbound()), current_app._get_current_object(), stop)  # type: ignore[attr-defined]
+    sqlite_file.checkpoint()

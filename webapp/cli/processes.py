@@ -2,14 +2,16 @@
 
 import contextlib
 import ctypes
+import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +27,8 @@ STOP_TIMEOUT = 10.0
 """Seconds that a child may take to stop before it is killed."""
 START_TIMEOUT = 60.0
 """Seconds that the server may take to answer for the first time."""
+_FOLDER_LOCK = "in-use"
+"""The file in a folder by which others see that the process that made it lives."""
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 _LOG_CONFIG = Path(__file__).with_name("granian_log.json")
@@ -60,6 +64,21 @@ def _end_with_parent() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def _lock_folder(until_ended: contextlib.ExitStack, folder: Path) -> None:
+    """Hold a folder's lock, which the system releases however this process ends. Raises ``OSError`` if another does."""
+    lock = until_ended.enter_context((folder / _FOLDER_LOCK).open("w"))
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_abandoned_folders(prefix: str) -> None:
+    """Remove the folders that were not removed because the process that made them was killed."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{prefix}*/{_FOLDER_LOCK}"):
+        # One that is in use, or is another user's, stays.
+        with contextlib.suppress(OSError), contextlib.ExitStack() as held:
+            _lock_folder(held, lock.parent)
+            shutil.rmtree(lock.parent)
+
+
 class ChildProcesses:
     """Holds children that are all stopped when the block ends, when this process is to stop, and when one dies."""
 
@@ -89,8 +108,11 @@ class ChildProcesses:
         self._folders.close()
 
     def make_folder(self, prefix: str) -> str:
-        """Make a folder that the children may share for as long as they live."""
-        return self._folders.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
+        """Make a folder that the children may share for as long as they live, and remove those of killed boards."""
+        _remove_abandoned_folders(prefix)
+        folder = self._folders.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
+        _lock_folder(self._folders, Path(folder))
+        return folder
 
     def start(self, name: str, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
         """Start a Python process, which messages call ``name``, unless a stop was requested."""
@@ -145,6 +167,31 @@ def start_board(children: ChildProcesses, app: Flask) -> bool:
     )  # fmt: skip
     children.start("The chores", "-m", "flask", "--app", "wsgi", "maintain", "run", environ=environ)
     return children.wait_for_server(host, port)
+
+
+@contextlib.contextmanager
+def claim_port(host: str, port: int) -> Iterator[None]:
+    """Check that a server could listen there, and hold other boards back until the block has started one.
+
+    Raises ``ClickException``. The server itself would share the port with another that starts at the same moment.
+    """
+    with contextlib.ExitStack() as claim:
+        if sys.platform == "linux":
+            # A name that only one process has at a time, and that goes with it; there is no file of it.
+            name = claim.enter_context(socket.socket(socket.AF_UNIX))
+            deadline = time.monotonic() + START_TIMEOUT
+            while not _take_name(name, f"\0callboard-port-{port}") and time.monotonic() < deadline:
+                time.sleep(0.1)
+        require_free_port(host, port)
+        yield
+
+
+def _take_name(unbound: socket.socket, name: str) -> bool:
+    try:
+        unbound.bind(name)
+    except OSError:
+        return False
+    return True
 
 
 def require_free_port(host: str, port: int) -> None:

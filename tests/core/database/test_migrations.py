@@ -1,7 +1,9 @@
 """The migrations: from nothing to the models, and back, on both engines."""
 
 import ast
+import os
 import shutil
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -10,9 +12,10 @@ from pathlib import Path
 import flask_migrate
 import pytest
 import sqlalchemy as sa
+from alembic import op
 from flask import Flask
 
-from tests.support.apps import dispose, make_app
+from tests.support.apps import SECRET_KEY, dispose, make_app
 from tests.support.paths import ROOT
 from webapp.core.database.session import db
 from webapp.core.jobs import error_groups
@@ -133,6 +136,29 @@ def test_a_new_migration_is_written_without_code_of_the_board(bare: Flask, tmp_p
     assert live_imports(source) == []
 
 
+CONTRACTING = {"drop_column", "drop_table", "rename_table", "alter_column"}
+
+
+def contracts(source: str) -> set[str]:
+    """Return what an upgrade does that servers of the version before may stumble over."""
+    functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    calls = (node for each in functions if each.name != "downgrade" for node in ast.walk(each))
+    return {node.attr for node in calls if isinstance(node, ast.Attribute)} & CONTRACTING
+
+
+@pytest.mark.parametrize("path", sorted(MIGRATIONS.glob("versions/*.py"))[14:], ids=lambda path: path.stem)
+def test_a_migration_that_takes_something_away_says_whom_it_still_serves(path: Path) -> None:
+    source = path.read_text()
+    assert not contracts(source) or "oldest_served" in source
+
+
+def test_what_takes_something_away_would_be_found() -> None:
+    assert contracts("def upgrade():\n    op.drop_column('a', 'b')\ndef downgrade():\n    pass") == {"drop_column"}
+    assert (
+        contracts("def upgrade():\n    op.add_column('a', b)\ndef downgrade():\n    op.drop_column('a', 'b')") == set()
+    )
+
+
 def test_jobs_that_failed_before_they_were_grouped_are_marked(bare: Flask) -> None:
     flask_migrate.upgrade(revision="0008")
     errors = [f"boom {number}" for number in range(1001)]
@@ -166,6 +192,34 @@ def test_the_database_itself_refuses_what_no_job_may_be(core: Flask, constraint:
         connection.execute(insert, {"at": "2026-11-24 12:00:00+00:00"})
     with pytest.raises(sa.exc.IntegrityError), db.engine.begin() as connection:
         connection.execute(sa.text(f"UPDATE job_runs SET {constraint}"))
+
+
+def test_upgrades_that_begin_at_once_wait_for_each_other(bare: Flask, empty_url: str) -> None:
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
+    environ = os.environ | {"DATABASE_URL": empty_url, "SECRET_KEY": SECRET_KEY}
+    upgrades = [
+        subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
+    outputs = [upgrade.communicate(timeout=100)[0] for upgrade in upgrades]
+    assert [upgrade.returncode for upgrade in upgrades] == [0, 0], outputs
+    assert sum(b"Running upgrade" in output for output in outputs) == 1
+    flask_migrate.check()
+
+
+def test_an_upgrade_that_breaks_off_leaves_the_database_as_it_was(bare: Flask) -> None:
+    flask_migrate.upgrade(revision="0008")
+    before = tables()
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(op, "drop_index", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            flask_migrate.upgrade()
+    with db.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0008"
+        assert "error_group" not in {column["name"] for column in sa.inspect(connection).get_columns("job_runs")}
+    assert tables() == before
+    flask_migrate.upgrade()
+    flask_migrate.check()
 
 
 def test_sqlite_holds_its_foreign_keys_after_migrating(bare: Flask) -> None:

@@ -55,7 +55,7 @@ def prepare_engine(engine: Engine, settings: DatabaseSettings = DEFAULT_SETTINGS
         for pragma in (
             f"busy_timeout={LOCK_TIMEOUT * 1000}",
             "journal_mode=WAL",
-            "synchronous=NORMAL",
+            f"synchronous={settings.sqlite_synchronous}",
             "foreign_keys=ON",
             f"journal_size_limit={MAX_WAL_SIZE}",
         ):

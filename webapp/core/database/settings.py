@@ -13,6 +13,15 @@ class Prepare(StrEnum):
     OFF = "off"
 
 
+class Synchronous(StrEnum):
+    """When SQLite has the disk confirm what it wrote."""
+
+    NORMAL = "normal"
+    """Now and then: a power cut may lose the last writes, never the file."""
+    FULL = "full"
+    """Before each write is answered."""
+
+
 @dataclass(frozen=True)
 class DatabaseSettings:
     """How a connection is made. Times are in seconds, and the address of the database may say otherwise."""
@@ -20,6 +29,7 @@ class DatabaseSettings:
     connect_timeout: int = 5
     statement_timeout: int = 30
     prepare: Prepare = Prepare.AUTO
+    sqlite_synchronous: Synchronous = Synchronous.NORMAL
 
 
 DEFAULT_SETTINGS = DatabaseSettings()

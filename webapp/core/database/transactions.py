@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 
-from webapp.core.database import engine
+from webapp.core.database import engine, sqlite_file
 from webapp.core.database.session import db
 
 IN_A_TRANSACTION: Mapping[str, Mapping[str, Any]] = {
@@ -72,13 +72,13 @@ def write_transaction() -> Iterator[Session]:
 
 
 def may_write() -> bool:
-    """Return whether the database takes writes: a PostgreSQL that follows another, or is set so, takes none.
+    """Return whether the database takes writes: a PostgreSQL that follows another does not, nor does a read-only file.
 
-    The connections to one that takes none are left, because the next may reach the one that does.
+    The connections to a server that takes none are left, because the next may reach the one that does.
     """
-    if db.engine.dialect.name != "postgresql":
-        return True
     with read_connection() as connection:
+        if db.engine.dialect.name == "sqlite":
+            return sqlite_file.takes_writes(connection)
         read_only = connection.scalar(sa.text("SELECT current_setting('transaction_read_only')")) == "on"
     if read_only:
         db.engine.dispose()

@@ -31,6 +31,7 @@ from webapp.core.models.liveness import ServerHeartbeat
 from webapp.core.models.logs import LogLevel, LogLine, LogTail, log_lines, log_tails
 from webapp.core.models.mail import MailCount, mail_counts
 from webapp.core.models.retention import Retention, retentions
+from webapp.core.models.schema import SchemaCompatibility, schema_compatibility
 from webapp.core.models.time_limits import TimeLimits, time_limits
 from webapp.core.models.tokens import ApiToken, Scope, TokenStatus, api_tokens
 from webapp.core.models.webhooks import (
@@ -68,6 +69,7 @@ __all__ = [
     "Membership",
     "Retention",
     "Role",
+    "SchemaCompatibility",
     "Scope",
     "ServerHeartbeat",
     "SignIn",
@@ -96,6 +98,7 @@ __all__ = [
     "mail_counts",
     "new_id",
     "retentions",
+    "schema_compatibility",
     "time_limits",
     "user_limits",
     "webhook_deliveries",
