@@ -33,6 +33,7 @@ NUMBERS = {
     "WORKERS": (1, 1000),
     "THREADS": (1, 1000),
     "TRUSTED_PROXIES": (0, 10),
+    "SESSION_IDLE_HOURS": (1, 336),
     "WEBHOOK_ALLOW_PRIVATE": (0, 1),
 }
 
@@ -42,7 +43,12 @@ NUMBERS = {
 
 @pytest.mark.parametrize(
     "environ",
-    [{}, dict.fromkeys(("DATABASE_URL", "PUBLIC_URL", "HOST", "METRICS_TOKEN", "WEBHOOK_DENY", *NUMBERS), "")],
+    [
+        {},
+        dict.fromkeys(
+            ("DATABASE_URL", "PUBLIC_URL", "HOST", "METRICS_TOKEN", "WEBHOOK_DENY", "REMOTE_ADDR_HEADER", *NUMBERS), ""
+        ),
+    ],
 )
 def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict[str, str]) -> None:
     chosen = read_settings(environ)
@@ -51,6 +57,8 @@ def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict
     names = ("HOST", "PORT", "WORKERS", "THREADS", "TRUSTED_PROXIES")
     assert [chosen[name] for name in names] == ["127.0.0.1", 8000, 1, 8, 0]
     assert chosen["SESSION_COOKIE_SECURE"] is False
+    assert chosen["SESSION_IDLE_HOURS"] == 72
+    assert chosen["REMOTE_ADDR_HEADER"] == "X-Forwarded-For"
     assert chosen["WEBHOOK_ALLOW_PRIVATE"] is False
     assert chosen["WEBHOOK_DENY"] == ()
     assert chosen["SESSION_COOKIE_NAME"] == "callboard-8000"
@@ -349,3 +357,17 @@ def test_who_may_be_invited_without_an_account_is_everybody_nobody_or_some_domai
 def test_a_wrong_choice_of_who_may_be_invited_is_refused(value: str) -> None:
     said = refusal({"INVITE_NEW_ACCOUNTS": value})
     assert said == "INVITE_NEW_ACCOUNTS must be admins, nobody, or domains like example.com,example.org."
+
+
+# --- the client's address ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"TRUSTED_PROXIES": "1", "REMOTE_ADDR_HEADER": "X_Real_IP"}, "must be the name of a header"),
+        ({"REMOTE_ADDR_HEADER": "X-Real-IP"}, "set TRUSTED_PROXIES as well"),
+    ],
+)
+def test_a_header_for_the_address_is_a_name_and_comes_from_a_proxy(environ: dict[str, str], sentence: str) -> None:
+    assert sentence in refusal(environ)

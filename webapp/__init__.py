@@ -9,9 +9,8 @@ from flask import Flask, Request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadSignature
 from jinja2 import StrictUndefined
-from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import api, cli, dashboard, errors, health, metrics
+from webapp import api, cli, client_address, dashboard, errors, health, metrics
 from webapp.config import load_settings
 from webapp.core.database.engine import prepare_engine
 from webapp.core.database.session import db
@@ -71,9 +70,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.jinja_options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
 
-    if hops := app.config["TRUSTED_PROXIES"]:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
-
+    client_address.register(app)
     sqlalchemy.init_app(app)
     with app.app_context():
         prepare_engine(db.engine, app.config["DATABASE"])

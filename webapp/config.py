@@ -177,6 +177,18 @@ def _read_trusted_hosts(environ: Mapping[str, str], public_url: SplitResult) -> 
     return frozenset({public_url.hostname or "", *names})
 
 
+def _read_remote_addr_header(environ: Mapping[str, str]) -> str:
+    """Return the name of the header that has a client's address."""
+    header = environ.get("REMOTE_ADDR_HEADER")
+    if not header or header.lower() == "x-forwarded-for":
+        return "X-Forwarded-For"
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", header):
+        raise SettingsError("REMOTE_ADDR_HEADER must be the name of a header like X-Real-IP, with no underscores.")
+    if not _read_integer(environ, "TRUSTED_PROXIES", 0, 0, 10):
+        raise SettingsError("REMOTE_ADDR_HEADER is believed of proxies alone: set TRUSTED_PROXIES as well.")
+    return header
+
+
 def _read_metrics_token(environ: Mapping[str, str]) -> str | None:
     token = environ.get("METRICS_TOKEN") or None
     if token and not re.fullmatch(r"[\x21-\x7e]+", token):
@@ -267,11 +279,13 @@ def load_settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "THREADS": threads,
         "TRUSTED_PROXIES": _read_integer(environ, "TRUSTED_PROXIES", 0, 0, 10),
         "INVITE_NEW_ACCOUNTS": _read_new_account_policy(environ),
+        "REMOTE_ADDR_HEADER": _read_remote_addr_header(environ),
         "MAIL_SERVER": _read_mail_server(environ),
         "METRICS_TOKEN": _read_metrics_token(environ),
         "WEBHOOK_ALLOW_PRIVATE": bool(_read_integer(environ, "WEBHOOK_ALLOW_PRIVATE", 0, 0, 1)),
         "TOKEN_LIFETIME": _read_lifetime(environ, "TOKEN_LIFETIME", "365d"),
         "WEBHOOK_DENY": _read_networks(environ, "WEBHOOK_DENY"),
+        "SESSION_IDLE_HOURS": _read_integer(environ, "SESSION_IDLE_HOURS", 72, 1, 336),
         "MAX_CONTENT_LENGTH": 1024 * 1024,
         "PAGE_HOSTS": _read_trusted_hosts(environ, public_parts),
         "SESSION_COOKIE_NAME": _read_cookie_name(environ, public_parts),

@@ -12,6 +12,8 @@ from tests.support.browser import assert_clean, assert_narrow, later
 from tests.support.jobs import OPERATOR, RUNNER, job_in
 from tests.support.people import Cast
 from webapp.core import jobs
+from webapp.core.accounts import resets
+from webapp.core.accounts.attempts import make_visitor
 from webapp.core.models import Role
 from webapp.core.webhooks import endpoints
 from webapp.core.workspaces import invitations, tokens, workspaces
@@ -91,6 +93,7 @@ def test_every_page_is_clean_and_no_wider_than_the_window(still: Page, app: Flas
             "webhook_id": endpoints.create(
                 ada, "https://hooks.example.com/in", ["job.failed"], outbound=outbound(), by=OPERATOR
             ).id,
+            "reset_secret": resets.request_reset("ada@example.com", make_visitor(None)).secret,  # type: ignore[union-attr]
             "secret": invitations.create(ada, "dora@example.com", Role.MEMBER, by=OPERATOR)[1],
         }
         job_in("running", cast.acme)

@@ -122,7 +122,7 @@ def test_the_attempts_to_sign_in_to_an_account_are_listed_newest_first(app: Flas
         sessions.sign_in("ada@example.com", PASSWORD, address="127.0.0.1")
     assert succeed(app, "users", "sign-ins", "ada@example.com").splitlines() == [
         "2026-11-24T12:01:00Z\tsigned_in\t127.0.0.1\t",
-        "2026-11-24T12:00:00Z\tfailed\t203.0.113.9\tcurl/8[31m",
+        "2026-11-24T12:00:00Z\tfailed\t203.0.113.9\tcurl/8\\u001b[31m ",
     ]
     assert succeed(app, "users", "sign-ins", "ada@example.com", "--limit", "1").count("\n") == 1
 

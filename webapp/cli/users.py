@@ -3,6 +3,7 @@
 import sys
 
 import click
+from flask import current_app, render_template
 
 from webapp.cli import limits
 from webapp.cli.errors import CommandGroup
@@ -13,6 +14,8 @@ from webapp.core.accounts import accounts, attempts
 from webapp.core.audit import SYSTEM
 from webapp.core.clock import to_iso
 from webapp.core.limits.limits import of_user
+from webapp.core.mail import MailNotSent, MailServer
+from webapp.core.models import User
 from webapp.core.workspaces import offboarding
 
 group = CommandGroup("users", help="Accounts: who may sign in.")
@@ -64,7 +67,19 @@ def set_password(email: str, from_stdin: bool) -> None:
     """Give an account a new password and sign it out everywhere."""
     user = accounts.get_by_email(email)
     accounts.set_password(user, _read_password(from_stdin), by=SYSTEM)
+    _send_password_notice(user)
     print_line(f"{user.email} has a new password and is signed out everywhere.")
+
+
+def _send_password_notice(user: User) -> None:
+    server: MailServer | None = current_app.config["MAIL_SERVER"]
+    if server is None:
+        return
+    text = render_template("mail/new_password.txt", user=user, public_url=current_app.config["PUBLIC_URL"])
+    try:
+        server.send(user.email, "Your Callboard password was changed", text)
+    except MailNotSent as error:
+        print_line(f"No mail tells {user.email} of it: {error}.", err=True)
 
 
 @group.command()

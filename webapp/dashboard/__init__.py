@@ -13,6 +13,7 @@ from webapp.dashboard import (
     invitations,
     origin,
     overview,
+    password_reset,
     profile,
 )
 from webapp.dashboard.jobs import cancel_many, detail, export, listing
@@ -59,5 +60,6 @@ def register(app: Flask) -> None:
     app.register_blueprint(auth.pages)
     app.register_blueprint(home.pages)
     app.register_blueprint(profile.pages)
+    app.register_blueprint(password_reset.pages)
     app.register_blueprint(invitations.pages)
     app.register_blueprint(workspace)

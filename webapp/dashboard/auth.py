@@ -1,6 +1,8 @@
 """Sign people in and out, and know who is here. The cookie carries a secret; what it is worth, the core says."""
 
-from flask import Blueprint, Response, flash, g, redirect, render_template, request, session, url_for
+from datetime import timedelta
+
+from flask import Blueprint, Response, current_app, flash, g, redirect, render_template, request, session, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import PasswordField, StringField
@@ -28,11 +30,16 @@ def load_session() -> None:
     """Find out who is here: ``g.session`` and ``g.user``, or ``None``. A poll is no sign of a person."""
     g.session = g.user = None
     if secret := session.get("secret"):
-        g.session = sessions.find_session(secret)
+        g.session = sessions.find_session(secret, idle_timeout=get_idle_timeout())
     if g.session:
         g.user = g.session.user
         if not hx.is_fragment():
             sessions.touch(g.session)
+
+
+def get_idle_timeout() -> timedelta:
+    """Return how long after its last page a session ends."""
+    return timedelta(hours=current_app.config["SESSION_IDLE_HOURS"])
 
 
 def require_login() -> AnyResponse | None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import MisdirectedRequest
 from werkzeug.wrappers import Response as AnyResponse
 
+from webapp.client_address import UnclearAddress
 from webapp.core.errors import CoreError, NotFound
 from webapp.core.jobs import JobConflict
 from webapp.dashboard import auth, hx
@@ -61,6 +62,8 @@ def _sentence(error: Exception, status: int) -> str:
     if isinstance(error, CoreError) and not isinstance(error, NotFound):
         return str(error)
     public_url = current_app.config["PUBLIC_URL"]
+    if isinstance(error, UnclearAddress):
+        return error.description or ""
     if isinstance(error, MisdirectedRequest):
         return f"Open it at {public_url}. The administrator adds other names to TRUSTED_HOSTS, or changes PUBLIC_URL."
     if isinstance(error, CSRFError) and current_app.config["SESSION_COOKIE_NAME"] not in request.cookies:

@@ -20,6 +20,19 @@ def send_new_browser_notice(browser_session: BrowserSession) -> None:
     _send(browser_session.user, "New sign-in to Callboard", text)
 
 
+def send_password_notice(user: User) -> None:
+    """Tell a person that their account has a new password."""
+    text = render_template("mail/new_password.txt", user=user, public_url=current_app.config["PUBLIC_URL"])
+    _send(user, "Your Callboard password was changed", text)
+
+
+def send_reset_link(user: User, secret: str, address: str) -> None:
+    """Send the link by which a person sets a new password; ``address`` is from where it was asked for."""
+    public_url = current_app.config["PUBLIC_URL"]
+    text = render_template("mail/password_reset.txt", user=user, secret=secret, address=address, public_url=public_url)
+    _send(user, "Reset your Callboard password", text)
+
+
 def _send(user: User, subject: str, text: str) -> None:
     server: MailServer | None = current_app.config["MAIL_SERVER"]
     if server is not None:

@@ -11,7 +11,8 @@ from wtforms.validators import EqualTo
 from webapp.core.accounts import accounts, attempts, sessions
 from webapp.core.accounts.passwords import TooManyAttempts
 from webapp.core.errors import Invalid
-from webapp.dashboard.auth import current_actor, forget_pages, keep_secret, require_login
+from webapp.dashboard import notices
+from webapp.dashboard.auth import current_actor, forget_pages, get_idle_timeout, keep_secret, require_login
 from webapp.dashboard.browser_names import describe_browser
 from webapp.dashboard.forms import redirect_with_message, show_faults
 
@@ -38,7 +39,7 @@ def _profile_page(form: PasswordForm, status: int = 200) -> Response:
     html = render_template(
         "profile/page.html",
         form=form,
-        browser_sessions=sessions.list_sessions(g.user),
+        browser_sessions=sessions.list_sessions(g.user, idle_timeout=get_idle_timeout()),
         sign_ins=attempts.list_sign_ins(g.user, SIGN_INS_SHOWN),
         describe_browser=describe_browser,
     )
@@ -63,6 +64,7 @@ def change_password() -> AnyResponse:
         response.headers["Retry-After"] = str(error.retry_after)
         return response
     keep_secret(secret)
+    notices.send_password_notice(g.user)
     return redirect_with_message("The new password is saved; you are signed out everywhere else.", ".show_profile")
 
 

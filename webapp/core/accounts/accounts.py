@@ -17,10 +17,11 @@ from webapp.core.database.session import db
 from webapp.core.database.transactions import update_best_effort, write_transaction
 from webapp.core.errors import Conflict, Fault, Invalid, NotFound
 from webapp.core.hashing import hash_secret
-from webapp.core.models import BrowserSession, User, new_id
+from webapp.core.models import BrowserSession, PasswordReset, User, new_id
 from webapp.core.validation import find_name_faults
 
 NAME_LIMIT = 200
+EMAIL_LIMIT = 254
 EMAIL_INPUT_LIMIT = 1000
 """Characters that are looked at for an address; its normal form may be a quarter of what was written."""
 
@@ -83,8 +84,8 @@ def list_all() -> Sequence[User]:
 
 def prepare(email: str, name: str, password: str) -> User:
     """Make an account that is not stored yet: the hash takes its time outside any transaction. Raises ``Invalid``."""
-    faults = passwords.find_password_faults(password)
     address = parse_email(email)
+    faults = passwords.find_password_faults(password, email, name)
     if address is None:
         faults.append(Fault(("email",), "An e-mail address like ana@example.com."))
     faults += find_name_faults(name, NAME_LIMIT)
@@ -122,12 +123,23 @@ def create(email: str, name: str, password: str, *, by: Actor) -> User:
 
 def set_password(user: User, password: str, *, by: Actor) -> None:
     """Give an account a new password; whoever was signed in with the old one is signed out. Raises ``Invalid``."""
-    passwords.require_sound_password(password)
+    passwords.require_sound_password(password, user.email, user.name)
     password_hash = passwords.hash_password(password)
     with write_transaction() as session:
-        session.execute(sa.update(User).where(User.id == user.id).values(password_hash=password_hash))
-        session.execute(sa.delete(BrowserSession).where(BrowserSession.user_id == user.id))
+        store_password(session, user, password_hash)
         audit.record(session, "user.password_set", user.ref, by=by, workspace_id=None)
+
+
+def store_password(session: Session, user: User, password_hash: str) -> None:
+    """Give an account a new password within a transaction, end its sessions, and close links to set another."""
+    session.execute(sa.update(User).where(User.id == user.id).values(password_hash=password_hash))
+    session.execute(sa.delete(BrowserSession).where(BrowserSession.user_id == user.id))
+    _close_resets(session, user)
+
+
+def _close_resets(session: Session, user: User) -> None:
+    is_open = PasswordReset.user_id == user.id, PasswordReset.used_at.is_(None)
+    session.execute(sa.update(PasswordReset).where(*is_open).values(used_at=clock.now()))
 
 
 def change_password(browser_session: BrowserSession, current: str, password: str, *, by: Actor) -> str:
@@ -138,7 +150,7 @@ def change_password(browser_session: BrowserSession, current: str, password: str
     passwords either.
     """
     user, current_hash = browser_session.user, browser_session.user.password_hash
-    passwords.require_sound_password(password)
+    passwords.require_sound_password(password, user.email, user.name)
     with passwords.reserve_place():
         check_password(browser_session, current, by=by)
         password_hash = passwords.hash_password(password)
@@ -149,6 +161,7 @@ def change_password(browser_session: BrowserSession, current: str, password: str
         if session.execute(change).first() is None:
             raise _wrong_current_password()
         _renew_only_session(session, browser_session, secret)
+        _close_resets(session, user)
         audit.record(session, "user.password_changed", user.ref, by=by, workspace_id=None)
     return secret
 

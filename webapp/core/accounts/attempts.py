@@ -185,9 +185,7 @@ def _insert_claim(
     visitor: Visitor,
     browser: str | None,
 ) -> None:
-    # SQLite has one writer; on PostgreSQL no other attempt is counted until this one is in.
-    if db.engine.dialect.name == "postgresql":
-        session.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    lock_counting(session)
     _require_room(limits)
     now = clock.now()
     session.execute(sa.delete(LoginFailure).where(LoginFailure.at < now - ACCOUNT_WINDOW))
@@ -196,6 +194,13 @@ def _insert_claim(
             id=attempt_id, email=email, address=visitor.address, network=visitor.network, browser=browser, at=now
         )
     )
+
+
+def lock_counting(session: Session) -> None:
+    """Let nobody else count until this transaction ends, so that what it counts is still so when it adds to it."""
+    # SQLite has one writer anyway.
+    if db.engine.dialect.name == "postgresql":
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
 def _delay(email: str) -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from webapp.core.accounts.weak_passwords import find_weakness
 from webapp.core.errors import Fault, Invalid, TooManyRequests
 
 T = TypeVar("T")
@@ -69,9 +71,19 @@ def _do_in_turn(function: Callable[..., T], *arguments: str) -> T:
         return _threads.submit(function, *arguments).result()
 
 
+def normalize_password(password: str) -> str:
+    """Return a password as it is hashed: a letter with its accent is one character, however a keyboard sends it."""
+    return unicodedata.normalize("NFC", password)
+
+
 def hash_password(password: str) -> str:
     """Return the Argon2 hash of a password, with its salt and parameters. Raises ``TooManyAttempts``."""
-    return _do_in_turn(_hasher.hash, password)
+    return _do_in_turn(_hasher.hash, normalize_password(password))
+
+
+def needs_rehash(password_hash: str) -> bool:
+    """Return whether a hash was made with other parameters than new ones are."""
+    return _hasher.check_needs_rehash(password_hash)
 
 
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$bm9ib2R5bm9ib2R5bm9i$bYFl/BC9b4SnmXtZJhhSPBYDSIyuh0hmNqSMkJ9YQbM"
@@ -83,22 +95,31 @@ def verify_password(password_hash: str | None, password: str) -> bool:
 
     Raises ``TooManyAttempts``.
     """
+    # What is over the limit fits nothing, and need not be hashed whole.
+    password = password[: MAX_LENGTH + 1]
+    normalized = normalize_password(password)
+    with reserve_place():
+        # What was hashed before passwords were normalized, was hashed as it was typed.
+        return _verify(password_hash, normalized) or (password != normalized and _verify(password_hash, password))
+
+
+def _verify(password_hash: str | None, password: str) -> bool:
     try:
-        # What is over the limit fits nothing, and need not be hashed whole.
-        fits = _do_in_turn(_hasher.verify, password_hash or _NOBODY, password[: MAX_LENGTH + 1])
+        return _do_in_turn(_hasher.verify, password_hash or _NOBODY, password) and password_hash is not None
     except (VerificationError, InvalidHashError):
         return False
-    return fits and password_hash is not None
 
 
-def require_sound_password(password: str) -> None:
-    """Refuse a password of the wrong length. Raises ``Invalid``."""
-    if faults := find_password_faults(password):
+def require_sound_password(password: str, *known_words: str) -> None:
+    """Refuse a new password as ``find_password_faults`` does. Raises ``Invalid``."""
+    if faults := find_password_faults(password, *known_words):
         raise Invalid(faults)
 
 
-def find_password_faults(password: str) -> list[Fault]:
-    """Return what is wrong with a new password."""
-    if MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        return []
-    return [Fault(("password",), f"A password of {MIN_LENGTH} to {MAX_LENGTH} characters.")]
+def find_password_faults(password: str, *known_words: str) -> list[Fault]:
+    """Return what is wrong with a new password; ``known_words`` are what others know of its account."""
+    normalized = normalize_password(password)
+    if not MIN_LENGTH <= len(normalized) <= MAX_LENGTH:
+        return [Fault(("password",), f"A password of {MIN_LENGTH} to {MAX_LENGTH} characters.")]
+    weakness = find_weakness(normalized, known_words)
+    return [Fault(("password",), weakness)] if weakness else []

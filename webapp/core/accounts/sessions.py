@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, contains_eager
 
 from webapp.core import audit, clock
 from webapp.core.accounts import attempts, passwords
-from webapp.core.accounts.accounts import normalize_email
+from webapp.core.accounts.accounts import check_password, normalize_email
 from webapp.core.audit import Actor
 from webapp.core.database.session import db
 from webapp.core.database.transactions import update_best_effort, write_transaction
@@ -23,6 +23,10 @@ from webapp.core.models import BrowserSession, User, new_id
 
 LIFETIME = timedelta(days=14)
 """A session ends this long after it began, whatever happens in it."""
+IDLE_TIMEOUT = timedelta(hours=72)
+"""A session ends before that, this long after a page was last opened in it, unless another time is set."""
+CONFIRMED_FOR = timedelta(minutes=15)
+"""For how long after somebody typed their password it is not asked for again."""
 TOUCH_EVERY = timedelta(minutes=1)
 """How often it is written down that a person was here."""
 
@@ -66,6 +70,7 @@ def sign_in(
         if not passwords.verify_password(password_hash, password) or user is None:
             attempts.record_failure(attempt)
             raise WrongPassword
+        new_hash = passwords.hash_password(password) if passwords.needs_rehash(user.password_hash) else None
     is_new_browser = browser is None and attempts.has_signed_in(user)
     now = clock.now()
     secret = secrets.token_urlsafe(32)
@@ -75,6 +80,7 @@ def sign_in(
         user_id=user.id,
         created_at=now,
         last_seen_at=now,
+        confirmed_at=now,
         expires_at=now + LIFETIME,
         address=visitor.address,
         user_agent=visitor.user_agent,
@@ -83,6 +89,8 @@ def sign_in(
         if not _lock_unchanged(session, user, password_hash):
             raise WrongPassword
         _end_oldest(session, user)
+        if new_hash:
+            session.execute(sa.update(User).where(User.id == user.id).values(password_hash=new_hash))
         session.add(browser_session)
         session.execute(sa.delete(BrowserSession).where(BrowserSession.expires_at <= now))
         attempts.record_success(session, attempt, user)
@@ -110,7 +118,7 @@ def _end_oldest(session: Session, user: User) -> None:
     session.execute(sa.delete(BrowserSession).where(*others).execution_options(synchronize_session=False))
 
 
-def find_session(secret: str) -> BrowserSession | None:
+def find_session(secret: str, *, idle_timeout: timedelta = IDLE_TIMEOUT) -> BrowserSession | None:
     """Return the session behind a cookie's secret; ``None`` when it ended, was revoked, or its account was closed."""
     return db.session.scalar(
         sa.select(BrowserSession)
@@ -118,10 +126,15 @@ def find_session(secret: str) -> BrowserSession | None:
         .options(contains_eager(BrowserSession.user))
         .where(
             BrowserSession.secret_hash == hash_secret(secret),
-            BrowserSession.expires_at > clock.now(),
+            *_is_alive(idle_timeout),
             User.deactivated_at.is_(None),
         )
     )
+
+
+def _is_alive(idle_timeout: timedelta) -> tuple[sa.ColumnElement[bool], ...]:
+    now = clock.now()
+    return BrowserSession.expires_at > now, BrowserSession.last_seen_at > now - idle_timeout
 
 
 def touch(browser_session: BrowserSession) -> None:
@@ -132,11 +145,25 @@ def touch(browser_session: BrowserSession) -> None:
         update_best_effort(sa.update(BrowserSession).where(*is_due).values(last_seen_at=now))
 
 
-def list_sessions(user: User) -> Sequence[BrowserSession]:
+def is_confirmed(browser_session: BrowserSession) -> bool:
+    """Return whether the password was typed in a session so lately that it need not be asked for again."""
+    at = browser_session.confirmed_at
+    return at is not None and at > clock.now() - CONFIRMED_FOR
+
+
+def confirm(browser_session: BrowserSession, password: str, *, by: Actor) -> None:
+    """Take down that the person of a session typed their password. Raises ``Invalid`` and ``TooManyAttempts``."""
+    check_password(browser_session, password, by=by)
+    with write_transaction() as session:
+        is_this = BrowserSession.id == browser_session.id
+        session.execute(sa.update(BrowserSession).where(is_this).values(confirmed_at=clock.now()))
+
+
+def list_sessions(user: User, *, idle_timeout: timedelta = IDLE_TIMEOUT) -> Sequence[BrowserSession]:
     """Return where a person is signed in, whoever was here last first."""
     return db.session.scalars(
         sa.select(BrowserSession)
-        .where(BrowserSession.user_id == user.id, BrowserSession.expires_at > clock.now())
+        .where(BrowserSession.user_id == user.id, *_is_alive(idle_timeout))
         .order_by(BrowserSession.last_seen_at.desc(), BrowserSession.id.desc())
     ).all()
 

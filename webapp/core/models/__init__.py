@@ -3,7 +3,7 @@
 A model is for the session; the table of the same rows, in lower case, is for statements written without it.
 """
 
-from webapp.core.models.accounts import BrowserSession, LoginFailure, SignIn, SignInOutcome, User
+from webapp.core.models.accounts import BrowserSession, LoginFailure, PasswordReset, SignIn, SignInOutcome, User
 from webapp.core.models.audit import AuditEntry
 from webapp.core.models.base import Base, first_id, new_id
 from webapp.core.models.idempotency import IdempotencyKey, idempotency_keys
@@ -67,6 +67,7 @@ __all__ = [
     "LoginFailure",
     "MailCount",
     "Membership",
+    "PasswordReset",
     "Retention",
     "Role",
     "SchemaCompatibility",

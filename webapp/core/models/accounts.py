@@ -35,7 +35,10 @@ class User(Base):
 
 
 class BrowserSession(Base):
-    """One signed-in browser. The secret in its cookie is stored hashed; without this row it is worth nothing."""
+    """One signed-in browser. The secret in its cookie is stored hashed; without this row it is worth nothing.
+
+    ``confirmed_at`` is when the password was last typed in it.
+    """
 
     __tablename__ = "sessions"
 
@@ -44,6 +47,7 @@ class BrowserSession(Base):
     user_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
     expires_at: Mapped[datetime]
     address: Mapped[str | None] = mapped_column(sa.String(64))
     user_agent: Mapped[str | None] = mapped_column(sa.String(300))
@@ -67,6 +71,25 @@ class LoginFailure(Base):
     network: Mapped[str | None] = mapped_column(sa.String(64))
     browser: Mapped[str | None] = mapped_column(sa.String(64))
     at: Mapped[datetime] = mapped_column(index=True)
+
+
+class PasswordReset(Base):
+    """A link by which the password of an account may be set once. Its secret is stored hashed.
+
+    Where there is no account for ``email`` the row is there to be counted, and ``user_id`` is ``None``.
+    """
+
+    __tablename__ = "password_resets"
+    __table_args__ = (sa.Index(None, "email", "created_at"), sa.Index(None, "network", "created_at"))
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(sa.String(254))
+    user_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    secret_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    network: Mapped[str] = mapped_column(sa.String(64))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
 
 
 class SignInOutcome(StrEnum):

@@ -9,6 +9,7 @@ from webapp.core.bidi import isolate
 from webapp.core.errors import Invalid
 from webapp.core.workspaces import deletion, workspaces
 from webapp.dashboard.auth import current_actor
+from webapp.dashboard.confirmation import requires_password
 from webapp.dashboard.forms import redirect_with_message, show_faults
 from webapp.dashboard.settings import manager_pages, settings_page
 
@@ -44,6 +45,7 @@ def _deletion_page(form: GeneralForm, status: int = 200) -> Response:
 
 
 @manager_pages.post("/general/delete")
+@requires_password
 def delete_workspace() -> AnyResponse:
     form = GeneralForm()
     try:

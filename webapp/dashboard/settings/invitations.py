@@ -13,12 +13,14 @@ from webapp.core.models import Invitation
 from webapp.core.workspaces import invitations
 from webapp.core.workspaces.invitations import NewAccountPolicy
 from webapp.dashboard.auth import current_actor
+from webapp.dashboard.confirmation import requires_password
 from webapp.dashboard.forms import redirect_with_message, show_faults
 from webapp.dashboard.settings import member_pages, secret_page
 from webapp.dashboard.settings.members import BY_HAND, InvitationForm, members_page
 
 
 @member_pages.post("/invitations")
+@requires_password
 def create_invitation() -> AnyResponse:
     """Invite somebody. The page itself answers: behind a redirect the link would travel in an address or a cookie."""
     form, server = InvitationForm(), current_app.config["MAIL_SERVER"]

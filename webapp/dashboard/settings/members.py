@@ -14,6 +14,7 @@ from webapp.core.errors import Fault, Invalid
 from webapp.core.models import Membership, Role
 from webapp.core.workspaces import invitations, members, sponsors
 from webapp.dashboard.auth import current_actor
+from webapp.dashboard.confirmation import requires_password
 from webapp.dashboard.forms import redirect_with_message
 from webapp.dashboard.settings import member_pages, settings_page
 
@@ -61,6 +62,7 @@ def members_page(form: InvitationForm, status: int = 200) -> Response:
 
 
 @member_pages.post("/<uuid:user_id>/role")
+@requires_password
 def change_role(user_id: uuid.UUID) -> AnyResponse:
     member = members.change_role(g.membership, user_id, _requested_role(), keep=_unticked(), by=current_actor())
     return redirect_with_message(
@@ -106,6 +108,7 @@ def confirm_remove_member(user_id: uuid.UUID) -> AnyResponse:
 
 
 @member_pages.post("/<uuid:user_id>/remove")
+@requires_password
 def remove_member(user_id: uuid.UUID) -> AnyResponse:
     member = members.remove(g.membership, user_id, keep=_unticked(), by=current_actor())
     return redirect_with_message(
@@ -121,6 +124,7 @@ def confirm_transfer_ownership(user_id: uuid.UUID) -> AnyResponse:
 
 
 @member_pages.post("/<uuid:user_id>/transfer")
+@requires_password
 def transfer_ownership(user_id: uuid.UUID) -> AnyResponse:
     owner = members.transfer(g.membership, user_id, by=current_actor())
     return redirect_with_message(

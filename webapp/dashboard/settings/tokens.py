@@ -17,6 +17,7 @@ from webapp.core.errors import Invalid
 from webapp.core.models import ApiToken, Scope
 from webapp.core.workspaces import sponsors, tokens
 from webapp.dashboard.auth import current_actor
+from webapp.dashboard.confirmation import requires_password
 from webapp.dashboard.forms import redirect_with_message, show_faults
 from webapp.dashboard.settings import manager_pages, secret_page, settings_page
 
@@ -77,6 +78,7 @@ def list_tokens() -> AnyResponse:
 
 
 @manager_pages.post("/tokens")
+@requires_password
 def create_token() -> AnyResponse:
     """Create a token. The page itself answers: behind a redirect the secret would travel in an address or a cookie."""
     form = TokenForm()
@@ -143,6 +145,7 @@ def confirm_revoke_token(token_id: uuid.UUID) -> AnyResponse:
 
 
 @manager_pages.post("/tokens/<uuid:token_id>/revoke")
+@requires_password
 def revoke_token(token_id: uuid.UUID) -> AnyResponse:
     token = tokens.revoke(g.membership, token_id, by=current_actor())
     return redirect_with_message(f"The token {isolate(token.name)} is refused from now on.", ".list_tokens")

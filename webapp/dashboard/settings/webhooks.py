@@ -16,6 +16,7 @@ from webapp.core.models import WebhookEndpoint, WebhookEvent
 from webapp.core.webhooks import endpoints, history
 from webapp.core.workspaces import sponsors
 from webapp.dashboard.auth import current_actor
+from webapp.dashboard.confirmation import requires_password
 from webapp.dashboard.forms import NO_MOMENT, MomentField, redirect_with_message, show_faults
 from webapp.dashboard.settings import manager_pages, secret_page, settings_page
 from webapp.extensions import outbound
@@ -64,6 +65,7 @@ def _webhooks_page(form: WebhookForm, status: int = 200) -> AnyResponse:
 
 
 @manager_pages.post("/webhooks")
+@requires_password
 def create_webhook() -> AnyResponse:
     form = WebhookForm()
     try:
@@ -126,6 +128,7 @@ def _suggested_since(endpoint: WebhookEndpoint) -> datetime:
 
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>")
+@requires_password
 def update_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     form, former = WebhookForm(), endpoints.get(g.workspace.id, webhook_id).url
     try:
@@ -151,6 +154,7 @@ def rotate_webhook_secret(webhook_id: uuid.UUID) -> AnyResponse:
 
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>/enable")
+@requires_password
 def enable_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     endpoints.enable(g.membership, webhook_id, by=current_actor())
     return _back_to_webhook("The webhook is enabled: it is told of what happens from now on.", webhook_id)
@@ -203,6 +207,7 @@ def confirm_delete_webhook(webhook_id: uuid.UUID) -> AnyResponse:
 
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>/delete")
+@requires_password
 def delete_webhook(webhook_id: uuid.UUID) -> AnyResponse:
     endpoints.delete(g.membership, webhook_id, by=current_actor())
     return redirect_with_message("The webhook and its messages are deleted.", ".list_webhooks")
