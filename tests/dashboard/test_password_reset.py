@@ -25,6 +25,7 @@ from webapp.core.accounts.resets import NoReset
 from webapp.core.audit import SYSTEM
 from webapp.core.database.session import db
 from webapp.core.models import AuditEntry, PasswordReset
+from webapp.core.workspaces import offboarding
 
 NEW = "another horse battery"
 HERE = Visitor("203.0.113.1", None)
@@ -101,14 +102,14 @@ def test_it_is_worth_nothing_after_an_hour_or_a_new_password(
     assert client.get(path).status_code == 404
     path = link_for(client, "ben@example.com", box)
     with app.app_context():
-        accounts.deactivate(cast.ben, by=SYSTEM)
+        offboarding.deactivate(cast.ben, by=SYSTEM)
     assert client.get(path).status_code == 404
     assert client.get(f"{PAGE}/nonsense").status_code == 404
 
 
 def test_nobody_learns_who_has_an_account(app: Flask, client: FlaskClient, cast: Cast, box: Mailbox) -> None:
     with app.app_context():
-        accounts.deactivate(cast.cleo, by=SYSTEM)
+        offboarding.deactivate(cast.cleo, by=SYSTEM)
     emails = ("ben@example.com", "cleo@example.com", "nobody@example.com", "no address")
     answers = [ask(client, email) for email in emails]
     assert {answer.status_code for answer in answers} == {200}
