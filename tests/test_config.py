@@ -28,6 +28,10 @@ DATABASE_IN_MEMORY = (
 DATABASE_OF_ANOTHER_KIND = "DATABASE_URL must name a SQLite or a PostgreSQL database."
 HOST_IS = "HOST must be a name or an address like 127.0.0.1 or ::1, without brackets or a port."
 PUBLIC_URL_IS = "PUBLIC_URL must be an address like https://jobs.example.com."
+TEXTS = (
+    "DATABASE_URL", "PUBLIC_URL", "HOST", "METRICS_TOKEN", "WEBHOOK_DENY", "RATE_LIMIT", "RATE_LIMIT_FILE",
+    "REMOTE_ADDR_HEADER",
+)  # fmt: skip
 NUMBERS = {
     "PORT": (1, 65535),
     "WORKERS": (1, 1000),
@@ -43,12 +47,7 @@ NUMBERS = {
 
 @pytest.mark.parametrize(
     "environ",
-    [
-        {},
-        dict.fromkeys(
-            ("DATABASE_URL", "PUBLIC_URL", "HOST", "METRICS_TOKEN", "WEBHOOK_DENY", "REMOTE_ADDR_HEADER", *NUMBERS), ""
-        ),
-    ],
+    [{}, dict.fromkeys((*TEXTS, *NUMBERS), "")],
 )
 def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict[str, str]) -> None:
     chosen = read_settings(environ)
@@ -61,6 +60,7 @@ def test_what_is_not_set_or_empty_is_as_the_table_of_settings_says(environ: dict
     assert chosen["REMOTE_ADDR_HEADER"] == "X-Forwarded-For"
     assert chosen["WEBHOOK_ALLOW_PRIVATE"] is False
     assert chosen["WEBHOOK_DENY"] == ()
+    assert (chosen["RATE_LIMIT"], chosen["RATE_LIMIT_FILE"]) == (None, None)
     assert chosen["SESSION_COOKIE_NAME"] == "callboard-8000"
     assert chosen["PAGE_HOSTS"] == {"127.0.0.1"}
     assert chosen["METRICS_TOKEN"] is None
@@ -371,3 +371,8 @@ def test_a_wrong_choice_of_who_may_be_invited_is_refused(value: str) -> None:
 )
 def test_a_header_for_the_address_is_a_name_and_comes_from_a_proxy(environ: dict[str, str], sentence: str) -> None:
     assert sentence in refusal(environ)
+
+
+@pytest.mark.parametrize("text", ["50", "0/s", "50/day", "on"])
+def test_a_rate_limit_that_is_none_is_refused_with_what_it_looks_like(text: str) -> None:
+    assert refusal({"RATE_LIMIT": text}) == "RATE_LIMIT must be off, or look like 50/s, 600/min or 10000/h."

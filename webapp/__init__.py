@@ -17,6 +17,7 @@ from webapp.core.database.session import db
 from webapp.core.encryption import Cipher
 from webapp.core.webhooks.outbound import Outbound
 from webapp.extensions import csrf, htmx, migrate, sqlalchemy
+from webapp.rate_limit import RateLimiter
 
 __version__ = "0.1.0"
 
@@ -80,6 +81,8 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: Path | N
     app.extensions["outbound"] = Outbound(
         f"Callboard/{__version__}", app.config["WEBHOOK_ALLOW_PRIVATE"], app.config["WEBHOOK_DENY"]
     )
+    limit = app.config["RATE_LIMIT"]
+    app.extensions["rate_limiter"] = RateLimiter(limit, app.config["RATE_LIMIT_FILE"]) if limit else None
 
     metrics.register(app)
     health.register(app)

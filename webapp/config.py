@@ -20,6 +20,7 @@ from webapp.core.database.settings import DatabaseSettings, Prepare, Synchronous
 from webapp.core.mail import MailServer, Tls
 from webapp.core.validation import is_http_address
 from webapp.core.workspaces.invitations import NewAccountPolicy
+from webapp.rate_limit import RateLimit
 
 _DATABASE_URL_HELP = "DATABASE_URL must look like sqlite:///callboard.db or postgresql://user:password@host/name."
 _SMTP_PORTS = {Tls.ALWAYS: 465, Tls.BEFORE: 587, Tls.NEVER: 25}
@@ -259,6 +260,14 @@ def _read_new_account_policy(environ: Mapping[str, str]) -> NewAccountPolicy:
     return NewAccountPolicy(frozenset(address.rpartition("@")[2] for address in addresses if address))
 
 
+def _read_rate_limit(environ: Mapping[str, str]) -> RateLimit | None:
+    """Return how many requests a token may make, or None for as many as it likes."""
+    try:
+        return RateLimit.parse(environ.get("RATE_LIMIT") or "off")
+    except ValueError:
+        raise SettingsError("RATE_LIMIT must be off, or look like 50/s, 600/min or 10000/h.") from None
+
+
 def load_settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
     """Return the configuration of the app. Raises ``SettingsError`` with one sentence that says what to do."""
     host = _read_host(environ)
@@ -282,6 +291,8 @@ def load_settings(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "REMOTE_ADDR_HEADER": _read_remote_addr_header(environ),
         "MAIL_SERVER": _read_mail_server(environ),
         "METRICS_TOKEN": _read_metrics_token(environ),
+        "RATE_LIMIT": _read_rate_limit(environ),
+        "RATE_LIMIT_FILE": Path(environ["RATE_LIMIT_FILE"]) if environ.get("RATE_LIMIT_FILE") else None,
         "WEBHOOK_ALLOW_PRIVATE": bool(_read_integer(environ, "WEBHOOK_ALLOW_PRIVATE", 0, 0, 1)),
         "TOKEN_LIFETIME": _read_lifetime(environ, "TOKEN_LIFETIME", "365d"),
         "WEBHOOK_DENY": _read_networks(environ, "WEBHOOK_DENY"),

@@ -14,6 +14,7 @@ from webapp.core.audit import Actor
 from webapp.core.errors import Fault, Forbidden, Invalid
 from webapp.core.models import Scope
 from webapp.core.workspaces import tokens
+from webapp.rate_limit import limit_rate
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,7 +43,7 @@ def _has_mark(mark: str) -> bool:
 
 @api.before_request
 def admit() -> None:
-    """Find the token's workspace. Raises 401 for no token, and for a bad, expired or revoked one."""
+    """Find the token's workspace. Raises 401 for no token, and for a bad, expired or revoked one, and 429."""
     if _has_mark(_PUBLIC):
         return
     authorization = request.authorization
@@ -54,6 +55,7 @@ def admit() -> None:
             "Send a valid API token of this board: 'Authorization: Bearer cb_…'.",
             www_authenticate=WWWAuthenticate("bearer"),
         )
+    limit_rate(bearer.id)
     g.bearer = bearer
     g.actor = Actor(bearer.ref, request.remote_addr)
 

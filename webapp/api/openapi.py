@@ -18,6 +18,7 @@ from webapp.core.jobs.inputs import Batch, BatchedReport, NewJob, NewLines, Repo
 from webapp.core.jobs.listing import COUNT_CAP
 from webapp.core.lifecycle import EventKind, FailureReason, JobStatus
 from webapp.core.models import JOB_FIELDS, LogLevel
+from webapp.rate_limit import HEADERS as RATE_LIMIT_HEADERS
 
 _TIME = {"type": "string", "format": "date-time"}
 _NULLABLE_TIME = {"type": ["string", "null"], "format": "date-time"}
@@ -176,7 +177,10 @@ def _error_responses(*statuses: int) -> dict[str, Any]:
         str(status): {"description": _ERRORS[status], "content": content}
         for status in (401, 403, *statuses, 429, 500, 503)
     }
-    responses["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
+    responses["429"]["headers"] = {
+        "Retry-After": {"schema": {"type": "integer", "minimum": 1}},
+        **{name: {"schema": {"type": "integer", "minimum": 0}} for name in RATE_LIMIT_HEADERS},
+    }
     return responses
 
 

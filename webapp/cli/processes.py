@@ -159,6 +159,8 @@ def start_board(children: ChildProcesses, app: Flask) -> bool:
     environ = {}
     if app.config["METRICS_TOKEN"] and FOLDER_VARIABLE not in os.environ:
         environ[FOLDER_VARIABLE] = children.make_folder("callboard-metrics-")
+    if app.config["RATE_LIMIT"] and not app.config["RATE_LIMIT_FILE"]:
+        environ["RATE_LIMIT_FILE"] = f"{children.make_folder('callboard-rates-')}/buckets"
     children.start(
         "The server", "-m", "webapp.gateway", "--interface", "rsgi", "wsgi:app", "--host", host, "--port", str(port),
         "--workers", str(app.config["WORKERS"]), "--http", "1", "--no-ws",
