@@ -3,6 +3,7 @@
 import { BoardRefused, CallboardError, JobConflict, JobNotFound, JobStopped } from "./errors.js";
 import type { Entry, Outbox } from "./outbox.js";
 import type { Answer } from "./requests.js";
+import { DAILY_LIMIT } from "./transport.js";
 
 /** Settle an entry by its answer: the job gets its id, or is to stop, or the rest of a refused report is sent again. */
 export function applyAnswer(entry: Entry, answer: Answer, outbox: Outbox, warn: (message: string) => void): void {
@@ -37,10 +38,11 @@ function describeJob({ job }: Entry): string {
 }
 
 /** Return the body without the fields that the board refused; null if nothing would be left, or nothing be gained. */
-function omitRefused(body: object, { status, faults }: BoardRefused): object | null {
-  if (status !== 413 && status !== 422) return null;
+function omitRefused(body: object, { status, code, faults }: BoardRefused): object | null {
+  const isTooMuch = status === 413 || code === DAILY_LIMIT;
+  if (!isTooMuch && status !== 422) return null;
   const names = faults.map((fault) => String(fault.pointer).split("/")[1]);
-  const refused = new Set<string | undefined>(status === 413 ? ["payload", "result", "error"] : names);
+  const refused = new Set<string | undefined>(isTooMuch ? ["payload", "result", "error"] : names);
   if (refused.has("status") || refused.has("type")) return null;
   const fields = Object.entries(body);
   const accepted = fields.filter(([name]) => !refused.has(name));

@@ -15,6 +15,12 @@ import { isWireJob, toJobRecord } from "./record.js";
 /** HTTP statuses after which the same request may succeed later. */
 const RETRYABLE_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504]);
 
+/**
+ * The code of a 429 which says that the workspace has sent what it may send today: to wait for the next day with one
+ * report would hold back all others.
+ */
+export const DAILY_LIMIT = "daily_limit";
+
 /** The board's problem document (RFC 9457). Any part may be missing where a proxy answers in the board's place. */
 export interface Problem {
   readonly status?: number;
@@ -97,7 +103,8 @@ export function createRefusal(problem: Problem): BoardRefused {
 function createResponseError(response: Response, json: unknown): BoardRefused | BoardUnreachable {
   const { status } = response;
   const problem: Problem = typeof json === "object" && json !== null ? json : {};
-  if (!RETRYABLE_STATUSES.has(status) && typeof problem.code === "string") return createRefusal({ ...problem, status });
+  const isTransient = RETRYABLE_STATUSES.has(status) && problem.code !== DAILY_LIMIT;
+  if (!isTransient && typeof problem.code === "string") return createRefusal({ ...problem, status });
   // What is not the board's own answer comes from something in front of it, and says nothing about the job.
   const detail = typeof problem.detail === "string" ? `: ${problem.detail}` : ".";
   const retryAfter = parseRetryAfter(response.headers.get("Retry-After"));

@@ -126,6 +126,27 @@ describe("while a board is away, busy or out of order", { concurrency: 8 }, () =
     );
   });
 
+  test("a job over the limit of a day is reported without what is over it", async (t) => {
+    const problem = {
+      status: 429,
+      code: "daily_limit",
+      title: "Too Many Requests",
+      detail: "no more today",
+      errors: [],
+    };
+    const { url, requests } = await startStub(t, (response, { path, body }) =>
+      body?.payload || path.endsWith("/logs")
+        ? respond(response, 429, problem, { "Retry-After": "600" })
+        : respond(response, 200),
+    );
+    const { board, warnings } = createClient({ url, token: TOKEN });
+    await board.withJob("import", { payload: { file: "a.csv" } }, (job) => job.log("reading"));
+    assert(await board.flush(20));
+    assert.equal(requests.filter(({ path }) => path.endsWith("/logs")).length, 1);
+    assert.equal(requests.at(-1)?.body?.status, "completed");
+    assert.equal(warnings.filter((line) => line.includes("no more today")).length, 2);
+  });
+
   test("a report that the board cannot digest is left out, and the next one is sent", async (t) => {
     const isBad = (body: object | null) => JSON.stringify(body).includes("bad");
     const { url, requests } = await startStub(t, (response, { body }) =>

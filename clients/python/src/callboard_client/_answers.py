@@ -5,6 +5,7 @@ from typing import Any
 
 from callboard_client._outbox import Entry, Outbox
 from callboard_client._requests import Answer
+from callboard_client._transport import DAILY_LIMIT
 from callboard_client.errors import BoardRefused, JobConflict, JobNotFound, JobStopped
 from callboard_client.record import JobRecord
 
@@ -40,10 +41,10 @@ def apply_answer(entry: Entry, answer: Answer, outbox: Outbox) -> JobStopped | N
 
 def _accepted_part(entry: Entry, refusal: BoardRefused) -> dict[str, Any] | None:
     """Return the body without the refused fields; ``None`` where nothing would be left to send, or gained."""
-    if entry.kind == "log" or refusal.status not in (413, 422):
+    if entry.kind == "log" or not (refusal.status in (413, 422) or refusal.code == DAILY_LIMIT):
         return None
     pointers = [str(fault.get("pointer", "")) for fault in refusal.faults]
     refused = {pointer.split("/")[1] for pointer in pointers if "/" in pointer}
-    refused |= {"payload", "result", "error"} if refusal.status == 413 else set()
+    refused |= {"payload", "result", "error"} if refusal.status != 422 else set()
     body = {name: value for name, value in entry.body.items() if name not in refused}
     return body if body != entry.body and body and not refused & {"status", "type"} else None

@@ -27,6 +27,9 @@ USER_AGENT = "callboard-client-python/0.1.0"
 STOPS = {"job_canceled": JobCanceled, "job_timed_out": JobTimedOut}
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses after which the same request may succeed later."""
+DAILY_LIMIT = "daily_limit"
+"""The code of a 429 which says that the workspace has sent what it may send today: to wait for the next day with one
+report would hold back all others."""
 CONNECT_TIMEOUT = 3.0
 """Seconds for a connection, if the whole request has as many."""
 
@@ -171,7 +174,7 @@ def _error_of_response(response: httpx.Response) -> BoardRefused | BoardUnreacha
     except (ValueError, RecursionError):
         problem = None
     from_board = isinstance(problem, dict) and {"code", "request_id", "title"} <= problem.keys()
-    if response.status_code in TRANSIENT or not from_board:
+    if not from_board or (response.status_code in TRANSIENT and problem["code"] != DAILY_LIMIT):
         # What is not the board's own answer comes from something in front of it, and says nothing about the job.
         detail = problem.get("detail") if isinstance(problem, dict) else None
         where = f" and leads to {response.headers['Location']}" if "Location" in response.headers else ""
