@@ -24,7 +24,7 @@ from webapp.core.accounts.passwords import TooManyAttempts
 from webapp.core.accounts.resets import NoReset
 from webapp.core.audit import SYSTEM
 from webapp.core.database.session import db
-from webapp.core.models import AuditEntry, PasswordReset
+from webapp.core.models import AuditEntry, PasswordReset, User
 from webapp.core.workspaces import offboarding
 
 NEW = "another horse battery"
@@ -66,6 +66,9 @@ def test_the_link_sets_a_password_and_ends_every_session(
     elsewhere = app.test_client()
     sign_in(elsewhere, "ben@example.com")
     assert 'href="/password-reset"' in client.get("/login").text
+    with app.app_context():
+        db.session.execute(sa.update(User).values(email_verified_at=None))
+        db.session.commit()
     path = link_for(client, "Ben@Example.com", box)
     assert box.recipients == ["ben@example.com"]
     page = client.get(path)
@@ -78,6 +81,9 @@ def test_the_link_sets_a_password_and_ends_every_session(
     assert box.taken[1]["Subject"] == "Your Callboard password was changed"
     with app.app_context():
         assert db.session.scalar(sa.select(AuditEntry.actor).where(AuditEntry.action == "user.password_reset"))
+        assert db.session.scalars(sa.select(User.email).where(User.email_verified_at.is_not(None))).all() == [
+            "ben@example.com"
+        ]
 
 
 def test_it_is_good_once_and_looking_at_it_does_not_use_it_up(client: FlaskClient, cast: Cast, box: Mailbox) -> None:
@@ -102,14 +108,14 @@ def test_it_is_worth_nothing_after_an_hour_or_a_new_password(
     assert client.get(path).status_code == 404
     path = link_for(client, "ben@example.com", box)
     with app.app_context():
-        offboarding.deactivate(cast.ben, by=SYSTEM)
+        offboarding.deactivate(cast.ben, keep_all=False, by=SYSTEM)
     assert client.get(path).status_code == 404
     assert client.get(f"{PAGE}/nonsense").status_code == 404
 
 
 def test_nobody_learns_who_has_an_account(app: Flask, client: FlaskClient, cast: Cast, box: Mailbox) -> None:
     with app.app_context():
-        offboarding.deactivate(cast.cleo, by=SYSTEM)
+        offboarding.deactivate(cast.cleo, keep_all=False, by=SYSTEM)
     emails = ("ben@example.com", "cleo@example.com", "nobody@example.com", "no address")
     answers = [ask(client, email) for email in emails]
     assert {answer.status_code for answer in answers} == {200}

@@ -43,7 +43,7 @@ def test_what_is_not_is_taken(password: str) -> None:
     assert find_password_faults(password, "ada@example.com", "Ada Lovelace") == []
 
 
-def test_every_common_password_of_the_list_is_refused_and_none_is_shorter_than_one_may_be() -> None:
+def test_every_common_password_is_refused_and_none_is_too_short_anyway() -> None:
     common = weak_passwords._read_common_passwords()
     assert len(common) == 1090
     assert min(map(len, common)) == passwords.MIN_LENGTH

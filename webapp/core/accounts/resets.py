@@ -84,9 +84,11 @@ def get_user(secret: str) -> User:
 def reset_password(secret: str, password: str, *, address: str | None) -> User:
     """Set the password of the account that a link is for, and sign it out everywhere. The link is used up.
 
+    It went to the address alone, so the address is the person's from now on.
     Raises ``NoReset``, ``Invalid`` and ``TooManyAttempts``.
     """
     user = get_user(secret)
+    by = Actor(user.ref, address)
     passwords.require_sound_password(password, user.email, user.name)
     password_hash = passwords.hash_password(password)
     with write_transaction() as session:
@@ -96,7 +98,8 @@ def reset_password(secret: str, password: str, *, address: str | None) -> User:
         if session.execute(use).first() is None:
             raise NoReset
         accounts.store_password(session, user, password_hash)
-        audit.record(session, "user.password_reset", user.ref, by=Actor(user.ref, address), workspace_id=None)
+        accounts.mark_verified(session, user, by=by)
+        audit.record(session, "user.password_reset", user.ref, by=by, workspace_id=None)
     return user
 
 

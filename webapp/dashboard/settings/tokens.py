@@ -118,6 +118,7 @@ def confirm_rotate_token(token_id: uuid.UUID) -> AnyResponse:
 
 
 @manager_pages.post("/tokens/<uuid:token_id>/rotate")
+@requires_password
 def rotate_token(token_id: uuid.UUID) -> AnyResponse:
     """Create the successor of a token. The page itself answers, as when a token is created."""
     form, token = RotationForm(), tokens.get(g.workspace.id, token_id)
@@ -152,6 +153,7 @@ def revoke_token(token_id: uuid.UUID) -> AnyResponse:
 
 
 @manager_pages.post("/tokens/<uuid:token_id>/adopt")
+@requires_password
 def adopt_token(token_id: uuid.UUID) -> AnyResponse:
     token = tokens.adopt(g.membership, token_id, by=current_actor())
     return redirect_with_message(f"The token {isolate(token.name)} works again, and you stand for it.", ".list_tokens")

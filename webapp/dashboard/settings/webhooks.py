@@ -149,6 +149,7 @@ def update_webhook(webhook_id: uuid.UUID) -> AnyResponse:
 
 
 @manager_pages.post("/webhooks/<uuid:webhook_id>/secret")
+@requires_password
 def rotate_webhook_secret(webhook_id: uuid.UUID) -> AnyResponse:
     return _secret_page(endpoints.rotate_secret(g.membership, webhook_id, by=current_actor()))
 
