@@ -1,4 +1,4 @@
-"""The password is asked for again before an act that gives access away or destroys, and nothing filled in is lost."""
+"""The password is asked for again before an act that gives access away or destroys; nothing filled in is lost."""
 
 import re
 import uuid
@@ -21,6 +21,7 @@ SETTINGS = "/w/acme/settings"
 TOKEN = {"name": "nightly & <b>", "scopes": ["jobs:read", "jobs:write"], "expires_at": ""}
 FREE = {
     "workspace.settings.rename_workspace",
+    "workspace.settings.update_origins",
     "workspace.settings.ping_webhook",
     "workspace.settings.redeliver_message",
     "workspace.settings.redeliver_failed_messages",
@@ -57,10 +58,10 @@ def resend(client: FlaskClient, page: str, address: str, **typed: str) -> TestRe
 def test_a_form_that_was_filled_in_goes_through_once_the_password_is_typed(
     app: Flask, ada: FlaskClient, cast: Cast
 ) -> None:
-    asked = post(ada, f"{SETTINGS}/tokens", TOKEN)
-    assert (asked.status_code, ASKS in asked.text) == (403, True)
+    question = post(ada, f"{SETTINGS}/tokens", TOKEN)
+    assert (question.status_code, ASKS in question.text) == (403, True)
     assert token_names(app, cast) == []
-    wrong = resend(ada, asked.text, f"{SETTINGS}/tokens", confirm_password="wrong horse battery")
+    wrong = resend(ada, question.text, f"{SETTINGS}/tokens", confirm_password="wrong horse battery")
     assert (wrong.status_code, "That is not your password." in wrong.text) == (422, True)
     assert "wrong horse battery" not in wrong.text
     made = resend(ada, wrong.text, f"{SETTINGS}/tokens", confirm_password=PASSWORD)
@@ -73,8 +74,8 @@ def test_a_form_that_was_filled_in_goes_through_once_the_password_is_typed(
 def test_it_is_not_asked_for_again_within_a_quarter_of_an_hour(
     app: Flask, ada: FlaskClient, cast: Cast, clock: Clock
 ) -> None:
-    asked = post(ada, f"{SETTINGS}/tokens", TOKEN)
-    resend(ada, asked.text, f"{SETTINGS}/tokens", confirm_password=PASSWORD)
+    question = post(ada, f"{SETTINGS}/tokens", TOKEN)
+    resend(ada, question.text, f"{SETTINGS}/tokens", confirm_password=PASSWORD)
     clock.advance(minutes=14, seconds=59)
     assert ASKS not in post(ada, f"{SETTINGS}/tokens", TOKEN).text
     clock.advance(seconds=1)
@@ -96,11 +97,11 @@ def test_to_type_it_in_one_browser_confirms_no_other(app: Flask, ada: FlaskClien
 
 
 def test_a_workspace_is_deleted_after_the_password(app: Flask, ada: FlaskClient, cast: Cast) -> None:
-    asked = post(ada, f"{SETTINGS}/general/delete", {"name": "Acme"})
-    assert ASKS in asked.text
+    question = post(ada, f"{SETTINGS}/general/delete", {"name": "Acme"})
+    assert ASKS in question.text
     with app.app_context():
         assert db.session.get(Workspace, cast.acme.id).deleted_at is None  # type: ignore[union-attr]
-    resend(ada, asked.text, f"{SETTINGS}/general/delete", confirm_password=PASSWORD)
+    resend(ada, question.text, f"{SETTINGS}/general/delete", confirm_password=PASSWORD)
     with app.app_context():
         assert db.session.get(Workspace, cast.acme.id).deleted_at  # type: ignore[union-attr]
 
