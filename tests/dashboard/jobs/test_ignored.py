@@ -5,10 +5,12 @@ import re
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.support.jobs import RUNNER, job_in
+from tests.support.jobs import RUNNER
 from tests.support.pages import sign_in
 from tests.support.people import Cast
 from webapp.core import jobs
+from webapp.core.jobs import logs
+from webapp.core.jobs.inputs import NewLines
 
 
 def test_what_a_runner_wrote_stands_where_htmx_does_not_look(app: Flask, client: FlaskClient, cast: Cast) -> None:
@@ -16,7 +18,9 @@ def test_what_a_runner_wrote_stands_where_htmx_does_not_look(app: Flask, client:
     with app.app_context():
         job_id = jobs.enqueue_job("import", cast.acme.id, payload={"note": "x"}, by=RUNNER)
         jobs.update_job_status(job_id, status="running", message="x", by=RUNNER)
-        failed = job_in("failed", cast.acme).id
+        logs.append(job_id, NewLines.parse({"lines": [{"text": "x"}]}), within=cast.acme.id)
+        failed = jobs.enqueue_job("import", cast.acme.id, by=RUNNER)
+        jobs.update_job_status(failed, status="failed", error="x", by=RUNNER)
     for path, opening in (
         (f"jobs/{job_id}", r'<p class="message"'),
         (f"jobs/{job_id}", r'<details class="json" id="payload"'),
