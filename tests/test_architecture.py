@@ -157,8 +157,8 @@ def test_an_import_that_leads_upward_or_to_the_web_would_be_found(
 
 
 @pytest.mark.parametrize("path", sources(CORE / "models"), ids=relative)
-def test_the_tables_know_only_each_other_the_lifecycle_and_the_time(path: Path) -> None:
-    allowed = ("webapp.core.models", "webapp.core.lifecycle", "webapp.core.clock")
+def test_the_tables_know_only_each_other_the_lifecycle_the_time_and_the_cipher(path: Path) -> None:
+    allowed = ("webapp.core.models", "webapp.core.lifecycle", "webapp.core.clock", "webapp.core.encryption")
     ours = [name for name in imports(ast.parse(path.read_text())) if within(name, "webapp")]
     assert [name for name in ours if not within(name, *allowed)] == []
 

@@ -16,12 +16,14 @@ from tests.support.pages import sign_in
 from tests.support.people import Cast
 from webapp import downloads
 from webapp.core import clock, jobs
+from webapp.core.accounts import resets
+from webapp.core.accounts.attempts import Visitor
 from webapp.core.database.transactions import write_transaction
 from webapp.core.jobs import logs
 from webapp.core.jobs.inputs import NewLines
 from webapp.core.models import Role, job_runs, new_id, webhook_deliveries
 from webapp.core.webhooks import endpoints, outbox
-from webapp.core.workspaces import invitations, tokens, workspaces
+from webapp.core.workspaces import invitations, members, tokens, workspaces
 from webapp.extensions import outbound
 
 KB = 1000
@@ -91,6 +93,8 @@ def fill(cast: Cast) -> dict[str, Any]:
         ]
         session.execute(sa.insert(job_runs), rows)
     ada = workspaces.get_membership("acme", cast.ada.id)
+    # Somebody who can be made a member again.
+    members.change_role(ada, cast.ben.id, Role.ADMIN, by=OPERATOR)
     for number in range(20):
         address = f"https://hooks.example.com/{number:02}{'&' * 1900}"
         endpoint = endpoints.create(ada, address, ["job.failed"], outbound=outbound(), by=OPERATOR)
@@ -100,6 +104,8 @@ def fill(cast: Cast) -> dict[str, Any]:
         session.execute(sa.insert(webhook_deliveries), deliveries)
     for number in range(30):
         _, secret = invitations.create(ada, f"{'a' * 50}{number}@example.com", Role.MEMBER, by=OPERATOR)
+    reset = resets.request_reset("ben@example.com", Visitor("192.0.2.1", None))
+    assert reset
     for number in range(50):
         token, _ = tokens.create_unchecked(cast.acme.id, f"{number:03}{WIDE * 97}", by=OPERATOR)
     return {
@@ -112,6 +118,7 @@ def fill(cast: Cast) -> dict[str, Any]:
         "webhook_id": endpoint.id,
         "delivery_id": deliveries[0]["id"],
         "secret": secret,
+        "reset_secret": reset.secret,
         "filename": "css/layout.css",
     }
 

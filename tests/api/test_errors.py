@@ -104,7 +104,8 @@ def test_a_call_without_its_scope_is_403_before_anything_is_looked_up(
     assert len(api_calls(app)) >= 6
     for method, path in api_calls(app):
         template = path.removeprefix("/api/v1").replace(UNKNOWN, "{job_id}")
-        needed = document["paths"][template][method.lower()]["description"]
+        # What a call needs for some jobs alone stands behind what it needs in any case.
+        needed = document["paths"][template][method.lower()]["description"].partition(".")[0]
         for scope, key in keys.items():
             headers = {"Authorization": f"Bearer {key}"}
             answer = client.open(path, method=method, headers=headers, data=b"not JSON")

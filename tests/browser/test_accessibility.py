@@ -16,7 +16,7 @@ from webapp.core.accounts import resets
 from webapp.core.accounts.attempts import make_visitor
 from webapp.core.models import Role
 from webapp.core.webhooks import endpoints
-from webapp.core.workspaces import invitations, tokens, workspaces
+from webapp.core.workspaces import invitations, members, tokens, workspaces
 from webapp.extensions import outbound
 
 # The engines draw the same pages.
@@ -84,6 +84,8 @@ NO_PAGES = re.compile(
 def test_every_page_is_clean_and_no_wider_than_the_window(still: Page, app: Flask, cast: Cast, token: str) -> None:
     with app.app_context():
         ada = workspaces.get_membership("acme", cast.ada.id)
+        # Somebody who can be made a member again.
+        members.change_role(ada, cast.ben.id, Role.ADMIN, by=OPERATOR)
         known = {
             "slug": "acme",
             "job_id": job_in("failed", cast.acme).id,

@@ -269,9 +269,9 @@ def test_a_scanner_knows_a_token_by_its_form_and_its_checksum(cast: Cast) -> Non
     assert SCANNED.pattern in (ROOT / "docs" / "tokens.md").read_text()
     for _ in range(20):
         _, text = tokens.create_unchecked(cast.acme.id, "t", by=SYSTEM)
-        found = SCANNED.search(f"TOKEN='{text}'")
-        assert found
-        assert f"{zlib.crc32(text[:-8].encode()):08x}" == found[3]
+        match = SCANNED.search(f"TOKEN='{text}'")
+        assert match
+        assert f"{zlib.crc32(text[:-8].encode()):08x}" == match[3]
 
 
 def test_a_token_from_before_there_were_checksums_goes_on_working(cast: Cast, token: str) -> None:
