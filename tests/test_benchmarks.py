@@ -29,7 +29,7 @@ def test_every_row_has_figures_and_stands_beside_its_limit(
     monkeypatch.setenv("BENCH_DATABASE_URL", postgres_server.url.render_as_string(hide_password=False))
     options = ["--engine", engine, "--connections", "2", "--seconds", "0.01", "--jobs", "300"]
     command = [sys.executable, "-m", "benchmarks", *options, "--json", str(tmp_path / "figures.json")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=350)
     assert done.returncode == 0, done.stdout + done.stderr
     (rows,) = json.loads((tmp_path / "figures.json").read_text())
     assert all(row["figures"]["per_second"] > 0 for row in rows)
@@ -61,7 +61,7 @@ def test_a_run_with_errors_has_no_figure() -> None:
 
 def test_boards_of_several_sizes_are_asked_the_same() -> None:
     command = [sys.executable, "-m", "benchmarks.scale", "--engine", "sqlite", "--jobs", "200", "--jobs", "400"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=350)
     assert done.returncode == 0, done.stderr
     head, _, *rows = done.stdout.splitlines()
     assert head.startswith("|  | 2,200 jobs, ms | 2,400 jobs, ms |")
