@@ -43,6 +43,7 @@ def make_person(number: int) -> User:
 def takes(ada: Membership, cast: Cast) -> dict[Limit, tuple[Owner, Take]]:
     """Of each limit that is counted: whose it is, and how one more is taken; a number makes each a different one."""
     acme, url = of_workspace(cast.acme.id), "http://8.8.8.8/hooks"
+    people = [make_person(number) for number in range(5)]
     return {
         limits.WEBHOOKS: (
             acme,
@@ -50,7 +51,7 @@ def takes(ada: Membership, cast: Cast) -> dict[Limit, tuple[Owner, Take]]:
         ),
         limits.TOKENS: (acme, lambda n: tokens.create_unchecked(cast.acme.id, f"token {n}", by=SYSTEM)),
         limits.INVITATIONS: (acme, lambda n: invitations.create(ada, f"i{n}@example.com", "member", by=OPERATOR)),
-        limits.MEMBERS: (acme, lambda n: members.add_unchecked(cast.acme, make_person(n), Role.MEMBER, by=SYSTEM)),
+        limits.MEMBERS: (acme, lambda n: members.add_unchecked(cast.acme, people[n], Role.MEMBER, by=SYSTEM)),
         limits.TIME_LIMITS: (
             acme,
             lambda n: time_limits.set_limits(ada, Limits(type=f"t{n}", max_duration=60), by=OPERATOR),
