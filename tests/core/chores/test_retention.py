@@ -189,7 +189,7 @@ def test_a_job_takes_along_all_that_is_its_own_and_nothing_of_others(cast: Cast,
     }  # fmt: skip
     goes = rich()
     endpoint = WebhookEndpoint(
-        id=new_id(clock.now()), workspace_id=cast.acme.id, url="https://e.test", secret="s", events=[],
+        id=new_id(clock.now()), workspace_id=cast.acme.id, url="https://e.test", secret="whsec_c2VjcmV0", events=[],
         created_by="system", created_at=clock.now(),
     )  # fmt: skip
     db.session.add(endpoint)
