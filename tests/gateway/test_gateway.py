@@ -34,6 +34,9 @@ class Headers:
     def __contains__(self, name: str) -> bool:
         return any(name == each for each, _ in self._items)
 
+    def keys(self) -> list[str]:
+        return [each for each, _ in self._items]
+
     def get(self, name: str, default: Any = None) -> Any:
         return next((value for each, value in self._items if each == name), default)
 

@@ -72,6 +72,10 @@ _environ_names: dict[str, str] = {}
 _MAX_NAMES = 500
 
 
+UNREADABLE = "\xff"
+"""Stands for the value of a header that is no ASCII text."""
+
+
 def _to_environ_name(header: str) -> str:
     """Return the name of a header in the environ; empty for one that another could be taken for."""
     # A proxy that replaces X-Forwarded-For hands on what its client calls X_Forwarded_For: in the environ both are one.
@@ -114,6 +118,10 @@ def build_environ(scope: Scope, headers: Headers, body: bytes) -> dict[str, Any]
         if name in environ:
             value = f"{environ[name]}{'; ' if name == 'HTTP_COOKIE' else ','}{value}"
         environ[name] = value
+    for header in headers.keys():  # noqa: SIM118 - granian's own mapping, which cannot be iterated
+        # A value that is no ASCII text granian leaves out; it must not look as if nothing had been sent.
+        if name := _environ_names.get(header) or _to_environ_name(header):
+            environ.setdefault(name, UNREADABLE)
     return environ
 
 
