@@ -449,7 +449,9 @@ def test_the_chores_outlive_a_database_that_is_away_and_say_so_once(
         """Let the chore go on twice and then end; whoever follows the clock beside it waits."""
         if seconds == server_clock.FOLLOW_EVERY:
             return wait(seconds)
-        return stop.set() if next(rounds) else None
+        if next(rounds):
+            stop.set()
+        return None
 
     monkeypatch.setattr(stop, "wait", wait_or_end)
     app = make_app(empty_url)
