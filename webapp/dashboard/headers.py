@@ -40,6 +40,14 @@ def register(app: Flask) -> None:
         return response
 
 
+def keep_address_secret(response: Response) -> Response:
+    """Keep the address of a page, which holds a secret, out of caches and of Referer headers."""
+    response.headers["Cache-Control"] = "no-store"
+    # With "no-referrer" its form would come without an Origin, as from another site.
+    response.headers["Referrer-Policy"] = "strict-origin"
+    return response
+
+
 def _add_missing(response: Response, headers: tuple[tuple[str, str], ...]) -> None:
     for name, value in headers:
         if name not in response.headers:

@@ -18,23 +18,16 @@ from webapp.core.workspaces import invitations
 from webapp.core.workspaces.invitations import NewAccountPolicy, NoInvitation
 from webapp.dashboard.auth import current_actor, load_session, start_session
 from webapp.dashboard.forms import redirect_with_message, show_faults
+from webapp.dashboard.headers import keep_address_secret
 
 pages = Blueprint("invitations", __name__, url_prefix="/invitations")
+pages.after_request(keep_address_secret)
 
 
 class NewAccountForm(FlaskForm):  # type: ignore[misc]
     name = StringField("Your name")
     password = PasswordField("Password")
     again = PasswordField("The password again", [EqualTo("password", "The two passwords are not the same.")])
-
-
-@pages.after_request
-def hide_secret(response: AnyResponse) -> AnyResponse:
-    """Keep the address, which is a secret, out of caches and of Referer headers."""
-    response.headers["Cache-Control"] = "no-store"
-    # With "no-referrer" its form would come without an Origin, as from another site.
-    response.headers["Referrer-Policy"] = "strict-origin"
-    return response
 
 
 @pages.get("/<secret>")

@@ -13,9 +13,11 @@ from webapp.core.accounts.resets import NoReset
 from webapp.core.errors import Invalid
 from webapp.dashboard import notices
 from webapp.dashboard.forms import redirect_with_message, show_faults
+from webapp.dashboard.headers import keep_address_secret
 from webapp.dashboard.known_browsers import remember_browser
 
 pages = Blueprint("password_reset", __name__, url_prefix="/password-reset")
+pages.after_request(keep_address_secret)
 
 
 class RequestForm(FlaskForm):  # type: ignore[misc]
@@ -25,15 +27,6 @@ class RequestForm(FlaskForm):  # type: ignore[misc]
 class NewPasswordForm(FlaskForm):  # type: ignore[misc]
     password = PasswordField("New password")
     again = PasswordField("Confirm new password", [EqualTo("password", "The two passwords are not the same.")])
-
-
-@pages.after_request
-def hide_secret(response: AnyResponse) -> AnyResponse:
-    """Keep the address, which may be a secret, out of caches and of Referer headers."""
-    response.headers["Cache-Control"] = "no-store"
-    # With "no-referrer" its form would come without an Origin, as from another site.
-    response.headers["Referrer-Policy"] = "strict-origin"
-    return response
 
 
 # --- asking for the link -----------------------------------------------------------------------------------------
