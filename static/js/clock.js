@@ -28,9 +28,9 @@
   const boardNow = () => (stoppedAt ?? Date.now()) + skew;
 
   // The board wrote its time between two moments of the viewer's clock: where that cannot be, the clocks differ.
-  const setBoardTime = (time, askedAt, answeredAt) => {
+  const setBoardTime = (time, sentAt, answeredAt) => {
     if (Number.isNaN(time)) return;
-    if (time < askedAt + skew || time > answeredAt + skew) skew = time - (askedAt + answeredAt) / 2;
+    if (time < sentAt + skew || time > answeredAt + skew) skew = time - (sentAt + answeredAt) / 2;
     remember({ heard: time, skew });
   };
   if (!isOldDocument) setBoardTime(drawnAt, Date.now() - performance.now(), Date.now());

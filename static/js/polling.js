@@ -13,7 +13,7 @@
     if (!polls.has(element.id)) {
       polls.set(element.id, {
         etag: element.dataset.etag, url: null, busy: false, failures: 0, isGone: false,
-        interval: FASTEST, dueAt: isOldDocument ? loadedAt : loadedAt + FASTEST, askedAt: null, shownAt: loadedAt,
+        interval: FASTEST, dueAt: isOldDocument ? loadedAt : loadedAt + FASTEST, sentAt: null, shownAt: loadedAt,
       });
     }
     return polls.get(element.id);
@@ -52,7 +52,7 @@
   });
 
   document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
-    if (isPolled(ctx.sourceElement)) Object.assign(pollOf(ctx.sourceElement), { busy: true, askedAt: Date.now() });
+    if (isPolled(ctx.sourceElement)) Object.assign(pollOf(ctx.sourceElement), { busy: true, sentAt: Date.now() });
   });
 
   document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
@@ -63,7 +63,7 @@
     if (status === 200 || status === 304) {
       poll.failures = 0;
       poll.shownAt = Date.now();
-      setBoardTime(Date.parse(ctx.response.headers.get("Board-Time")), poll.askedAt, poll.shownAt);
+      setBoardTime(Date.parse(ctx.response.headers.get("Board-Time")), poll.sentAt, poll.shownAt);
       poll.interval = status === 200 ? FASTEST : Math.min(SLOWEST, poll.interval * 1.25);
       if (status === 200) poll.etag = ctx.response.headers.get("ETag");
     } else if (GONE.has(status)) {

@@ -115,7 +115,7 @@ class EventQuery(Query):
     """The query of ``GET /jobs/{id}/events``."""
 
     limit: Annotated[int, _limit_up_to(EVENTS_PAGE)] = Field(
-        EVENTS_PAGE, ge=1, le=EVENTS_PAGE, description=f"How many at most; {EVENTS_PAGE} unless told."
+        EVENTS_PAGE, ge=1, le=EVENTS_PAGE, description=f"How many at most; default {EVENTS_PAGE}."
     )
     cursor: Annotated[int, BeforeValidator(_parse_event_number)] = Field(
         0, ge=0, le=LAST_NUMBER, description="The next_cursor of the page before."
@@ -142,7 +142,7 @@ class ListQuery(Query):
     tag: Tag | None = Field(None, description="Only jobs with this tag.")
     created_after: Time | None = Field(None, description="Only jobs created later than this.")
     created_before: Time | None = Field(None, description="Only jobs created earlier than this.")
-    limit: Annotated[int, _limit_up_to(100)] = Field(50, ge=1, le=100, description="How many at most; 50 unless told.")
+    limit: Annotated[int, _limit_up_to(100)] = Field(50, ge=1, le=100, description="How many at most; default 50.")
     cursor: Annotated[uuid.UUID, BeforeValidator(_parse_cursor)] | None = Field(
         None, description="The next_cursor of the page before."
     )

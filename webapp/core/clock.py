@@ -19,14 +19,14 @@ def now() -> datetime:
     return datetime.fromtimestamp(time.time() + _ahead, UTC)
 
 
-def adjust(shown: float, asked_at: float, answered_at: float) -> float:
+def adjust(shown: float, sent_at: float, answered_at: float) -> float:
     """Take over the time that another clock showed at some moment between asking and being answered.
 
     All three are seconds since 1970, the last two by ``time.time()``. What is known already stays where the answer
     allows it, so that times do not jump with the length of each answer. Returns how many seconds that clock is ahead.
     """
     global _ahead
-    _ahead = min(max(_ahead, shown - answered_at), shown - asked_at)
+    _ahead = min(max(_ahead, shown - answered_at), shown - sent_at)
     return _ahead
 
 

@@ -134,12 +134,12 @@ def run_worker(
     threads = app.config["THREADS"]
     connections = _allow_many_connections()
     gateway = Gateway(app, threads=threads, limit=app.config["MAX_CONTENT_LENGTH"])
-    stop_signal, all_answered, told_to_stop = WorkerSignal(), threading.Event(), threading.Event()
+    stop_signal, all_answered, stop_requested = WorkerSignal(), threading.Event(), threading.Event()
     stop_signal.add_cb(all_answered.set)
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if not told_to_stop.is_set():
-            told_to_stop.set()
+        if not stop_requested.is_set():
+            stop_requested.set()
             gateway.stop()
             stop_signal.set()
 
@@ -155,7 +155,7 @@ def run_worker(
     serve(_Scheduler(loop, _get_receiver(gateway, log_access_format), None, None, None), loop, stop_signal)
     _limit_silence()
     metrics.process_starts.labels("server").inc()
-    while not told_to_stop.wait(CHECK_INTERVAL):
+    while not stop_requested.wait(CHECK_INTERVAL):
         gateway.check()
         if os.getppid() != parent:
             # Whoever started this process was killed, and so is nobody who could stop it.
@@ -178,11 +178,11 @@ def _get_receiver(gateway: Gateway, log_access_format: str | None) -> Callable[[
 def _allow_many_connections() -> int:
     """Let this process have many open files; return how many of them may be connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     # The upper half is for files that are sent; some are for the database and the log.
-    return max(wanted // 2 - 100, 1)
+    return max(limit // 2 - 100, 1)
 
 
 def _limit_silence() -> None:

@@ -709,7 +709,7 @@ export interface operations {
                 created_after?: string;
                 /** @description Only jobs created earlier than this. */
                 created_before?: string;
-                /** @description How many at most; 50 unless told. */
+                /** @description How many at most; default 50. */
                 limit?: number;
                 /** @description The next_cursor of the page before. */
                 cursor?: string;
@@ -1473,7 +1473,7 @@ export interface operations {
     listEvents: {
         parameters: {
             query?: {
-                /** @description How many at most; 500 unless told. */
+                /** @description How many at most; default 500. */
                 limit?: number;
                 /** @description The next_cursor of the page before. */
                 cursor?: number;

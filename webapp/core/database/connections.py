@@ -46,9 +46,9 @@ class BoardConnection(psycopg.Connection[Any]):
         self.answer_timeout = settings.connect_timeout
         # Outside of a transaction, which would still be open when the engine takes the connection over.
         self.autocommit = True
-        asked_at = time.time()
+        sent_at = time.time()
         ((shown, backend, seconds),) = self.execute(_SESSION_FACTS, prepare=False)
-        clock.adjust(shown, asked_at, time.time())
+        clock.adjust(shown, sent_at, time.time())
         # A pooler lets its clients cancel by numbers of its own, which are not those of the sessions behind it.
         self.is_pooled = backend != self.info.backend_pid
         if self.is_pooled:

@@ -45,25 +45,25 @@ def replace(member: Membership, origins: Iterable[str], *, by: Actor) -> None:
 
 def replace_unchecked(workspace_id: uuid.UUID, origins: Iterable[str], *, by: Actor) -> None:
     """Let exactly these sites call the API, whoever asks. Raises ``Invalid``."""
-    wanted = {parse_origin(text) for text in origins}
-    if None in wanted or len(wanted) > LIMIT:
-        raise Invalid([Fault(("origins",), _FAULT if None in wanted else f"At most {LIMIT} sites.")])
+    parsed = {parse_origin(text) for text in origins}
+    if None in parsed or len(parsed) > LIMIT:
+        raise Invalid([Fault(("origins",), _FAULT if None in parsed else f"At most {LIMIT} sites.")])
     with write_transaction() as session:
         session.execute(sa.select(Workspace.id).where(Workspace.id == workspace_id).with_for_update())
         listed = set(
             session.scalars(sa.select(WorkspaceOrigin.origin).where(WorkspaceOrigin.workspace_id == workspace_id))
         )
-        if listed == wanted:
+        if listed == parsed:
             return
         session.execute(sa.delete(WorkspaceOrigin).where(WorkspaceOrigin.workspace_id == workspace_id))
-        session.add_all(WorkspaceOrigin(workspace_id=workspace_id, origin=origin) for origin in wanted)
+        session.add_all(WorkspaceOrigin(workspace_id=workspace_id, origin=origin) for origin in parsed)
         audit.record(
             session,
             "workspace.origins_changed",
             f"workspace:{workspace_id}",
             by=by,
             workspace_id=workspace_id,
-            detail={"origins": sorted(str(origin) for origin in wanted)},
+            detail={"origins": sorted(str(origin) for origin in parsed)},
         )
 
 
