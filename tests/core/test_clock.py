@@ -9,7 +9,9 @@ from webapp.core import clock
 
 @pytest.fixture(autouse=True)
 def _own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the process stands still, however busy the machine is."""
     monkeypatch.setattr(clock, "_ahead", 0.0)
+    monkeypatch.setattr(time, "time", lambda: 1_795_498_202.0)
 
 
 def offset() -> float:

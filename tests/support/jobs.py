@@ -18,13 +18,16 @@ RUNNER = Actor("token:0193a000-0000-7000-8000-000000000001")
 OPERATOR = Actor("user:0193a000-0000-7000-8000-000000000002")
 
 
-def job_in(state: str, workspace: Workspace) -> JobRun:
-    """A job in a status, or failed by the board as ``lost`` or ``timed_out``. Needs a pushed context (``core``)."""
-    job_id = jobs.enqueue_job("generate-report", workspace.id, heartbeat_timeout=60, max_duration=3600, by=RUNNER)
+def job_in(state: str, workspace: Workspace, *, by: Actor = RUNNER) -> JobRun:
+    """A job in a status, or failed by the board as ``lost`` or ``timed_out``; ``by`` runs it.
+
+    Needs a pushed context (``core``).
+    """
+    job_id = jobs.enqueue_job("generate-report", workspace.id, heartbeat_timeout=60, max_duration=3600, by=by)
     if state not in ("pending", "canceled"):
-        jobs.update_job_status(job_id, status="running", by=RUNNER)
+        jobs.update_job_status(job_id, status="running", by=by)
     if state in ("completed", "failed"):
-        jobs.update_job_status(job_id, status=state, by=RUNNER)
+        jobs.update_job_status(job_id, status=state, by=by)
     if state in ("lost", "timed_out"):
         running = jobs.get_job_status(job_id)
         assert jobs.fail_overdue(running, FailureReason(state), "The board says so.")
