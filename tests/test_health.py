@@ -221,15 +221,18 @@ def test_every_line_of_serve_is_json_whoever_writes_it(sqlite_template: Path, po
             os.kill(worker, signal.SIGKILL)
             wait_until(lambda: entries_by("_granian"), explain=log.read_text)
             os.kill(chores, signal.SIGKILL)
-            assert process.wait(30) == 1
+            wait_until(lambda: entries_by("webapp.cli.processes"), explain=log.read_text)
+            process.terminate()
+            assert process.wait(30) == 0
         finally:
             process.kill()
     assert log.read_text().endswith("}\n")
     assert refused.status_code == 503
     assert [entry["request_id"] for entry in entries_by("webapp.errors")] == [refused.headers["X-Request-Id"]]
-    served, *_, last = entries_by("webapp.cli.serve")
+    [served] = entries_by("webapp.cli.serve")
     assert (served["level"], served["message"]) == ("info", f"Callboard serves on http://127.0.0.1:{port}.")
-    assert last["message"] == "The chores ended by itself (exit code -9); all is stopped."
+    [ended] = entries_by("webapp.cli.processes")
+    assert ended["message"] == "The chores ended unexpectedly (exit code -9); starting again."
     assert all(entry["chore"] and entry["run"] for entry in entries_by("webapp.cli.maintain"))
     [died] = entries_by("_granian")
     assert (died["level"], died["message"]) == ("error", "Unexpected exit from worker-1")

@@ -670,9 +670,32 @@ except click.ClickException as error:
 """
 
 
-def test_when_one_process_dies_all_are_stopped_and_it_is_named() -> None:
+def test_a_process_that_ends_again_and_again_stops_all_and_is_named() -> None:
     ended = subprocess.run([sys.executable, "-c", ONE_DIES], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert (ended.stdout, ended.stderr) == ("The weak one ended by itself (exit code 3); all is stopped.\n", "")
+    stopped = "The weak one ended unexpectedly 10 times within a minute (exit code 3). Callboard has stopped.\n"
+    assert ended.stdout == stopped
+    assert ended.stderr == "The weak one ended unexpectedly (exit code 3); starting again.\n" * 9
+
+
+ONE_IS_KILLED = """
+import os, signal, sys, threading
+from pathlib import Path
+from webapp.cli.processes import ChildProcesses
+
+with ChildProcesses(Path.cwd()) as children:
+    children.start("It", "-c", "import time; print('begun', flush=True); time.sleep(600)")
+    first = children._children["It"].process.pid
+    threading.Timer(0.5, os.kill, (first, signal.SIGKILL)).start()
+    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    children.wait()
+    print("another" if children._children["It"].process.pid != first else "the same")
+"""
+
+
+def test_a_process_that_was_killed_is_started_again() -> None:
+    ended = subprocess.run([sys.executable, "-c", ONE_IS_KILLED], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.stdout.endswith("another\n")
+    assert ended.stderr == "It ended unexpectedly (exit code -9); starting again.\n"
 
 
 # --- the terminal ------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import fcntl
+import logging
 import os
 import shutil
 import signal
@@ -11,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
@@ -23,8 +26,12 @@ from flask import Flask
 from webapp.config import build_http_address
 from webapp.metrics import FOLDER_VARIABLE
 
+log = logging.getLogger(__name__)
+
 STOP_TIMEOUT = 10.0
 """Seconds that a child may take to stop before it is killed."""
+MAX_ENDS, ENDS_WITHIN = 10, 60.0
+"""A child that ends unexpectedly this often within so many seconds would go on doing so."""
 START_TIMEOUT = 60.0
 """Seconds that the server may take to answer for the first time."""
 _FOLDER_LOCK = "in-use"
@@ -79,15 +86,33 @@ def _remove_abandoned_folders(prefix: str) -> None:
             shutil.rmtree(lock.parent)
 
 
+@dataclass
+class _Child:
+    """A running child, and what it takes to start it again."""
+
+    command: Sequence[str]
+    environ: Mapping[str, str]
+    process: subprocess.Popen[bytes]
+    ended_at: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_ENDS))
+    """When it last ended unexpectedly, by the monotonic clock."""
+
+    @property
+    def ends_too_often(self) -> bool:
+        return len(self.ended_at) == MAX_ENDS and self.ended_at[-1] - self.ended_at[0] < ENDS_WITHIN
+
+
 class ChildProcesses:
-    """Holds children that are all stopped when the block ends, when this process is to stop, and when one dies."""
+    """Holds children that are all stopped when the block ends and when this process is to stop.
+
+    A child that ends unexpectedly is started again; one that does so ten times within a minute stops them all.
+    """
 
     # Each child has a session of its own, so that Ctrl-C reaches this process alone. It then stops the children one by
     # one, the last started first, so that each can still talk to those it depends on.
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, _Child] = {}
         self._folders = contextlib.ExitStack()
         # No Event: a signal that arrived while this thread held the Event's lock would wait for that lock for ever.
         self._stop_requested = False
@@ -104,7 +129,7 @@ class ChildProcesses:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for child in reversed(self._children.values()):
-            stop(child)
+            stop(child.process)
         self._folders.close()
 
     def make_folder(self, prefix: str) -> str:
@@ -119,9 +144,12 @@ class ChildProcesses:
         if not self._stop_requested:
             command = [sys.executable, *arguments]
             merged = {**os.environ, **(environ or {})}
-            self._children[name] = subprocess.Popen(
-                command, cwd=self._folder, env=merged, start_new_session=True, preexec_fn=_end_with_parent
-            )
+            self._children[name] = _Child(command, merged, self._run(command, merged))
+
+    def _run(self, command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command, cwd=self._folder, env=environ, start_new_session=True, preexec_fn=_end_with_parent
+        )
 
     def wait_for_server(self, host: str, port: int) -> bool:
         """Wait until the server answers, and return whether it does: not if a stop was requested.
@@ -138,9 +166,21 @@ class ChildProcesses:
         return False
 
     def wait(self) -> None:
-        """Wait until a stop is requested. Raises ``ClickException`` when a child died."""
+        """Wait until a stop is requested. Raises ``ClickException`` when a child ends again and again."""
         while not self._pause():
-            self._raise_if_any_died()
+            for name, child in self._children.items():
+                if child.process.poll() is not None:
+                    self._start_again(name, child)
+
+    def _start_again(self, name: str, child: _Child) -> None:
+        code = child.process.returncode
+        child.ended_at.append(time.monotonic())
+        if child.ends_too_often:
+            times = f"{MAX_ENDS} times within a minute"
+            raise click.ClickException(f"{name} ended unexpectedly {times} (exit code {code}). Callboard has stopped.")
+        log.warning("%s ended unexpectedly (exit code %s); starting again.", name, code)
+        if not self._pause():
+            child.process = self._run(child.command, child.environ)
 
     def _pause(self) -> bool:
         """Sleep a little, and return whether a stop was requested."""
@@ -149,8 +189,8 @@ class ChildProcesses:
 
     def _raise_if_any_died(self) -> None:
         for name, child in self._children.items():
-            if child.poll() is not None:
-                raise click.ClickException(f"{name} ended by itself (exit code {child.returncode}); all is stopped.")
+            if (code := child.process.poll()) is not None:
+                raise click.ClickException(f"{name} ended unexpectedly (exit code {code}). Callboard has stopped.")
 
 
 def start_board(children: ChildProcesses, app: Flask) -> bool:
