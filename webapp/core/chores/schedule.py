@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from webapp.core.chores import deleted_workspaces, liveness, retention
+from webapp.core.jobs import store
 from webapp.core.limits import usage
 from webapp.core.webhooks import outbox, secrets, sender
 from webapp.core.webhooks.outbound import Outbound
@@ -58,6 +59,15 @@ def _encrypt_secrets(go_on: GoOn) -> str:
     return f"Encrypted {secrets.encrypt_plain()} secrets of webhooks that were stored as they are."
 
 
+def _add_missing_error_groups(go_on: GoOn) -> str:
+    added = 0
+    while batch := store.add_missing_error_groups():
+        added += batch
+        if not go_on():
+            break
+    return f"Grouped the errors of {added} jobs that a server of an older release has failed."
+
+
 def _delete_workspaces(go_on: GoOn) -> str:
     return f"Cleared away {deleted_workspaces.sweep(go_on)} deleted workspaces."
 
@@ -76,5 +86,6 @@ def list_chores(outbound: Outbound) -> Sequence[Chore]:
         Chore("old-webhooks", timedelta(hours=1), _delete_old_deliveries),
         Chore("old-usage", timedelta(hours=1), _delete_old_usage),
         Chore("webhook-secrets", timedelta(minutes=15), _encrypt_secrets),
+        Chore("error-groups", timedelta(minutes=15), _add_missing_error_groups),
         Chore("deleted-workspaces", timedelta(minutes=1), _delete_workspaces),
     )

@@ -20,7 +20,7 @@ from webapp.core.database.session import db
 from webapp.core.database.statements import prefixed
 from webapp.core.database.transactions import read_connection, write_lock, write_transaction
 from webapp.core.errors import NotFound
-from webapp.core.jobs import decisions, statements, time_limits
+from webapp.core.jobs import decisions, error_groups, statements, time_limits
 from webapp.core.jobs.decisions import Decide, Decision
 from webapp.core.jobs.idempotency import RequestKey
 from webapp.core.jobs.inputs import Report
@@ -44,6 +44,8 @@ JobEvents = Sequence[tuple[JobSnapshot, HistoryEvent]]
 
 _CHILD_TABLES = (job_events, log_lines, log_tails, job_tags, idempotency_keys)
 """What goes with a job. The database would delete it row by row; a statement for a batch is far faster."""
+_ERROR_GROUPS_BATCH = 200
+"""Errors read at once, of 64 KiB at most each."""
 
 
 # --- read --------------------------------------------------------------------------------------------------------
@@ -340,6 +342,29 @@ def reschedule_checks(checks: Sequence[tuple[uuid.UUID, datetime | None, datetim
     rows = [{"job_id": job_id, "seen_check_at": seen, "next_check_at": check_at} for job_id, seen, check_at in checks]
     with write_transaction() as session:
         session.connection().execute(statement, rows)
+
+
+def add_missing_error_groups() -> int:
+    """Give a batch of failed jobs without an error group theirs, and return how many these were.
+
+    A server of a release before error groups, which may still run beside this one during an upgrade, writes none.
+    """
+    job = job_runs.c
+    is_missing = job.status == JobStatus.FAILED, job.error_group.is_(None)
+    with read_connection() as connection:
+        rows = connection.execute(
+            sa.select(job.id, job.type, job.error).where(*is_missing).limit(_ERROR_GROUPS_BATCH)
+        ).all()
+    if rows:
+        # A job that runs again meanwhile has no error, and one that then failed again has a group.
+        update = sa.update(job_runs).where(job.id == sa.bindparam("job_id"), *is_missing)
+        update = update.values(error_group=sa.bindparam("new_error_group"), version=job.version + 1)
+        groups = [
+            {"job_id": row.id, "new_error_group": error_groups.make_fingerprint(row.type, row.error)} for row in rows
+        ]
+        with write_transaction() as session:
+            session.connection().execute(update, groups)
+    return len(rows)
 
 
 def delete_jobs(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
