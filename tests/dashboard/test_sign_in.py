@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from itsdangerous import TimestampSigner
 from werkzeug.test import Cookie, TestResponse
 
 from tests.support.apps import dispose, make_app
@@ -170,6 +171,17 @@ def test_strangers_lock_nobody_out_of_a_browser_that_they_used_before(
     assert try_to_sign_in(client).status_code == 303
 
 
+def test_a_browser_is_known_too_that_a_server_has_marked_whose_clock_is_ahead(
+    app: Flask, client: FlaskClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as ahead:
+        ahead.setattr(TimestampSigner, "get_timestamp", lambda signer: int(time.time()) + 600)
+        sign_in(client, "ben@example.com")
+    client.post("/logout", data={"csrf_token": csrf_token(client.get("/w/acme/jobs").text)})
+    lock_out_strangers(app, "ben@example.com")
+    assert try_to_sign_in(client).status_code == 303
+
+
 def test_two_people_may_share_a_browser_and_it_is_known_to_both(app: Flask, client: FlaskClient, cast: Cast) -> None:
     for email in ("ben@example.com", "ada@example.com"):
         sign_in(client, email)
@@ -188,7 +200,7 @@ def test_a_mark_that_is_not_good_leaves_a_browser_a_stranger(
     [mark] = browser_marks(client)
     value = mark.value[:-1] + ("A" if mark.value[-1] != "A" else "B") if change == "forged" else mark.value
     if change == "too old":
-        monkeypatch.setattr(known_browsers, "LIFETIME", timedelta(seconds=-1))
+        monkeypatch.setattr(known_browsers, "LIFETIME", timedelta.min)
     lock_out_strangers(app, "ben@example.com")
     stranger = app.test_client()
     name = mark.key.removesuffix(mark.key.rpartition("-")[2]) + cast.ben.id.hex[-12:]

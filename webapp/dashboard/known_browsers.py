@@ -13,6 +13,8 @@ from flask import after_this_request, current_app, request, url_for
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
+from webapp.core import clock
+
 LIFETIME = timedelta(days=365)
 
 
@@ -25,10 +27,11 @@ def read_browsers() -> Mapping[uuid.UUID, str]:
 
 def _read_mark(value: str) -> tuple[uuid.UUID, str] | None:
     try:
-        user_id, browser = _serializer().loads(value, max_age=int(LIFETIME.total_seconds()))
-    except BadSignature:  # Or it is too old.
+        (user_id, browser), signed_at = _serializer().loads(value, return_timestamp=True)
+    except BadSignature:
         return None
-    return uuid.UUID(user_id), browser
+    # Not by max_age, which refuses what another server has signed whose clock is a little ahead.
+    return (uuid.UUID(user_id), browser) if clock.now() - signed_at < LIFETIME else None
 
 
 def remember_browser(user_id: uuid.UUID) -> None:
