@@ -56,8 +56,9 @@ def has_live_sponsor(model: type[ApiToken | WebhookEndpoint | Invitation]) -> sa
     is_manager = sa.exists().where(
         _member.workspace_id == row.workspace_id,
         _member.user_id == row.sponsor_id,
-        # Not by "in", whose text differs with the number of roles.
-        sa.or_(*(_member.role == role for role in _MANAGERS)),
+        # Not as parameters: SQLite prepares a statement anew at each use (50 µs) if it compares one with a column that
+        # the condition of a partial index names.
+        sa.or_(*(_member.role == sa.literal_column(f"'{role}'") for role in _MANAGERS)),
         _user.id == _member.user_id,
         _user.deactivated_at.is_(None),
     )
