@@ -31,7 +31,7 @@ class SessionCookie(SecureCookieSessionInterface):
         """Return what the cookie holds, or an empty session."""
         # Runners have no cookie, and do not pay for a search for one.
         cookie = None if request.path.startswith(api.PREFIX) else request.cookies.get(self.get_cookie_name(app))
-        serializer = self.get_signing_serializer(app)
+        serializer = self.get_signing_serializer(app) if cookie else None
         if not cookie or serializer is None:
             return SecureCookieSession()
         try:

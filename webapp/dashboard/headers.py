@@ -49,6 +49,7 @@ def keep_address_secret(response: Response) -> Response:
 
 
 def _add_missing(response: Response, headers: tuple[tuple[str, str], ...]) -> None:
+    present = {*response.headers.keys()}
     for name, value in headers:
-        if name not in response.headers:
+        if name not in present:
             response.headers.add(name, value)
