@@ -303,14 +303,14 @@ def test_a_board_whose_threads_are_all_at_work_says_that_it_lives(held: Held) ->
         assert all(each.answered.wait(20) for each in busy)
 
 
-def test_pages_leave_a_share_of_the_threads_to_reports(held: Held) -> None:
+def test_pages_leave_half_of_the_threads_to_reports(held: Held) -> None:
     served = Gateway(held, threads=8, limit=100)
     with ThreadPoolExecutor(10) as threads:
         pages = submit_requests(served, threads, "/w/acme/jobs", 20)
-        for _ in range(6):
+        for _ in range(4):
             assert held.begun.acquire(timeout=20)
-        reports = submit_requests(served, threads, "/api/v1/jobs", 2)
-        for _ in range(2):
+        reports = submit_requests(served, threads, "/api/v1/jobs", 4)
+        for _ in range(4):
             assert held.begun.acquire(timeout=20)
         assert not held.begun.acquire(blocking=False)
         held.released.set()

@@ -23,14 +23,14 @@ class Full(Exception):
 class ThreadBudget(Generic[R]):
     """Lets so many requests be worked on at once, and the others wait in their order.
 
-    Pages are worked on by at most three quarters of the threads: no report by a runner waits until people have signed
+    Pages are worked on by at most half of the threads: no report by a runner waits until people have signed
     in or a download has been made.
     """
 
     def __init__(self, threads: int) -> None:
         self._lock = threading.Lock()
         self._free = threads
-        self._most_pages = threads - threads // 4
+        self._most_pages = threads - threads // 2
         self._pages_at_work = 0
         self._reports: deque[R] = deque()
         self._pages: deque[R] = deque()
