@@ -137,7 +137,7 @@ def test_two_uses_at_the_same_moment_leave_one_mark(
 
 
 def test_a_refused_token_is_not_noted_as_used(core: Flask, cast: Cast, token: str) -> None:
-    tokens.authenticate(token[:-1] + "x")
+    tokens.authenticate(token[:-6] + "xxxxxx")
     tokens.revoke_unchecked(public_id(token), by=SYSTEM)
     tokens.authenticate(token)
     assert last_used(core) is None
