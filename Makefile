@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BASE := .venv/base.stamp
 DEV := .venv/dev.stamp
+AUDIT := .venv/audit
 KEY := instance/secret_key
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--custom-compile-command "make lock" --no-emit-index-url
@@ -10,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 .DEFAULT_GOAL := help
 # Half a key or half a lock file is worse than none.
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test lint bench lock
+.PHONY: help setup demo run test lint bench audit lock
 
 help:  ## print this
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
@@ -36,9 +37,15 @@ lint: setup  ## ruff, mypy and djlint
 bench: setup  ## what the product costs, beside the least that it could
 	$(BIN)/python -m benchmarks $(BENCH)
 
+audit: setup $(AUDIT)/stamp  ## look for patterns of holes in the code, and for known ones in what it is built from
+	$(AUDIT)/bin/bandit --quiet --recursive --configfile pyproject.toml webapp wsgi.py clients/python/src
+	$(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/base.txt -r requirements/dev.txt
+	cd clients/typescript && npm audit
+
 lock: $(DEV)  ## pin and hash what requirements/*.in ask for
 	$(COMPILE) requirements/base.in -o requirements/base.txt
 	$(COMPILE) requirements/dev.in -c requirements/base.txt -o requirements/dev.txt
+	$(COMPILE) requirements/audit.in -o requirements/audit.txt
 
 $(BASE): requirements/base.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Callboard needs Python 3.11 or newer.")'
@@ -55,3 +62,8 @@ $(DEV): requirements/dev.txt clients/python/pyproject.toml $(BASE)
 # Neither the folder nor the key is for other users of the machine to read.
 $(KEY):
 	@umask 077 && mkdir -p instance && $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(48))' > $@
+
+$(AUDIT)/stamp: requirements/audit.txt
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
