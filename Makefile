@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 .DEFAULT_GOAL := help
 # Half a key or half a lock file is worse than none.
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test lint bench audit lock
+.PHONY: help setup demo run test lint bench torture audit lock
 
 help:  ## print this
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
@@ -36,6 +36,9 @@ lint: setup  ## ruff, mypy and djlint
 
 bench: setup  ## what the product costs, beside the least that it could
 	$(BIN)/python -m benchmarks $(BENCH)
+
+torture: setup  ## kill the board under load in every way, and look for what was lost
+	$(BIN)/python -m torture $(TORTURE)
 
 audit: setup $(AUDIT)/stamp  ## look for patterns of holes in the code, and for known ones in what it is built from
 	$(AUDIT)/bin/bandit --quiet --recursive --configfile pyproject.toml webapp wsgi.py clients/python/src
