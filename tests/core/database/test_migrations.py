@@ -28,6 +28,35 @@ INSERT_JOB = sa.text(
 )
 
 
+NOON = "2026-11-24 12:00:00+00:00"
+NAMES = ("owner", "admin", "member", "closed")
+"""The people of a workspace, by what they are there; the account of the last, an admin, is closed."""
+
+
+def insert(connection: sa.Connection, table: str, **values: object) -> str:
+    """Insert a row with an id of its own into a table as it is at that revision; the id."""
+    values = {"id": uuid.uuid4().hex, "created_at": NOON} | values
+    values = {name: value for name, value in values.items() if value is not None}
+    places = ", ".join(f":{name}" for name in values)
+    connection.execute(sa.text(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})"), values)
+    return str(values.get("id"))
+
+
+def insert_user(connection: sa.Connection, name: str, deactivated_at: str | None = None) -> str:
+    email = f"{name}@example.com"
+    return insert(connection, "users", email=email, name=name, password_hash="x", deactivated_at=deactivated_at)
+
+
+def insert_workspace(connection: sa.Connection) -> tuple[str, dict[str, str]]:
+    """Insert a workspace and its people; its id and theirs."""
+    workspace = insert(connection, "workspaces", name="Acme", slug="acme")
+    users = {name: insert_user(connection, name, NOON if name == "closed" else None) for name in NAMES}
+    for name, user in users.items():
+        role = "admin" if name == "closed" else name
+        insert(connection, "memberships", id=None, workspace_id=workspace, user_id=user, role=role)
+    return workspace, users
+
+
 def job_row(number: int, status: str, error: str | None = None) -> dict[str, str | None]:
     return {"id": uuid.UUID(int=number).hex, "status": status, "error": error, "at": "2026-11-24 12:00:00+00:00"}
 
@@ -254,3 +283,52 @@ def test_sign_ins_that_sessions_still_show_are_taken_over(bare: Flask) -> None:
             ("signed_in", "203.0.113.7", "Firefox"),
             ("signed_in", "unknown", "Firefox"),
         ]
+
+
+def test_what_managers_created_counts_by_their_right_and_the_rest_by_the_owners(bare: Flask) -> None:
+    flask_migrate.upgrade(revision="0013")
+    with db.engine.begin() as connection:
+        acme, users = insert_workspace(connection)
+        users["stranger"] = insert_user(connection, "stranger")
+        for number, creator in enumerate([*(f"user:{uuid.UUID(user)}" for user in users.values()), "system"]):
+            values = {"workspace_id": acme, "created_by": creator}
+            key = {"secret_hash": str(number)}
+            insert(connection, "api_tokens", public_id=str(number), name=str(number), scopes="[]", **values, **key)
+            url = f"https://a.example/{number}"
+            insert(connection, "webhook_endpoints", url=url, secret="x", events="[]", **values)
+            email = f"{number}@b.example"
+            insert(connection, "invitations", email=email, role="member", expires_at=NOON, **values, **key)
+    flask_migrate.upgrade()
+    names = {uuid.UUID(user).hex: name for name, user in users.items()}
+    with db.engine.connect() as connection:
+        sponsors = {}
+        for table, order in (("api_tokens", "name"), ("webhook_endpoints", "url"), ("invitations", "email")):
+            ids = connection.execute(sa.text(f"SELECT sponsor_id FROM {table} ORDER BY {order}")).scalars()
+            sponsors[table] = [names[uuid.UUID(str(each)).hex] if each else None for each in ids]
+    # In the order in which they created: owner, admin, member, closed, stranger, the administrator.
+    working_on = ["owner", "admin", "owner", "owner", "owner", None]
+    assert sponsors["api_tokens"] == sponsors["webhook_endpoints"] == working_on
+    # An open invitation ends with the right of whoever sent it.
+    assert sponsors["invitations"] == ["owner", "admin", "member", "closed", "stranger", None]
+
+
+def test_addresses_of_accounts_that_the_administrator_created_count_as_verified(bare: Flask) -> None:
+    flask_migrate.upgrade(revision="0014")
+    with db.engine.begin() as connection:
+        users = {name: insert_user(connection, name) for name in ("created", "invited", "unknown")}
+        for name, actor, action in (
+            ("created", "system", "user.created"),
+            ("invited", f"user:{uuid.UUID(users['invited'])}", "user.created"),
+            ("unknown", "system", "user.password_set"),
+        ):
+            resource = f"user:{uuid.UUID(users[name])}"
+            row = {"created_at": None, "at": NOON, "actor": actor, "action": action, "resource": resource}
+            insert(connection, "audit_log", **row)
+    flask_migrate.upgrade()
+    with db.engine.connect() as connection:
+        rows = connection.execute(sa.text("SELECT name, created_at, email_verified_at FROM users"))
+        assert {row.name: row.email_verified_at == row.created_at for row in rows} == {
+            "created": True,
+            "invited": False,
+            "unknown": False,
+        }
