@@ -317,6 +317,37 @@ def test_pages_leave_half_of_the_threads_to_reports(held: Held) -> None:
         assert all(each.answered.wait(20) for each in pages + reports)
 
 
+def test_reports_leave_a_share_of_the_threads_to_pages(held: Held) -> None:
+    served = Gateway(held, threads=8, limit=100)
+    with ThreadPoolExecutor(10) as threads:
+        reports = submit_requests(served, threads, "/api/v1/jobs", 20)
+        for _ in range(7):
+            assert held.begun.acquire(timeout=20)
+        pages = submit_requests(served, threads, "/w/acme/jobs", 2)
+        assert held.begun.acquire(timeout=20)
+        assert not held.begun.acquire(blocking=False)
+        held.released.set()
+        assert all(each.answered.wait(20) for each in pages + reports)
+
+
+def test_who_has_waited_too_long_for_a_thread_is_refused(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = Gateway(held, threads=1, limit=100)
+    with ThreadPoolExecutor(1) as threads:
+        [first] = submit_requests(served, threads, "/api/v1/jobs", 1)
+        assert held.begun.acquire(timeout=20)
+        waiting = {path: Connection() for path in ("/api/v1/jobs", "/w/acme/jobs")}
+        for path, each in waiting.items():
+            served.receive(Scope(path=path), each)
+        served.check()
+        assert [each.status for each in waiting.values()] == [0, 0]
+        monkeypatch.setattr(budget, "MAX_WAIT", 0.0)
+        served.check()
+        assert [(each.status, each.headers["retry-after"]) for each in waiting.values()] == [(503, "2")] * 2
+        held.released.set()
+        assert first.answered.wait(20)
+    assert first.status == 200
+
+
 def test_more_requests_than_may_wait_are_refused(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "MAX_WAITING", 2)
     served = Gateway(held, threads=1, limit=100)

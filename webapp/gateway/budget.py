@@ -10,6 +10,8 @@ R = TypeVar("R")
 
 MAX_WAITING = 1000
 """Requests that may wait for a thread; beyond them they are refused."""
+MAX_WAIT = 5.0
+"""Seconds that a request may wait for a thread: a database that is locked holds them all for as long as that."""
 QUICK_TURN = 0.0005
 """Seconds after which a thread that computes lets another go on, while reports come beside pages."""
 REPORTS_COME = 1.0
@@ -23,17 +25,20 @@ class Full(Exception):
 class ThreadBudget(Generic[R]):
     """Lets so many requests be worked on at once, and the others wait in their order.
 
-    Pages are worked on by at most half of the threads: no report by a runner waits until people have signed
-    in or a download has been made.
+    Pages are worked on by at most half of the threads: no report by a runner waits until people have signed in or a
+    download has been made. Reports leave one thread in eight to pages, which can still be read while nothing can be
+    written.
     """
 
     def __init__(self, threads: int) -> None:
         self._lock = threading.Lock()
         self._free = threads
         self._most_pages = threads - threads // 2
+        self._most_reports = threads - threads // 8
         self._pages_at_work = 0
-        self._reports: deque[R] = deque()
-        self._pages: deque[R] = deque()
+        self._reports_at_work = 0
+        self._reports: deque[tuple[float, R]] = deque()
+        self._pages: deque[tuple[float, R]] = deque()
         self._last_report = float("-inf")
         self._usual_turn = 0.0
 
@@ -46,7 +51,7 @@ class ThreadBudget(Generic[R]):
             waiting = self._pages if is_page else self._reports
             if len(waiting) >= MAX_WAITING:
                 raise Full
-            waiting.append(request)
+            waiting.append((time.monotonic(), request))
             return False
 
     def finish(self, *, was_page: bool) -> tuple[R, bool] | None:
@@ -57,16 +62,30 @@ class ThreadBudget(Generic[R]):
                 self._pages_at_work -= 1
                 if self._usual_turn and not self._pages_at_work:
                     self._take_usual_turns()
+            else:
+                self._reports_at_work -= 1
             # By turns, so that neither kind waits for all of the other.
             for is_page in (not was_page, was_page):
                 waiting = self._pages if is_page else self._reports
                 if waiting and self._may_start(is_page):
                     self._take(is_page)
-                    return waiting.popleft(), is_page
+                    return waiting.popleft()[1], is_page
             return None
 
+    def take_overdue(self) -> list[R]:
+        """Return the requests that have waited for too long, which now wait no longer."""
+        overdue: list[R] = []
+        since = time.monotonic() - MAX_WAIT
+        with self._lock:
+            for waiting in (self._reports, self._pages):
+                while waiting and waiting[0][0] <= since:
+                    overdue.append(waiting.popleft()[1])
+        return overdue
+
     def _may_start(self, is_page: bool) -> bool:
-        return self._free > 0 and (not is_page or self._pages_at_work < self._most_pages)
+        if is_page:
+            return self._free > 0 and self._pages_at_work < self._most_pages
+        return self._free > 0 and self._reports_at_work < self._most_reports
 
     def _take(self, is_page: bool) -> None:
         self._free -= 1
@@ -74,6 +93,7 @@ class ThreadBudget(Generic[R]):
         if is_page:
             self._pages_at_work += 1
         else:
+            self._reports_at_work += 1
             self._last_report = now
         if not self._usual_turn and self._pages_at_work and now - self._last_report < REPORTS_COME:
             self._take_quick_turns()

@@ -178,12 +178,15 @@ class Gateway:
     # --- time -------------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Give up bodies that are overdue, and close files that were opened. Somebody calls this once a second."""
+        """Give up what is overdue, and close files that were opened. Somebody calls this once a second."""
         self._checks += 1
         now = time.monotonic()
         for body in list(self._bodies):
             if now >= min(body.due, self._stops_at or body.due):
                 body.give_up(HTTPStatus.REQUEST_TIMEOUT)
+        for budget in (self._work, self._readiness):
+            for request in budget.take_overdue():
+                refuse(request.connection, request.scope, HTTPStatus.SERVICE_UNAVAILABLE)
         while self._sent_files and self._sent_files[0][0] <= self._checks:
             os.close(self._sent_files.popleft()[1])
 

@@ -1,5 +1,6 @@
 """A database that somebody else has locked: a prompt 503, and pages that need no database go on answering."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ from tests.support.people import Cast
 from tests.support.runner import Runner
 from webapp.core.chores import liveness
 from webapp.core.database import engine, transactions
+from webapp.core.database.session import db
 
 
 @pytest.fixture
@@ -85,6 +87,28 @@ def test_a_person_may_look_though_the_visit_cannot_be_noted(app: Flask, url: str
     clock.advance(minutes=5)
     with locked(url):
         assert browser.get("/w/acme/jobs").status_code == 200
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_what_cannot_be_noted_behind_a_read_keeps_nobody_waiting(
+    url: str, cast: Cast, token: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOCK_TIMEOUT", 60)
+    app = make_app(url)
+    runner, browser = Runner(app.test_client(), token), app.test_client()
+    sign_in(browser, "ben@example.com")
+    clock.advance(minutes=5)
+    started = time.monotonic()
+    for lock in (locked(url), transactions._sqlite_writer):
+        with lock:
+            assert runner.get("/jobs").status_code == 200
+            assert browser.get("/w/acme/jobs").status_code == 200
+    assert time.monotonic() - started < 10
+    # It is noted once that is possible.
+    assert runner.get("/jobs").status_code == 200
+    with app.app_context():
+        assert db.session.scalar(sa.text("SELECT last_used_at FROM api_tokens")) is not None
+    dispose(app)
 
 
 def test_a_board_that_cannot_take_a_report_does_not_say_that_it_listens(app: Flask, url: str, cast: Cast) -> None:

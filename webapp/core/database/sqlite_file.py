@@ -10,24 +10,32 @@ from sqlalchemy.exc import OperationalError
 from webapp.core.database.session import db
 
 
+@contextmanager
+def busy_timeout(connection: Connection, seconds: float) -> Iterator[None]:
+    """Let the statements of the block wait so many seconds for another process that writes."""
+    ((usual,),) = connection.exec_driver_sql("PRAGMA busy_timeout").all()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {usual}")
+
+
 def takes_writes(connection: Connection) -> bool:
     """Return whether a migrated file may be written to; that somebody else writes at this moment shows that it may.
 
     Raises ``OperationalError`` for every other fault.
     """
-    ((patience,),) = connection.exec_driver_sql("PRAGMA busy_timeout").all()
-    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
-    try:
-        # It changes no row, but needs the right to. BEGIN IMMEDIATE does not: of a file that takes no writes SQLite
-        # makes it a transaction that reads.
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num WHERE 0")
-    except OperationalError as error:
-        name = getattr(error.orig, "sqlite_errorname", "")
-        if not name.startswith(("SQLITE_READONLY", "SQLITE_BUSY")):
-            raise
-        return not name.startswith("SQLITE_READONLY")
-    finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {patience}")
+    with busy_timeout(connection, 0):
+        try:
+            # It changes no row, but needs the right to. BEGIN IMMEDIATE does not: of a file that takes no writes SQLite
+            # makes it a transaction that reads.
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num WHERE 0")
+        except OperationalError as error:
+            name = getattr(error.orig, "sqlite_errorname", "")
+            if not name.startswith(("SQLITE_READONLY", "SQLITE_BUSY")):
+                raise
+            return not name.startswith("SQLITE_READONLY")
     return True
 
 

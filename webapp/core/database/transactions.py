@@ -23,16 +23,22 @@ IN_A_TRANSACTION: Mapping[str, Mapping[str, Any]] = {
 }
 """By engine, what makes one transaction of the statements that follow on a connection, and takes the right to write."""
 
+BEST_EFFORT_TIMEOUT = 0.1
+"""Seconds that a write which may as well be left out waits for those who write to SQLite."""
+
 _sqlite_writer = threading.Lock()
 
 
 @contextmanager
-def _thread_lock() -> Iterator[None]:
-    """Hold back the other threads of this process that write to SQLite. Raises ``TimeoutError``."""
+def _thread_lock(timeout: float | None = None) -> Iterator[None]:
+    """Hold back the other threads of this process that write to SQLite.
+
+    Raises ``TimeoutError`` after so many seconds, those of ``LOCK_TIMEOUT`` unless others are given.
+    """
     if db.engine.dialect.name != "sqlite":
         yield
         return
-    if not _sqlite_writer.acquire(timeout=engine.LOCK_TIMEOUT):
+    if not _sqlite_writer.acquire(timeout=engine.LOCK_TIMEOUT if timeout is None else timeout):
         raise TimeoutError("Other threads of this process have been writing for too long.")
     try:
         yield
@@ -41,14 +47,15 @@ def _thread_lock() -> Iterator[None]:
 
 
 @contextmanager
-def write_lock() -> Iterator[None]:
+def write_lock(timeout: float | None = None) -> Iterator[None]:
     """Hold the right to write to the end of the block, for a connection other than the session's.
 
-    The read transaction of the session ends first: on SQLite it would go on seeing the old row.
+    The read transaction of the session ends first: on SQLite it would go on seeing the old row. Raises
+    ``TimeoutError`` as ``_thread_lock`` does.
     """
     if db.session.registry.has():
         db.session.commit()
-    with _thread_lock():
+    with _thread_lock(timeout):
         yield
 
 
@@ -104,5 +111,9 @@ def update_best_effort(statement: sa.Update) -> None:
 
     The statement carries its own "at most once a minute", so that readers at the same moment write it once.
     """
-    with suppress(OperationalError, TimeoutError), write_connection() as connection:
-        connection.execute(statement)
+    with suppress(OperationalError, TimeoutError), write_lock(BEST_EFFORT_TIMEOUT), read_connection() as connection:
+        if db.engine.dialect.name == "sqlite":
+            with sqlite_file.busy_timeout(connection, BEST_EFFORT_TIMEOUT):
+                connection.execute(statement)
+        else:
+            connection.execute(statement)
