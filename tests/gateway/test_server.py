@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -12,7 +14,9 @@ import httpx
 import pytest
 from flask import Flask
 
+from tests.support.apps import SECRET_KEY
 from tests.support.jobs import RUNNER, job_in
+from tests.support.paths import ROOT
 from tests.support.people import PASSWORD, Cast
 from tests.support.processes import children, command_line, on_linux, parent, serve, wait_until_it_serves
 from tests.support.servers import StartServer
@@ -186,3 +190,25 @@ def test_workers_end_by_themselves_when_all_who_could_stop_them_are_killed(url: 
             wait_until(lambda: all(parent(worker) is None for worker in workers), explain=log.read_text)
         finally:
             process.kill()
+
+
+@on_linux
+def test_a_server_that_is_told_to_end_while_it_starts_ends_at_once(url: str, port: int, tmp_path: Path) -> None:
+    command = "webapp.gateway --interface rsgi wsgi:app --host 127.0.0.1 --workers 2 --workers-kill-timeout 60"
+    environ = os.environ | {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY}
+    log = tmp_path / "server.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command.split(), "--port", str(port)],
+            cwd=ROOT,
+            env=environ,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until(lambda: len(children(process.pid)) == 2, explain=log.read_text)
+        process.terminate()
+        assert process.wait(20) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()

@@ -206,6 +206,12 @@ def _limit_silence_of(number: int) -> None:
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SEND_TIMEOUT * 1000))
 
 
+def _end_by_signals() -> None:
+    """Let a signal end a worker that does not serve yet: its parent's handlers, which it inherits, only note it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class GatewayServer(MPServer):
     """Starts workers that serve through the gateway."""
 
@@ -216,4 +222,5 @@ class GatewayServer(MPServer):
 def main() -> None:
     """Run the server that the command line and the environment describe, by granian's options."""
     _cli.Server = GatewayServer
+    os.register_at_fork(after_in_child=_end_by_signals)
     _cli.entrypoint()
