@@ -5,6 +5,7 @@ import uuid
 from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from playwright.sync_api import Page, expect
 
@@ -14,7 +15,8 @@ from tests.support.people import Cast
 from webapp.core import jobs
 from webapp.core.accounts import resets
 from webapp.core.accounts.attempts import make_visitor
-from webapp.core.models import Role
+from webapp.core.database.session import db
+from webapp.core.models import Role, User, Workspace
 from webapp.core.webhooks import endpoints
 from webapp.core.workspaces import invitations, members, tokens, workspaces
 from webapp.extensions import outbound
@@ -81,22 +83,31 @@ NO_PAGES = re.compile(
 """Answers to programs, fragments, and addresses that lead to a page."""
 
 
+LONG = "Wolfeschlegelsteinhausenbergerdorffwelchevoralternwarengewis"
+"""A name without a place to break."""
+
+
 def test_every_page_is_clean_and_no_wider_than_the_window(still: Page, app: Flask, cast: Cast, token: str) -> None:
     with app.app_context():
+        db.session.execute(sa.update(User).values(name=LONG))
+        db.session.execute(sa.update(Workspace).values(name=LONG))
+        db.session.commit()
         ada = workspaces.get_membership("acme", cast.ada.id)
-        # Somebody who can be made a member again.
+        # Somebody who can be made a member again, and who stands for a token and a webhook.
         members.change_role(ada, cast.ben.id, Role.ADMIN, by=OPERATOR)
+        ben = workspaces.get_membership("acme", cast.ben.id)
+        tokens.create(ben, LONG, scopes=["jobs:read"], by=OPERATOR)
+        url = f"https://hooks.example.com/{LONG * 3}"
+        endpoints.create(ben, url, ["job.failed"], outbound=outbound(), by=OPERATOR)
         known = {
             "slug": "acme",
             "job_id": job_in("failed", cast.acme).id,
             "runner": "python",
             "user_id": cast.ben.id,
             "token_id": tokens.list_tokens(cast.acme.id)[0].id,
-            "webhook_id": endpoints.create(
-                ada, "https://hooks.example.com/in", ["job.failed"], outbound=outbound(), by=OPERATOR
-            ).id,
+            "webhook_id": endpoints.create(ada, url, ["job.failed"], outbound=outbound(), by=OPERATOR).id,
             "reset_secret": resets.request_reset("ada@example.com", make_visitor(None)).secret,  # type: ignore[union-attr]
-            "secret": invitations.create(ada, "dora@example.com", Role.MEMBER, by=OPERATOR)[1],
+            "secret": invitations.create(ada, f"{LONG}@{'sub.' * 8}example.com", Role.MEMBER, by=OPERATOR)[1],
         }
         job_in("running", cast.acme)
     for rule in app.url_map.iter_rules():
