@@ -35,6 +35,7 @@ _PAGES = (
     "job_columns",
     "settings",
     "members",
+    "limits",
     "profile",
     "job",
     "json",

@@ -12,7 +12,7 @@ from werkzeug.exceptions import MisdirectedRequest
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.client_address import UnclearAddress
-from webapp.core.errors import CoreError, NotFound
+from webapp.core.errors import Conflict, CoreError, NotFound
 from webapp.core.jobs import JobConflict
 from webapp.dashboard import auth, hx
 
@@ -73,9 +73,17 @@ def _sentence(error: Exception, status: int) -> str:
 
 
 def _error_page(error: Exception, status: int, sentence: str) -> Response:
-    title = str(error).rstrip(".") if isinstance(error, NotFound) else _TITLES.get(status, "Something went wrong")
+    title = _title(error, status)
     html = render_template("error.html", title=title, sentence=sentence, signed_in=_is_signed_in(status))
     return Response(html, status)
+
+
+def _title(error: Exception, status: int) -> str:
+    if isinstance(error, NotFound):
+        return str(error).rstrip(".")
+    if isinstance(error, Conflict) and error.code == "too_many":
+        return "Limit reached"
+    return _TITLES.get(status, "Something went wrong")
 
 
 def _is_signed_in(status: int) -> bool:

@@ -18,8 +18,10 @@ from webapp.core.chores import retention
 from webapp.core.database.session import db
 from webapp.core.jobs import time_limits
 from webapp.core.lifecycle import JobStatus
+from webapp.core.limits import limits
 from webapp.core.models import AuditEntry, Role
 from webapp.core.workspaces import members
+from webapp.dashboard.settings.general import LIMIT_TITLES
 
 SETTINGS = "/w/acme/settings"
 OPEN_TO_MEMBERS = "/w/<slug>/settings/members"
@@ -111,6 +113,30 @@ def test_a_workspace_gets_another_name_and_the_board_tells_who_gave_it(
     [entry] = entries(app, "workspace.renamed")
     assert (entry.actor, entry.workspace_id, entry.address) == (cast.ada.ref, cast.acme.id, "127.0.0.1")
     assert entry.detail == {"from": "Acme", "to": "Acme & Sons"}
+
+
+def test_the_limits_say_where_the_workspace_stands(app: Flask, ada: FlaskClient, cast: Cast) -> None:
+    def row(name: str) -> str:
+        match = re.search(rf'<tr id="limit-{name}">(.*?)</tr>', ada.get(f"{SETTINGS}/general").text, re.DOTALL)
+        assert match
+        return " ".join(re.sub("<[^>]*>", " ", match[1]).split())
+
+    assert row("webhooks") == "Webhooks 0 20"
+    assert row("payload-mib-per-day") == "Payloads and results today 0 MiB 4,096 MiB"
+    with app.app_context():
+        for name in LIMIT_TITLES:
+            limits.set_limit(limits.of_workspace(cast.acme.id), name, 2, by=SYSTEM)
+    assert row("members") == "Members limit reached 2 2"
+    assert row("tokens") == "Active tokens 0 2"
+
+
+def test_a_token_over_the_limit_is_refused_by_the_name_of_the_reason(app: Flask, ada: FlaskClient, cast: Cast) -> None:
+    with app.app_context():
+        limits.set_limit(limits.of_workspace(cast.acme.id), "tokens", 0, by=SYSTEM)
+    answer = post(ada, f"{SETTINGS}/tokens", {"name": "one more", "scopes": "jobs:read"})
+    assert answer.status_code == 409
+    assert "<h1>Limit reached</h1>" in answer.text
+    assert "A workspace has at most 0 tokens; revoke one first." in answer.text
 
 
 def test_the_name_that_it_has_is_no_news(app: Flask, ada: FlaskClient) -> None:

@@ -35,6 +35,12 @@ def list_limits(workspace_id: uuid.UUID) -> Sequence[TimeLimits]:
     ).all()
 
 
+def select_count(workspace_id: uuid.UUID) -> sa.Select[int]:
+    """Return the statement that counts the types of a workspace with limits of their own."""
+    is_of_type = time_limits.c.workspace_id == workspace_id, time_limits.c.type != EVERY_TYPE
+    return sa.select(sa.func.count()).where(*is_of_type)
+
+
 def set_limits(member: Membership, new: Limits, *, by: Actor) -> None:
     """Set the limits of one type, or of every type, in place of those it had; neither of the two removes them.
 
@@ -69,9 +75,7 @@ def delete_limits(member: Membership, type: str | None, *, by: Actor) -> None:
 
 def _require_room(session: Session, key: dict[str, Any]) -> None:
     """Refuse limits of one type more where a workspace has as many as it may. Raises ``Conflict``."""
-    others = sa.select(sa.func.count()).where(
-        time_limits.c.workspace_id == key["workspace_id"], time_limits.c.type.not_in((key["type"], EVERY_TYPE))
-    )
+    others = select_count(key["workspace_id"]).where(time_limits.c.type != key["type"])
     if key["type"] != EVERY_TYPE:
         limits.require_room(session, limits.of_workspace(key["workspace_id"]), limits.TIME_LIMITS, others)
 

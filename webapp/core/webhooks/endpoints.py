@@ -50,6 +50,11 @@ def get_limit(workspace_id: uuid.UUID) -> int:
     return limits.get_limit(db.session(), limits.of_workspace(workspace_id), limits.WEBHOOKS)
 
 
+def select_count(workspace_id: uuid.UUID) -> sa.Select[int]:
+    """Return the statement that counts the endpoints of a workspace."""
+    return sa.select(sa.func.count()).where(WebhookEndpoint.workspace_id == workspace_id)
+
+
 def list_disabled(workspace_id: uuid.UUID) -> Sequence[WebhookEndpoint]:
     """Return the endpoints that the board has given up on: somebody should know."""
     return [endpoint for endpoint in list_endpoints(workspace_id) if endpoint.disabled_at is not None]
@@ -100,8 +105,8 @@ def create(member: Membership, url: str, events: Collection[str], *, outbound: O
     )
     with write_transaction() as session:
         # Each endpoint is a message more for every job that ends.
-        count = sa.select(sa.func.count()).where(WebhookEndpoint.workspace_id == member.workspace_id)
-        limits.require_room(session, limits.of_workspace(member.workspace_id), limits.WEBHOOKS, count)
+        owner = limits.of_workspace(member.workspace_id)
+        limits.require_room(session, owner, limits.WEBHOOKS, select_count(member.workspace_id))
         session.add(endpoint)
         _record(session, "created", endpoint, by, {"url": url, "events": endpoint.events})
     return endpoint

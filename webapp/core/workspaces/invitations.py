@@ -82,8 +82,8 @@ def create(member: Membership, email: str, role: str, *, by_mail: bool = False, 
         if _is_member(session, me.workspace_id, User.email == address):
             raise Invalid([Fault(("email",), f"{isolate(address)} is in {isolate(me.workspace.name)} already.")])
         session.execute(_update_open(me.workspace_id).where(Invitation.email == address).values(revoked_at=at))
-        count = sa.select(sa.func.count()).select_from(_select_open(me.workspace_id).subquery())
-        limits.require_room(session, limits.of_workspace(me.workspace_id), limits.INVITATIONS, count)
+        owner = limits.of_workspace(me.workspace_id)
+        limits.require_room(session, owner, limits.INVITATIONS, select_count(me.workspace_id))
         if by_mail:
             mail_limits.claim(session, person=by.ref, workspace=str(me.workspace_id), recipient=address)
         session.add(invitation)
@@ -102,6 +102,11 @@ def mark_shown(invitation: Invitation) -> None:
 def list_open(workspace_id: uuid.UUID) -> Sequence[Invitation]:
     """Return the open invitations of a workspace, newest first."""
     return db.session.scalars(_select_open(workspace_id).order_by(Invitation.id.desc())).all()
+
+
+def select_count(workspace_id: uuid.UUID) -> sa.Select[int]:
+    """Return the statement that counts the open invitations of a workspace."""
+    return sa.select(sa.func.count()).select_from(_select_open(workspace_id).subquery())
 
 
 def revoke(member: Membership, invitation_id: uuid.UUID, *, by: Actor) -> Invitation:

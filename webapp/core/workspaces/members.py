@@ -40,6 +40,11 @@ def get(workspace_id: uuid.UUID, user_id: uuid.UUID) -> Membership:
     return _require_member(db.session.scalar(sa.select(Membership).where(*is_member)))
 
 
+def select_count(workspace_id: uuid.UUID) -> sa.Select[int]:
+    """Return the statement that counts the members of a workspace."""
+    return sa.select(sa.func.count()).where(Membership.workspace_id == workspace_id)
+
+
 def _require_member(member: Membership | None) -> Membership:
     if member is None:
         raise NotFound("There is no such member.")
@@ -91,8 +96,7 @@ def lock_both(session: Session, member: Membership, user_id: uuid.UUID) -> tuple
 
 def require_room(session: Session, workspace_id: uuid.UUID) -> None:
     """Refuse another member where a workspace has as many as it may, and lock the members. Raises ``Conflict``."""
-    count = sa.select(sa.func.count()).where(Membership.workspace_id == workspace_id)
-    limits.require_room(session, limits.of_workspace(workspace_id), limits.MEMBERS, count)
+    limits.require_room(session, limits.of_workspace(workspace_id), limits.MEMBERS, select_count(workspace_id))
 
 
 # --- roles -------------------------------------------------------------------------------------------------------

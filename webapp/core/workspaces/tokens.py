@@ -101,8 +101,7 @@ def _add(
         created_at=at,
         expires_at=expires_at,
     )
-    count = sa.select(sa.func.count()).where(ApiToken.workspace_id == workspace_id, *_is_accepted(at))
-    limits.require_room(session, limits.of_workspace(workspace_id), limits.TOKENS, count)
+    limits.require_room(session, limits.of_workspace(workspace_id), limits.TOKENS, select_count(workspace_id))
     session.add(token)
     audit.record(session, "token.created", token.ref, by=by, workspace_id=workspace_id, detail={"scopes": scopes})
     return token, f"cb_{public_id}_{secret}"
@@ -170,6 +169,11 @@ def authenticate(text: str) -> TokenPrincipal | None:
 def _is_accepted(at: datetime) -> tuple[sa.ColumnElement[bool], ...]:
     """Return in SQL what ``ApiToken.status`` calls good."""
     return ApiToken.revoked_at.is_(None), sa.or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > at)
+
+
+def select_count(workspace_id: uuid.UUID) -> sa.Select[int]:
+    """Return the statement that counts the tokens of a workspace which are neither revoked nor expired."""
+    return sa.select(sa.func.count()).where(ApiToken.workspace_id == workspace_id, *_is_accepted(clock.now()))
 
 
 def list_tokens(workspace_id: uuid.UUID) -> Sequence[ApiToken]:

@@ -1,4 +1,4 @@
-"""The first page of a workspace's settings: its name, and its deletion."""
+"""The first page of a workspace's settings: its name, its limits, and its deletion."""
 
 from flask import Response, g, url_for
 from flask_wtf import FlaskForm
@@ -7,11 +7,23 @@ from wtforms import StringField
 
 from webapp.core.bidi import isolate
 from webapp.core.errors import Invalid
+from webapp.core.stats.limit_usage import list_limit_usage
 from webapp.core.workspaces import deletion, workspaces
 from webapp.dashboard.auth import current_actor
 from webapp.dashboard.confirmation import requires_password
 from webapp.dashboard.forms import redirect_with_message, show_faults
 from webapp.dashboard.settings import manager_pages, settings_page
+
+LIMIT_TITLES = {
+    "members": "Members",
+    "invitations": "Open invitations",
+    "tokens": "Active tokens",
+    "webhooks": "Webhooks",
+    "time-limits": "Types with time limits",
+    "payload-mib-per-day": "Payloads and results today",
+    "log-mib-per-day": "Log lines today",
+}
+"""What the page calls the limits of a workspace."""
 
 
 class GeneralForm(FlaskForm):  # type: ignore[misc]
@@ -20,7 +32,12 @@ class GeneralForm(FlaskForm):  # type: ignore[misc]
 
 @manager_pages.get("/general")
 def show_general() -> AnyResponse:
-    return settings_page("settings/general.html", form=GeneralForm(name=g.workspace.name))
+    return _general_page(GeneralForm(name=g.workspace.name))
+
+
+def _general_page(form: GeneralForm, status: int = 200) -> Response:
+    usage = list_limit_usage(g.workspace.id)
+    return settings_page("settings/general.html", status=status, form=form, limits=usage, titles=LIMIT_TITLES)
 
 
 @manager_pages.post("/general")
@@ -30,7 +47,7 @@ def rename_workspace() -> AnyResponse:
         workspaces.rename(g.membership, form.name.data or "", by=current_actor())
     except Invalid as error:
         show_faults(form, error)
-        return settings_page("settings/general.html", status=422, form=form)
+        return _general_page(form, 422)
     return redirect_with_message("The name is saved.", ".show_general")
 
 
