@@ -14,6 +14,7 @@ from tests.support.transitions import CANCELED, ILLEGAL, NEWS, PAIRS, STATUSES, 
 from webapp.core import jobs
 from webapp.core.errors import Conflict
 from webapp.core.jobs import JobConflict
+from webapp.core.jobs.inputs import BatchedReport
 from webapp.core.lifecycle import FailureReason
 from webapp.core.models import JobRun
 
@@ -300,6 +301,25 @@ def test_a_lost_job_that_had_completed_tells_when_and_its_history_runs_forward(c
     times = [event.at for event in jobs.list_events(job)]
     assert times == sorted(times)
     assert times[-2:] == [reported_at, reported_at]
+
+
+@pytest.mark.parametrize("batched", [0, 1, 2])
+def test_the_history_of_a_job_that_ran_on_runs_forward_however_late_its_end(
+    batched: int, cast: Cast, clock: Clock
+) -> None:
+    job = job_in("running", cast.acme)
+    end = clock.advance(minutes=1)
+    clock.advance(minutes=1)
+    assert jobs.fail_overdue(jobs.get_job_status(job.id), FailureReason.LOST, "Silence.")
+    reported_at = clock.advance(minutes=1)
+    reports: list[dict[str, Any]] = [{"progress": 80}, {"status": "completed", "occurred_at": end}]
+    while len(reports) > batched:
+        jobs.update_job_status(job.id, **reports.pop(0))
+    if reports:
+        batch = [BatchedReport.parse({"id": job.id} | report) for report in reports]
+        jobs.apply_reports(cast.acme.id, batch, by=RUNNER)
+    assert jobs.get_job_status(job.id).completed_at == end
+    assert [event.at for event in jobs.list_events(job)][-2:] == [reported_at, reported_at]
 
 
 def test_each_history_begins_with_the_enqueueing(cast: Cast) -> None:

@@ -178,6 +178,16 @@ def _move(job: JobSnapshot, report: Report, *, by: str, at: datetime, now: datet
     return Decision(changes, (HistoryEvent(EventKind.MOVED, moved_at, job.status, report.status, report.message),))
 
 
+def may_precede_history(job: JobSnapshot, event: HistoryEvent) -> bool:
+    """Return whether an event may have happened before the last one that its job's history has.
+
+    A late report can say so of a job that was lost and ran on. Any other comes behind the job's creation or its start,
+    and nothing else is written before it.
+    """
+    may_have_been_lost = job.heartbeat_timeout is not None and event.from_status is JobStatus.RUNNING
+    return may_have_been_lost and event.at < job.updated_at
+
+
 def _revive(job: JobSnapshot, report: Report, *, by: str, now: datetime) -> Decision:
     """Let a lost job whose runner reports again run on, and take the report as a running job does."""
     at = not_before_last_update(job, now)
@@ -185,9 +195,7 @@ def _revive(job: JobSnapshot, report: Report, *, by: str, now: datetime) -> Deci
     running |= {"status": JobStatus.RUNNING, "check_at": _first_check(job, started_at=job.started_at or at, now=at)}
     revival = HistoryEvent(EventKind.MOVED, at, JobStatus.FAILED, JobStatus.RUNNING, "The runner spoke again.")
     decision = decide_report(apply_changes(job, running), report, by=by, now=now)
-    # A move that came before the board lost the job stands behind that in its history all the same.
-    events = (replace(event, at=max(event.at, at)) for event in decision.events)
-    return Decision(running | decision.changes, (revival, *events), decision.refusal)
+    return Decision(running | decision.changes, (revival, *decision.events), decision.refusal)
 
 
 def ends_as_canceled(decision: Decision) -> bool:

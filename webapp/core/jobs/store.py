@@ -7,6 +7,7 @@ between decides anew.
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import starmap
 from typing import Any
@@ -105,8 +106,30 @@ def _event_row(job_id: uuid.UUID, event: HistoryEvent, by: Actor) -> dict[str, A
 def _write_events(session: Session, events: JobEvents, by: Actor) -> None:
     """Write events in the transaction that changes their jobs, and the messages to webhooks about them."""
     if events:
+        events = _put_in_order(session, events)
         session.execute(sa.insert(job_events), [_event_row(job.id, event, by) for job, event in events])
         outbox.enqueue_deliveries(session, events)
+
+
+def _put_in_order(session: Session, events: JobEvents) -> JobEvents:
+    """Return events whose times are not before those that their jobs' histories have already.
+
+    What happened before the board lost a job, and is reported late, stands behind that all the same.
+    """
+    late_ids = {job.id for job, event in events if decisions.may_precede_history(job, event)}
+    if not late_ids:
+        return events
+    column = job_events.c
+    newest_ids = sa.select(sa.func.max(column.id)).where(column.job_id.in_(late_ids)).group_by(column.job_id)
+    newest = session.execute(sa.select(column.job_id, column.at).where(column.id.in_(newest_ids)))
+    latest = {row.job_id: row.at for row in newest}
+    in_order = []
+    for job, event in events:
+        if job.id in latest:
+            latest[job.id] = max(event.at, latest[job.id])
+            event = replace(event, at=latest[job.id])
+        in_order.append((job, event))
+    return in_order
 
 
 def _count_moves(events: Iterable[tuple[JobSnapshot, HistoryEvent]]) -> None:
@@ -196,8 +219,7 @@ def decide_and_write(
 
 def _write_decision(job: JobSnapshot, decision: Decision, *, by: Actor) -> JobSnapshot | None:
     """Write a decision by the one conditional UPDATE that decides every race. ``None`` when the job has changed."""
-    is_short = decision.audit_action is None and len(decision.events) == 1
-    if is_short and (written := _write_without_webhooks(job, decision, by)):
+    if _is_short(job, decision) and (written := _write_without_webhooks(job, decision, by)):
         return written
     with write_transaction() as session:
         update = statements.update_if_unchanged(frozenset(decision.changes))
@@ -210,6 +232,13 @@ def _write_decision(job: JobSnapshot, decision: Decision, *, by: Actor) -> JobSn
         _record_action(session, job.id, decision, written.workspace_id, by)
     _count_moves(events)
     return written
+
+
+def _is_short(job: JobSnapshot, decision: Decision) -> bool:
+    """Return whether one statement may write a decision: with one event, and nothing to be read or told beside it."""
+    if decision.audit_action is not None or len(decision.events) != 1:
+        return False
+    return not decisions.may_precede_history(job, decision.events[0])
 
 
 def _write_without_webhooks(job: JobSnapshot, decision: Decision, by: Actor) -> JobSnapshot | None:
