@@ -51,6 +51,16 @@ def status(app: Flask, job: dict[str, Any]) -> str:
         return jobs.get_job_status(uuid.UUID(job["id"])).status.value
 
 
+def lose(app: Flask, clock: Clock) -> None:
+    """Let half a minute pass in which no runner reports, though the board listens."""
+    with app.app_context():
+        for _ in range(16):
+            liveness.record_server_heartbeat()
+            clock.advance(seconds=2)
+        liveness.record_server_heartbeat()
+        liveness.sweep()
+
+
 def report_in_batch(runner: Runner, job: dict[str, Any], **body: Any) -> Any:
     [answer] = runner.post("/jobs/batch", {"data": [{"id": job["id"], **body}]}).json["data"]
     return answer
@@ -73,6 +83,21 @@ def test_a_token_cancels_by_a_report_what_it_started(app: Flask, writer: Runner,
     job = runner_with(Scope.WRITE).enqueue()
     writer.report(job, status="running")
     assert writer.report(job, status="canceled", message="given up").status_code == 200
+    assert (status(app, job), cancels(app)) == ("canceled", [])
+
+
+@pytest.mark.parametrize("heartbeat_timeout", [None, 10])
+def test_what_a_batch_started_it_may_also_end_as_canceled(
+    app: Flask, clock: Clock, writer: Runner, runner_with: RunnerWith, heartbeat_timeout: int | None
+) -> None:
+    other = runner_with(Scope.WRITE)
+    job = other.enqueue(heartbeat_timeout=heartbeat_timeout)
+    if heartbeat_timeout:
+        other.report(job, status="running")
+        lose(app, clock)
+    reports = [{"id": job["id"], "status": status} for status in ("running", "canceled")]
+    answers = writer.post("/jobs/batch", {"data": reports}).json["data"]
+    assert [answer["status"] for answer in answers] == [200, 200]
     assert (status(app, job), cancels(app)) == ("canceled", [])
 
 
@@ -139,12 +164,7 @@ def test_a_lost_job_is_neither_revived_nor_canceled_by_a_stranger(
     other = runner_with(Scope.WRITE, Scope.READ)
     job = other.enqueue(heartbeat_timeout=10)
     other.report(job, status="running")
-    with app.app_context():
-        for _ in range(16):
-            liveness.record_server_heartbeat()
-            clock.advance(seconds=2)
-        liveness.record_server_heartbeat()
-        liveness.sweep()
+    lose(app, clock)
     assert other.get(f"/jobs/{job['id']}").json["failure_reason"] == "lost"
     assert writer.report(job, status="canceled").status_code == 403
     assert status(app, job) == "failed"

@@ -53,13 +53,17 @@ def update_job_status(
     return to_orm(apply_report(job_id, report, within=within, by=by))
 
 
-def _decide_report(report: Report, by: Actor, may_cancel: bool) -> Decide:
+def _decide_report(report: Report, by: Actor, may_cancel: bool, started_ids: set[uuid.UUID]) -> Decide:
+    """Return what decides about a report. ``started_ids``: jobs that ``by`` started, though no event says so yet."""
+
     def decide(job: JobSnapshot, now: datetime) -> Decision:
         decision = decisions.decide_report(job, report, by=by.ref, now=now)
-        if not decisions.ends_as_canceled(decision):
-            return decision
-        is_own = by.ref == job.created_by or store.has_started(job.id, by)
-        return decisions.restrict_cancel(decision, is_own=is_own, may_cancel=may_cancel)
+        if decisions.ends_as_canceled(decision):
+            is_own = by.ref == job.created_by or job.id in started_ids or store.has_started(job.id, by)
+            return decisions.restrict_cancel(decision, is_own=is_own, may_cancel=may_cancel)
+        if decisions.starts(decision):
+            started_ids.add(job.id)
+        return decision
 
     return decide
 
@@ -84,8 +88,9 @@ def apply_report(
     if job := store.try_hot_update(job_id, report, within):
         metrics.job_updates.labels("noted").inc()
         return job
+    decide = _decide_report(report, by, may_cancel, set())
     try:
-        job, decision = store.decide_and_write(job_id, _decide_report(report, by, may_cancel), within=within, by=by)
+        job, decision = store.decide_and_write(job_id, decide, within=within, by=by)
     except NotFound:
         metrics.job_updates.labels("not_found").inc()
         raise
@@ -104,7 +109,9 @@ def apply_reports(
         _charge(report, workspace_id)
     job_ids = [report.id for report in reports]
     # Each is made at its turn: hundreds of functions kept at once let the garbage collector run twice as often.
-    decides = (_decide_report(report, by, may_cancel) for report in reports)
+    # The events of a batch are written at its end; until then only these ids tell what it has started.
+    started_ids: set[uuid.UUID] = set()
+    decides = (_decide_report(report, by, may_cancel, started_ids) for report in reports)
     answers: list[JobSnapshot | NotFound | JobConflict | MissingScope] = []
     counts: Counter[str] = Counter()
     for outcome in store.decide_and_write_batch(workspace_id, job_ids, decides, by=by):
