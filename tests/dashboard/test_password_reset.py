@@ -60,6 +60,17 @@ def set_password(client: FlaskClient, path: str, password: str = NEW) -> TestRes
     return client.post(path, data={"csrf_token": token, "password": password, "again": password})
 
 
+def test_whoever_named_an_account_for_another_sends_no_link_of_theirs(
+    app: Flask, client: FlaskClient, cast: Cast, box: Mailbox
+) -> None:
+    with app.app_context():
+        db.session.execute(sa.update(User).values(name="Win at https://evil.example now"))
+        db.session.commit()
+    set_password(client, link_for(client, "ben@example.com", box))
+    wait_until(lambda: len(box.taken) == 2)
+    assert ["evil" in mail.get_content() for mail in box.taken] == [False, False]
+
+
 def test_the_link_sets_a_password_and_ends_every_session(
     app: Flask, client: FlaskClient, cast: Cast, box: Mailbox
 ) -> None:

@@ -15,6 +15,7 @@ from webapp.dashboard import (
     overview,
     password_reset,
     profile,
+    verification,
 )
 from webapp.dashboard.jobs import cancel_many, detail, export, listing
 from webapp.dashboard.scope import workspace
@@ -46,6 +47,7 @@ __all__ = [
     "retention",
     "time_limits",
     "tokens",
+    "verification",
     "webhooks",
 ]
 

@@ -2,7 +2,7 @@
 
 import uuid
 
-from flask import Blueprint, Response, g, render_template, session
+from flask import Blueprint, Response, current_app, g, render_template, session
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import PasswordField
@@ -42,6 +42,7 @@ def _profile_page(form: PasswordForm, status: int = 200) -> Response:
         browser_sessions=sessions.list_sessions(g.user, idle_timeout=get_idle_timeout()),
         sign_ins=attempts.list_sign_ins(g.user, SIGN_INS_SHOWN),
         describe_browser=describe_browser,
+        has_mail=current_app.config["MAIL_SERVER"] is not None,
     )
     return Response(html, status)
 

@@ -200,7 +200,7 @@ def mark_verified(session: Session, user: User, *, by: Actor) -> None:
 
 
 def verify(user: User, *, by: Actor) -> None:
-    """Give the administrator's word that the address of an account is the person's. Again changes nothing."""
+    """Remember that the address of an account is the person's. Again changes nothing."""
     with write_transaction() as session:
         mark_verified(session, user, by=by)
 

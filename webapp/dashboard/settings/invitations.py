@@ -33,7 +33,7 @@ def create_invitation() -> AnyResponse:
         show_faults(form, error)
         return members_page(form, 422)
     except MailLimitReached as error:
-        form.email.errors = [str(error)]
+        form.email.errors = [f"{error} Or have the link shown to you, and pass it on."]
         return members_page(form, 429)
     link = current_app.config["PUBLIC_URL"] + url_for("invitations.show_invitation", secret=secret)
     mail_error = _mail_link(server, invitation, link) if by_mail else None
