@@ -1,12 +1,14 @@
 """How many of everything a workspace and a person may have: defaults, what an administrator sets, and who is first."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from tests.support.clock import Clock
 from tests.support.concurrency import at_once, refusals_at_once
 from tests.support.jobs import OPERATOR
 from tests.support.people import PASSWORD, Cast
@@ -119,6 +121,37 @@ def test_what_is_given_up_makes_room_again(ada: Membership, cast: Cast) -> None:
     token, _ = tokens.create_unchecked(cast.acme.id, "one", by=SYSTEM)
     tokens.revoke(ada, token.id, by=OPERATOR)
     tokens.create_unchecked(cast.acme.id, "two", by=SYSTEM)
+
+
+def test_what_was_given_up_counts_for_a_day(ada: Membership, cast: Cast, clock: Clock) -> None:
+    acme = of_workspace(cast.acme.id)
+    for name in ("tokens-per-day", "invitations-per-day"):
+        limits.set_limit(acme, name, 2, by=SYSTEM)
+    for _ in range(2):
+        token, _ = tokens.create_unchecked(cast.acme.id, "again", by=SYSTEM)
+        tokens.revoke(ada, token.id, by=OPERATOR)
+        invitations.create(ada, "i@example.com", "member", by=OPERATOR)
+    other, _ = tokens.create_unchecked(cast.other.id, "of others", by=SYSTEM)
+    for create in (
+        lambda: tokens.create_unchecked(cast.acme.id, "again", by=SYSTEM),
+        lambda: invitations.create(ada, "i@example.com", "member", by=OPERATOR),
+    ):
+        clock.moment = other.created_at + timedelta(hours=23)
+        with pytest.raises(Conflict) as refused:
+            create()
+        assert refused.value.code == "too_many"
+        clock.advance(hours=1)
+        create()
+
+
+@pytest.mark.parametrize("limit", ["tokens-per-day", "invitations-per-day"])
+def test_of_many_who_want_the_last_of_a_day_only_so_many_get_one(
+    limit: str, core: Flask, takes: dict[Limit, tuple[Owner, Take]]
+) -> None:
+    owner, take = takes[limits.TOKENS if limit == "tokens-per-day" else limits.INVITATIONS]
+    limits.set_limit(owner, limit, 2, by=SYSTEM)
+    refusals = refusals_at_once(core, *(partial(take, n) for n in range(5)))
+    assert sum(refusal is not None for refusal in refusals) == 3
 
 
 def test_a_transfer_counts_for_the_new_owner(ada: Membership, cast: Cast) -> None:

@@ -6,6 +6,7 @@ Whoever takes a place has locked its owner before counting, so that of two who w
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -20,6 +21,8 @@ from webapp.core.errors import Conflict, Fault, Invalid
 from webapp.core.models import User, Workspace, user_limits, workspace_limits
 
 MAX_VALUE = 2**31 - 1
+DAY = timedelta(days=1)
+"""The time in which as many things may be created as a limit of a day allows."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class Limit:
 MEMBERS = Limit("members", 500, "A workspace has at most {} members; remove one first.")
 INVITATIONS = Limit("invitations", 100, "A workspace has at most {} open invitations; revoke one first.")
 TOKENS = Limit("tokens", 100, "A workspace has at most {} tokens; revoke one first.")
+NEW_INVITATIONS = Limit(
+    "invitations-per-day", 500, "A workspace creates at most {} invitations in 24 hours; try again later."
+)
+NEW_TOKENS = Limit("tokens-per-day", 500, "A workspace creates at most {} tokens in 24 hours; try again later.")
+"""What ends stays stored, because jobs and the audit log name it: these bound how fast that grows."""
 WEBHOOKS = Limit("webhooks", 20, "A workspace has at most {} webhooks; delete one first.")
 TIME_LIMITS = Limit("time-limits", 200, "A workspace has time limits for at most {} types; remove those of one first.")
 PAYLOAD_SIZE = Limit("payload-mib-per-day", 4096, "This workspace may send {} MiB of payloads and results a day.")
@@ -41,7 +49,9 @@ LOG_SIZE = Limit("log-mib-per-day", 4096, "This workspace may send {} MiB of log
 WORKSPACES = Limit("workspaces", 20, "A person owns at most {} workspaces; transfer or delete one first.")
 SESSIONS = Limit("sessions", 50, "A person is signed in in at most {} browsers.")
 
-OF_WORKSPACE = (MEMBERS, INVITATIONS, TOKENS, WEBHOOKS, TIME_LIMITS, PAYLOAD_SIZE, LOG_SIZE)
+OF_WORKSPACE = (
+    MEMBERS, INVITATIONS, NEW_INVITATIONS, TOKENS, NEW_TOKENS, WEBHOOKS, TIME_LIMITS, PAYLOAD_SIZE, LOG_SIZE,
+)  # fmt: skip
 OF_USER = (WORKSPACES, SESSIONS)
 
 

@@ -38,7 +38,9 @@ def _count_taken(workspace_id: uuid.UUID) -> Iterator[tuple[str, int]]:
     statements: Mapping[limits.Limit, sa.Select[int]] = {
         limits.MEMBERS: members.select_count(workspace_id),
         limits.INVITATIONS: invitations.select_count(workspace_id),
+        limits.NEW_INVITATIONS: invitations.select_new_count(workspace_id),
         limits.TOKENS: tokens.select_count(workspace_id),
+        limits.NEW_TOKENS: tokens.select_new_count(workspace_id),
         limits.WEBHOOKS: endpoints.select_count(workspace_id),
         limits.TIME_LIMITS: time_limits.select_count(workspace_id),
     }

@@ -84,6 +84,7 @@ def create(member: Membership, email: str, role: str, *, by_mail: bool = False, 
         session.execute(_update_open(me.workspace_id).where(Invitation.email == address).values(revoked_at=at))
         owner = limits.of_workspace(me.workspace_id)
         limits.require_room(session, owner, limits.INVITATIONS, select_count(me.workspace_id))
+        limits.require_room(session, owner, limits.NEW_INVITATIONS, select_new_count(me.workspace_id))
         if by_mail:
             mail_limits.claim(session, person=by.ref, workspace=str(me.workspace_id), recipient=address)
         session.add(invitation)
@@ -107,6 +108,12 @@ def list_open(workspace_id: uuid.UUID) -> Sequence[Invitation]:
 def select_count(workspace_id: uuid.UUID) -> sa.Select[int]:
     """Return the statement that counts the open invitations of a workspace."""
     return sa.select(sa.func.count()).select_from(_select_open(workspace_id).subquery())
+
+
+def select_new_count(workspace_id: uuid.UUID) -> sa.Select[int]:
+    """Return the statement that counts the invitations of a workspace that were created within a day, ended or not."""
+    created = Invitation.workspace_id == workspace_id, Invitation.created_at > clock.now() - limits.DAY
+    return sa.select(sa.func.count()).where(*created)
 
 
 def revoke(member: Membership, invitation_id: uuid.UUID, *, by: Actor) -> Invitation:

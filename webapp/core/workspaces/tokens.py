@@ -101,7 +101,9 @@ def _add(
         created_at=at,
         expires_at=expires_at,
     )
-    limits.require_room(session, limits.of_workspace(workspace_id), limits.TOKENS, select_count(workspace_id))
+    owner = limits.of_workspace(workspace_id)
+    limits.require_room(session, owner, limits.TOKENS, select_count(workspace_id))
+    limits.require_room(session, owner, limits.NEW_TOKENS, select_new_count(workspace_id))
     session.add(token)
     audit.record(session, "token.created", token.ref, by=by, workspace_id=workspace_id, detail={"scopes": scopes})
     return token, f"cb_{public_id}_{secret}"
@@ -174,6 +176,12 @@ def _is_accepted(at: datetime) -> tuple[sa.ColumnElement[bool], ...]:
 def select_count(workspace_id: uuid.UUID) -> sa.Select[int]:
     """Return the statement that counts the tokens of a workspace which are neither revoked nor expired."""
     return sa.select(sa.func.count()).where(ApiToken.workspace_id == workspace_id, *_is_accepted(clock.now()))
+
+
+def select_new_count(workspace_id: uuid.UUID) -> sa.Select[int]:
+    """Return the statement that counts the tokens of a workspace that were created within a day, ended or not."""
+    created = ApiToken.workspace_id == workspace_id, ApiToken.created_at > clock.now() - limits.DAY
+    return sa.select(sa.func.count()).where(*created)
 
 
 def list_tokens(workspace_id: uuid.UUID) -> Sequence[ApiToken]:

@@ -17,7 +17,9 @@ from webapp.dashboard.settings import manager_pages, settings_page
 LIMIT_TITLES = {
     "members": "Members",
     "invitations": "Open invitations",
+    "invitations-per-day": "Invitations sent in 24 hours",
     "tokens": "Active tokens",
+    "tokens-per-day": "Tokens created in 24 hours",
     "webhooks": "Webhooks",
     "time-limits": "Types with time limits",
     "payload-mib-per-day": "Payloads and results today",
