@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,14 +10,16 @@ import sqlalchemy as sa
 from flask import Flask
 from playwright.sync_api import Page, expect
 
+from tests.support.apps import SECRET_KEY
 from tests.support.browser import assert_clean, assert_narrow, later
 from tests.support.jobs import OPERATOR, RUNNER, job_in
 from tests.support.people import Cast
-from webapp.core import jobs
-from webapp.core.accounts import resets
+from webapp.core import clock, jobs
+from webapp.core.accounts import attempts, resets, verification
 from webapp.core.accounts.attempts import make_visitor
 from webapp.core.database.session import db
-from webapp.core.models import Role, User, Workspace
+from webapp.core.limits import limits
+from webapp.core.models import BrowserSession, Role, User, Workspace
 from webapp.core.webhooks import endpoints
 from webapp.core.workspaces import invitations, members, tokens, workspaces
 from webapp.extensions import outbound
@@ -106,6 +109,7 @@ def test_every_page_is_clean_and_no_wider_than_the_window(still: Page, app: Flas
             "user_id": cast.ben.id,
             "token_id": tokens.list_tokens(cast.acme.id)[0].id,
             "webhook_id": endpoints.create(ada, url, ["job.failed"], outbound=outbound(), by=OPERATOR).id,
+            "verification_secret": verification.request_link(cast.ada, SECRET_KEY, by=OPERATOR),
             "reset_secret": resets.request_reset("ada@example.com", make_visitor(None)).secret,  # type: ignore[union-attr]
             "secret": invitations.create(ada, f"{LONG}@{'sub.' * 8}example.com", Role.MEMBER, by=OPERATOR)[1],
         }
@@ -150,14 +154,14 @@ def test_the_pages_of_tokens(still: Page, token: str) -> None:
     ("path", "filled", "button"),
     [
         ("/?all", {"name": " "}, "Create the workspace"),
-        ("/profile", {"present": "wrong", "password": "short", "again": "other"}, "Change the password"),
+        ("/profile", {"present": "wrong", "password": "short", "again": "other"}, "Change password"),
         ("/w/acme/settings/general", {"name": " "}, "Save the name"),
         ("/w/acme/settings/general/delete", {"name": "Acne"}, "Delete Acme"),
-        ("/w/acme/settings/members", {"email": "nobody"}, "Make the link"),
+        ("/w/acme/settings/members", {"email": "nobody"}, "Create invite link"),
         ("/w/acme/settings/retention", {"completed": "-1"}, "Count what would go"),
         ("/w/acme/settings/time-limits", {"heartbeat_timeout": "soon"}, "Save for every type"),
         ("/w/acme/settings/time-limits", {"max_duration": "never"}, "Save for this type"),
-        ("/w/acme/settings/tokens", {"name": " "}, "Create the token"),
+        ("/w/acme/settings/tokens", {"name": " "}, "Create token"),
     ],
 )
 def test_a_form_that_was_refused(still: Page, path: str, filled: dict[str, str], button: str) -> None:
@@ -179,6 +183,76 @@ def test_an_audit_log_of_no_time(still: Page) -> None:
     expect(still.locator(".wrong")).to_be_visible()
     assert_clean(still)
     assert_narrow(still)
+
+
+def test_the_page_that_asks_for_the_password_again(still: Page, app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        db.session.execute(sa.update(BrowserSession).values(confirmed_at=clock.now() - timedelta(days=1)))
+        db.session.commit()
+    still.goto("/w/acme/settings/tokens")
+    still.fill("#name", "the nightly import")
+    still.click("button.primary")
+    expect(still.get_by_role("heading", name="Confirm your password")).to_be_visible()
+    assert_clean(still)
+    assert_narrow(still)
+    still.fill("[name=confirm_password]", "wrong")
+    still.click("button.primary")
+    expect(still.locator("#problem")).to_be_visible()
+    assert_clean(still)
+
+
+def test_what_is_shown_once_and_a_rotation(still: Page, token: str) -> None:
+    still.goto("/w/acme/settings/tokens")
+    still.click("text=Rotate")
+    assert_clean(still)
+    still.click("button.primary")
+    expect(still.locator("#token")).to_be_visible()
+    assert_clean(still)
+    assert_narrow(still)
+    still.goto("/w/acme/settings/webhooks")
+    still.fill("#url", "https://hooks.example.com/in")
+    still.click("button.primary")
+    expect(still.locator("#secret")).to_be_visible()
+    assert_clean(still)
+    assert_narrow(still)
+
+
+def test_a_profile_with_an_unverified_address_and_refused_sign_ins(still: Page, app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        db.session.execute(sa.update(User).values(email_verified_at=None))
+        visitor = make_visitor("2001:db8::1", "Firefox/130.0 on a very long name of a system " * 3)
+        for _ in range(2):
+            attempts.record_failure(attempts.claim(cast.ada.email, cast.ada, visitor, browser=None))
+        db.session.commit()
+    still.goto("/profile")
+    expect(still.locator("#unverified")).to_be_visible()
+    expect(still.locator(".sign-ins")).to_contain_text("wrong password")
+    assert_clean(still)
+    assert_narrow(still)
+
+
+@pytest.mark.parametrize(
+    "path", ["/password-reset/none", "/invitations/none", "/profile/verification/none", "/w/acme/settings/nothing"]
+)
+def test_links_that_lead_to_nothing(still: Page, path: str) -> None:
+    still.goto(path)
+    assert_clean(still)
+    assert_narrow(still)
+
+
+def test_a_workspace_at_its_limits(still: Page, app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        for limit in limits.OF_WORKSPACE:
+            limits.set_limit(limits.of_workspace(cast.acme.id), limit.name, 0, by=OPERATOR)
+    still.goto("/w/acme/settings/general")
+    expect(still.locator(".limits .status")).to_have_count(len(limits.OF_WORKSPACE))
+    assert_clean(still)
+    assert_narrow(still)
+    still.goto("/w/acme/settings/tokens")
+    still.fill("#name", "one more")
+    still.click("button.primary")
+    expect(still.get_by_role("heading", name="Limit reached")).to_be_visible()
+    assert_clean(still)
 
 
 def test_an_invitation_from_both_ends(still: Page) -> None:

@@ -24,7 +24,7 @@ from webapp.core.workspaces import invitations, members, workspaces
 PAGE = "/w/acme/settings/members"
 DORA = "dora@example.com"
 ACCOUNT = {"name": "Dora", "password": PASSWORD, "again": PASSWORD}
-GONE = "This invitation is not good any more"
+GONE = "This invitation is no longer valid"
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_link_is_shown_once_and_its_secret_is_not_in_the_database(app: Flask, 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"email": "dora"}, "An e-mail address like ana@example.com."),
+        ({"email": "dora"}, "An email address like ana@example.com."),
         ({"email": "Ben@example.com"}, "ben@example.com is in Acme already."),
         ({"role": "owner"}, "Choose admin or member."),
         ({"role": "king"}, "Choose admin or member."),
@@ -102,7 +102,7 @@ def test_a_member_sees_no_invitation_and_makes_and_revokes_none(app: Flask, ada:
     sign_in(ben, "ben@example.com")
     page = ben.get(PAGE).text
     assert DORA not in page
-    assert "Invite somebody" not in page
+    assert "Invite a member" not in page
     assert post(ben, f"{PAGE}/invitations", {"email": "x@example.com", "role": "member"}).status_code == 403
     assert post(ben, f"{PAGE}/invitations/{known.id}/revoke").status_code == 403
     assert app.test_client().get(path).status_code == 200

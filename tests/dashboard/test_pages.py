@@ -58,7 +58,7 @@ def test_a_wrong_password_is_told_without_telling_which_part_is_wrong(client: Fl
     token = csrf_token(client.get("/login").text)
     answer = client.post("/login", data={"email": "ben@example.com", "password": "no", "csrf_token": token})
     assert answer.status_code == 422
-    assert "The e-mail address or the password is wrong." in answer.text
+    assert "The email address or the password is wrong." in answer.text
 
 
 def test_too_many_attempts_are_told_to_wait(client: FlaskClient, cast: Cast) -> None:

@@ -19,7 +19,7 @@ pages = Blueprint("auth", __name__)
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]
-    email = StringField("E-mail", [InputRequired("Your e-mail address.")])
+    email = StringField("Email", [InputRequired("Your email address.")])
     password = PasswordField("Password", [InputRequired("Your password.")])
 
 
@@ -79,7 +79,7 @@ def show_login() -> AnyResponse:
 def log_in() -> AnyResponse:
     form = LoginForm()
     if not form.validate_on_submit():
-        return _login_page(form, "Fill in your e-mail address and your password.", 422)
+        return _login_page(form, "Fill in your email address and your password.", 422)
     try:
         start_session(form.email.data or "", form.password.data or "")
     except WrongPassword as error:

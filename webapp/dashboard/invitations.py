@@ -27,7 +27,7 @@ pages.after_request(keep_address_secret)
 class NewAccountForm(FlaskForm):  # type: ignore[misc]
     name = StringField("Your name")
     password = PasswordField("Password")
-    again = PasswordField("The password again", [EqualTo("password", "The two passwords are not the same.")])
+    again = PasswordField("Confirm password", [EqualTo("password", "The two passwords are not the same.")])
 
 
 @pages.get("/<secret>")

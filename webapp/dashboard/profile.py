@@ -22,9 +22,9 @@ SIGN_INS_SHOWN = 20
 
 
 class PasswordForm(FlaskForm):  # type: ignore[misc]
-    present = PasswordField("Present password")
+    present = PasswordField("Current password")
     password = PasswordField("New password")
-    again = PasswordField("The new password again", [EqualTo("password", "The two passwords are not the same.")])
+    again = PasswordField("Confirm new password", [EqualTo("password", "The two passwords are not the same.")])
 
 
 pages.before_request(require_login)
@@ -66,7 +66,7 @@ def change_password() -> AnyResponse:
         return response
     keep_secret(secret)
     notices.send_password_notice(g.user)
-    return redirect_with_message("The new password is saved; you are signed out everywhere else.", ".show_profile")
+    return redirect_with_message("Your password is changed. You are signed out on all other devices.", ".show_profile")
 
 
 @pages.post("/sessions/<uuid:session_id>/end")

@@ -199,7 +199,7 @@ def test_the_twenty_first_webhook_is_refused_and_the_form_is_gone(app: Flask, ad
         owner = workspaces.get_membership("acme", cast.ada.id)
         for _ in range(limits.WEBHOOKS.default):
             endpoints.create(owner, "https://hooks.example.com", EVERYTHING, outbound=outbound(), by=SYSTEM)
-    assert "Create the webhook" not in ada.get(PAGES).text
+    assert "Create webhook" not in ada.get(PAGES).text
     answer = post(ada, PAGES, {"url": "https://hooks.example.com", "events": ["job.lost"]})
     assert answer.status_code == 409
     assert "at most 20 webhooks" in answer.text

@@ -87,7 +87,7 @@ def prepare(email: str, name: str, password: str) -> User:
     address = parse_email(email)
     faults = passwords.find_password_faults(password, email, name)
     if address is None:
-        faults.append(Fault(("email",), "An e-mail address like ana@example.com."))
+        faults.append(Fault(("email",), "An email address like ana@example.com."))
     faults += find_name_faults(name, NAME_LIMIT)
     if faults or address is None:
         raise Invalid(faults)

@@ -35,7 +35,7 @@ class WrongPassword(CoreError):
     """The address and the password do not belong together; which of the two is wrong is not said."""
 
     def __init__(self) -> None:
-        super().__init__("The e-mail address or the password is wrong.")
+        super().__init__("The email address or the password is wrong.")
 
 
 class SignedIn(NamedTuple):

@@ -31,7 +31,7 @@ class NoInvitation(NotFound):
     """The link leads to nothing: it is unknown, used, revoked or too old; which of these is not said."""
 
     def __init__(self) -> None:
-        super().__init__("This invitation is not good any more.")
+        super().__init__("This invitation is no longer valid.")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def create(member: Membership, email: str, role: str, *, by_mail: bool = False, 
     address = accounts.parse_email(email)
     faults = []
     if address is None:
-        faults.append(Fault(("email",), "An e-mail address like ana@example.com."))
+        faults.append(Fault(("email",), "An email address like ana@example.com."))
     if role not in (Role.ADMIN, Role.MEMBER):
         faults.append(Fault(("role",), "Choose admin or member."))
     require_manager(member)

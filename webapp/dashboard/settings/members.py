@@ -22,9 +22,9 @@ BY_MAIL, BY_HAND = "mail", "link"
 
 
 class InvitationForm(FlaskForm):  # type: ignore[misc]
-    email = StringField("E-mail")
+    email = StringField("Email")
     role = RadioField(
-        "As",
+        "Role",
         choices=[
             SelectChoice(Role.MEMBER.value, "member: sees jobs and cancels them"),
             SelectChoice(Role.ADMIN.value, "admin: may also change the settings"),

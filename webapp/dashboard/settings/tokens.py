@@ -22,8 +22,8 @@ from webapp.dashboard.forms import redirect_with_message, show_faults
 from webapp.dashboard.settings import manager_pages, secret_page, settings_page
 
 SCOPES = {
-    Scope.READ: "read jobs, and so hear of a cancel",
-    Scope.WRITE: "create jobs and report how they go",
+    Scope.READ: "read jobs and receive cancels",
+    Scope.WRITE: "create jobs and report on them",
     Scope.CANCEL: "cancel any job of this workspace",
 }
 DEFAULT_OVERLAP = 7
@@ -43,7 +43,7 @@ class DayField(DateField):
 class TokenForm(FlaskForm):  # type: ignore[misc]
     name = StringField("Name")
     scopes = SelectMultipleField(
-        "It may",
+        "Scopes",
         choices=[SelectChoice(scope.value, words) for scope, words in SCOPES.items()],
         option_widget=CheckboxInput(),
         validate_choice=False,

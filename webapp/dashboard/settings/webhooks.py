@@ -24,8 +24,8 @@ from webapp.extensions import outbound
 EVENTS = {
     WebhookEvent.COMPLETED: "a job completed",
     WebhookEvent.FAILED: "a job failed, or ran too long",
-    WebhookEvent.CANCELED: "a job was canceled: the way to tell a runner that cannot ask",
-    WebhookEvent.LOST: "a job's runner fell silent; it may yet speak again",
+    WebhookEvent.CANCELED: "a job was canceled",
+    WebhookEvent.LOST: "no heartbeat; may recover",
 }
 
 
