@@ -3,6 +3,7 @@
 import re
 import uuid
 from datetime import datetime, timedelta
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from flask import Flask
 from playwright.sync_api import Page, Route, expect
 
 from tests.support.browser import assert_narrow, later
-from tests.support.jobs import OPERATOR, RUNNER
+from tests.support.jobs import OPERATOR, RUNNER, job_in
 from tests.support.people import PASSWORD, Cast
 from webapp.core import clock, jobs
 from webapp.core.accounts import sessions
@@ -222,6 +223,30 @@ def test_an_old_document_in_a_fresh_tab_is_set_right_by_its_first_poll(
     expect(age).to_have_text(re.compile("^(1 min 0. s|2 min 0. s)$"))
     later(page)
     expect(age).to_have_text(re.compile("^2 min [01]. s$"))
+
+
+def test_links_of_what_failed_lately_look_back_from_now_on_a_page_that_asks_for_nothing(
+    page: Page, app: Flask, cast: Cast
+) -> None:
+    with app.app_context():
+        job = job_in("failed", cast.acme)
+    page.goto(f"/w/acme/jobs?status=failed&cursor={job.id}")
+    link = page.locator("#last-hour")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+
+    def since() -> datetime:
+        match = re.search(r"failed_since=([^&]+)", unquote(link.get_attribute("href") or ""))
+        assert match
+        return datetime.fromisoformat(match[1])
+
+    before = since()
+    page.clock.fast_forward("03:00:00")
+    assert since() - before in (timedelta(hours=3), timedelta(hours=3, minutes=1))
+    assert not [url for url in requests if "/w/" in url]
+    link.click()
+    expect(page.locator(f"#job-{job.id}")).to_have_count(0)
+    expect(page).to_have_url(re.compile("failed_since="))
 
 
 def test_on_a_telephone_the_tab_and_the_section_that_are_shown_are_in_sight(page: Page) -> None:

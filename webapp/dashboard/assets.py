@@ -62,6 +62,7 @@ _BEHAVIOURS = (
     "menus",
     "keyboard",
     "ages",
+    "look_back",
     "estimates",
     "log",
     "tabs",

@@ -1,12 +1,12 @@
 """Read what the address of the job list asks for, and write it; find the list that somebody left for another page."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import g, request, url_for
 from werkzeug.datastructures import MultiDict
@@ -49,6 +49,14 @@ def parse_moment(text: str | None) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return moment if 1970 <= moment.year < 9999 else None
+
+
+class LookBack(NamedTuple):
+    """A link of the failed jobs: how far back it looks, in words and in seconds, and since which moment."""
+
+    words: str
+    seconds: int
+    since: str
 
 
 @dataclass(frozen=True)
@@ -145,10 +153,13 @@ class ListQuery:
         return self.search is not None and self.search.kind is SearchKind.ERROR
 
     @property
-    def look_back(self) -> Mapping[str, str]:
+    def look_back(self) -> Sequence[LookBack]:
         """The moments since which the links of the failed jobs look; moments, so that a link keeps its meaning."""
         now = clock.now()
-        return {words: f"{now - span:%Y-%m-%dT%H:%M}" for words, span in LOOK_BACK.items()}
+        return [
+            LookBack(words, int(span.total_seconds()), f"{now - span:%Y-%m-%dT%H:%M}")
+            for words, span in LOOK_BACK.items()
+        ]
 
     def but(self, **changes: Any) -> dict[str, Any]:
         """Return the parameters of the same view with something changed; such a view begins at its first page."""
