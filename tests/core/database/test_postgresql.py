@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ from tests.support.jobs import job_in
 from tests.support.lines import Line, line_to
 from tests.support.people import Cast
 from tests.support.runner import Runner
-from webapp.core import jobs
-from webapp.core.database import connections, postgresql
+from webapp.core import clock, jobs
+from webapp.core.database import connections, postgresql, server_clock
 from webapp.core.database.errors import is_unavailable
 from webapp.core.database.session import db
 
@@ -107,7 +108,15 @@ def test_statements_are_prepared_as_the_setting_says(url: str, prepare: str, thr
 
 
 @pytest.mark.parametrize(
-    "setting", ["DateStyle = 'German, DMY'", "TimeZone = 'Asia/Tokyo'", "client_encoding = 'LATIN1'"]
+    "setting",
+    [
+        "DateStyle = 'German, DMY'",
+        "TimeZone = 'Asia/Tokyo'",
+        "client_encoding = 'LATIN1'",
+        "extra_float_digits = -15",
+        "IntervalStyle = 'iso_8601'",
+        "standard_conforming_strings = off",
+    ],
 )
 def test_a_database_that_writes_times_or_text_another_way_is_read_all_the_same(
     app: Flask, url: str, cast: Cast, token: str, job: dict[str, str], setting: str
@@ -117,11 +126,22 @@ def test_a_database_that_writes_times_or_text_another_way_is_read_all_the_same(
     with outside(url) as connection:
         connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET {setting}')
     runner = Runner(app.test_client(), token)
-    assert runner.report(job, message="καλημέρα").status_code == 200
+    text = r"καλημέρα \n 'x'"
+    assert runner.report(job, message=text).status_code == 200
     with app.app_context():
         stored = jobs.get_job_status(uuid.UUID(job["id"]), within=cast.acme.id)
-    assert stored.message == "καλημέρα"
-    assert stored.updated_at.utcoffset() is not None
+    assert stored.message == text
+    assert abs(stored.updated_at - datetime.now(UTC)) < timedelta(minutes=5)
+
+
+def test_the_clock_is_read_right_where_a_pooler_takes_no_options(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql, "_SESSION_MUSTS", "-c extra_float_digits=-15")
+    monkeypatch.setattr(clock, "_ahead", 0.0)
+    app = make_app(url)
+    with app.app_context():
+        server_clock.follow()
+        assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=5)
+    dispose(app)
 
 
 @pytest.mark.parametrize(("statement", "answer"), [("30s", 35), ("2min", 125), ("300ms", 5.3), ("0", None)])

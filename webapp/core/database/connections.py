@@ -20,10 +20,11 @@ CHECK_EVERY = 3
 """Seconds without an answer after which, again and again, another connection is asked whether one will come."""
 _CHECK_TIMEOUT = "3"
 
-READ_CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
-"""Asks for the time that the server's clock shows, in seconds since 1970."""
+# Whole numbers: of a float a session writes as many digits as its extra_float_digits says.
+READ_CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+"""Asks for the time that the server's clock shows, in microseconds since 1970."""
 _SESSION_FACTS = (
-    f"{READ_CLOCK}, pg_backend_pid(), extract(epoch FROM current_setting('statement_timeout')::interval)::float8"
+    f"{READ_CLOCK}, pg_backend_pid(), (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::int"
 )
 _POOLED_SESSION_MUSTS = "SET DateStyle = ISO; SET TimeZone = UTC"
 """How times are written, for a pooler: it keeps these two for each of its clients and may take no ``options``."""
@@ -47,8 +48,9 @@ class BoardConnection(psycopg.Connection[Any]):
         # Outside of a transaction, which would still be open when the engine takes the connection over.
         self.autocommit = True
         sent_at = time.time()
-        ((shown, backend, seconds),) = self.execute(_SESSION_FACTS, prepare=False)
-        clock.adjust(shown, sent_at, time.time())
+        ((shown, backend, milliseconds),) = self.execute(_SESSION_FACTS, prepare=False)
+        clock.adjust(shown / 1_000_000, sent_at, time.time())
+        seconds = milliseconds / 1000
         # A pooler lets its clients cancel by numbers of its own, which are not those of the sessions behind it.
         self.is_pooled = backend != self.info.backend_pid
         if self.is_pooled:

@@ -22,8 +22,8 @@ _CONNECTION_DEFAULTS: Mapping[str, str] = {
     "target_session_attrs": "read-write",
 }
 """Parameters of libpq (https://www.postgresql.org/docs/current/libpq-connect.html) that the address may set anew."""
-_SESSION_MUSTS = "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC"
-"""How times are written; the driver reads no other way."""
+_SESSION_MUSTS = "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC -c extra_float_digits=1"
+"""How times are written, of which the driver reads no other, and numbers, whole."""
 _READ_ONLY = "25006"
 _CANNOT_CONNECT_NOW = "57P03"
 _CONNECTION_EXCEPTIONS = "08"

@@ -25,7 +25,7 @@ def follow() -> None:
     with read_connection() as connection:
         sent_at = time.time()
         shown = connection.exec_driver_sql(READ_CLOCK).scalar_one()
-        ahead = clock.adjust(shown, sent_at, time.time())
+        ahead = clock.adjust(shown / 1_000_000, sent_at, time.time())
     if abs(ahead - _warned_of) > _WORTH_A_WARNING:
         log.warning("The clock of the database decides, and is %+.1f s off this machine's; set both by NTP.", ahead)
         _warned_of = ahead
