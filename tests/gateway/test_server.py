@@ -21,6 +21,7 @@ from tests.support.people import PASSWORD, Cast
 from tests.support.processes import children, command_line, on_linux, parent, serve, wait_until_it_serves
 from tests.support.servers import StartServer
 from tests.support.waiting import wait_until
+from webapp.cli.processes import answers
 from webapp.core import jobs
 from webapp.gateway import server as gateway_server
 
@@ -188,6 +189,30 @@ def test_workers_end_by_themselves_when_all_who_could_stop_them_are_killed(url: 
             os.kill(process.pid, signal.SIGKILL)
             os.kill(server, signal.SIGKILL)
             wait_until(lambda: all(parent(worker) is None for worker in workers), explain=log.read_text)
+        finally:
+            process.kill()
+
+
+@on_linux
+def test_a_server_that_was_killed_serves_again_at_its_port_and_can_be_stopped(
+    url: str, port: int, tmp_path: Path
+) -> None:
+    log = tmp_path / "serve.log"
+
+    def servers() -> list[int]:
+        return [child for child in children(process.pid) if "webapp.gateway" in command_line(child)]
+
+    with serve(url, port, tmp_path) as process:
+        try:
+            wait_until_it_serves(process, log)
+            [killed] = servers()
+            [worker] = children(killed)
+            os.kill(killed, signal.SIGKILL)
+            wait_until(lambda: parent(worker) is None and servers() not in ([], [killed]), explain=log.read_text)
+            wait_until(lambda: answers("127.0.0.1", port), explain=log.read_text)
+            process.terminate()
+            assert process.wait(30) == 0, log.read_text()
+            assert log.read_text().count("The server ended unexpectedly (exit code -9); starting again.") == 1
         finally:
             process.kill()
 
