@@ -5,14 +5,18 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.support.apps import SECRET_KEY
 from tests.support.databases import PostgresServer, migrate
@@ -59,6 +63,29 @@ def board(url: str, folder: Path, port: int | None = None, environ: Mapping[str,
         yield f"http://127.0.0.1:{port}"
     finally:
         stop(process)
+
+
+class _KeepAliveHandler(WSGIRequestHandler):
+    """Serves many requests over a connection, and logs none."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def serve(app: Flask) -> Iterator[str]:
+    """Serve an app over HTTP in threads of this process, where the test holds its clock; its address."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_KeepAliveHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture
