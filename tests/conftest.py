@@ -8,3 +8,11 @@ pytest.register_assert_rewrite("tests.support")
 pytest_plugins = [
     f"tests.support.{subject}" for subject in ("apps", "clock", "databases", "people", "receiver", "servers")
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--model-runs",
+        type=int,
+        help="how many runs of random calls test_model.py tries, each time others; by default the same few",
+    )
