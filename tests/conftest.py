@@ -6,7 +6,8 @@ import pytest
 pytest.register_assert_rewrite("tests.support")
 
 pytest_plugins = [
-    f"tests.support.{subject}" for subject in ("apps", "clock", "databases", "people", "receiver", "servers")
+    f"tests.support.{subject}"
+    for subject in ("apps", "clock", "databases", "people", "receiver", "servers", "typescript")
 ]
 
 

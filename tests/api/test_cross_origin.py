@@ -69,6 +69,18 @@ def test_a_page_of_a_listed_site_may_read_answers_and_their_headers(
     assert call(client, token, None) == (200, {}, "Origin")
 
 
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/jobs/none", 404), ("DELETE", "/jobs", 405)])
+def test_a_page_may_read_that_there_is_no_such_address(
+    app: Flask, client: FlaskClient, cast: Cast, token: str, method: str, path: str, status: int
+) -> None:
+    list_site(app, cast)
+    headers = {"Authorization": f"Bearer {token}", "Origin": SITE}
+    answer = client.open(f"/api/v1{path}", method=method, headers=headers)
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (status, SITE)
+    answer = client.open(f"/api/v1{path}", method=method, headers=headers | {"Origin": "https://evil.example"})
+    assert cors(answer.headers) == {}
+
+
 def test_a_site_that_only_another_workspace_lists_reads_nothing_with_this_token(
     app: Flask, client: FlaskClient, cast: Cast, token: str
 ) -> None:

@@ -38,11 +38,12 @@ def answer_preflight() -> Response | None:
     return response
 
 
-@api.after_request
+# Of the app: a path that is no address of the API, as a job's without an id, is answered by no endpoint of it.
+@api.after_app_request
 def allow_origin(response: Response) -> Response:
     """Let a page read the answer if the workspace of its token lists its site; an answer without one, if any does."""
     environ = request.environ
-    if "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
+    if not environ["PATH_INFO"].startswith(PREFIX) or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
         return response
     response.headers.add("Vary", "Origin")
     origin = environ.get("HTTP_ORIGIN")

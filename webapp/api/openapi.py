@@ -327,6 +327,13 @@ def _build_paths() -> dict[str, Any]:
     }  # fmt: skip
 
 
+_DESCRIPTION = (
+    "Runners report jobs with a token of their workspace. A page in a browser may call this API if the workspace of "
+    "its token lists the site of the page (its origin) under Settings, Browser access: the answer then has "
+    "Access-Control-Allow-Origin (CORS). No cookie is read."
+)
+
+
 @cache
 def build_document(version: str, public_url: str) -> dict[str, Any]:
     """Return the document of this version for a board at ``public_url``."""
@@ -363,7 +370,7 @@ def build_document(version: str, public_url: str) -> dict[str, Any]:
             field.pop("default", None)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Callboard", "version": version},
+        "info": {"title": "Callboard", "version": version, "description": _DESCRIPTION},
         "servers": [{"url": f"{public_url}{api.url_prefix}"}],
         "security": [{"token": []}],
         "paths": _build_paths(),
