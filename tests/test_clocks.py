@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from tests.support.apps import SECRET_KEY, dispose, make_app
@@ -16,8 +17,12 @@ from tests.support.pages import csrf_token
 from tests.support.paths import ROOT
 from tests.support.people import PASSWORD, Cast
 from tests.support.servers import board
+from tests.support.waiting import wait_until
 from webapp.core import clock, jobs
+from webapp.core.chores import leases
 from webapp.core.database import server_clock
+from webapp.core.database.session import db
+from webapp.core.models import Lease
 
 SHIFTED = """
 import os, time
@@ -84,6 +89,24 @@ def test_chores_whose_clock_is_behind_find_a_job_out_of_time_and_spare_the_other
     with app.app_context():
         assert jobs.get_job_status(late).failure_reason == "timed_out"
         assert jobs.get_job_status(healthy).status == "running"
+
+
+def test_chores_of_a_machine_that_is_ahead_begin_at_once_and_hold_no_lease_for_longer(
+    app: Flask, url: str, cast: Cast, machine: str
+) -> None:
+    with app.app_context():
+        late = jobs.enqueue_job("t", cast.acme.id, max_duration=1, by=RUNNER)
+        jobs.update_job_status(late, status="running", by=RUNNER)
+    environ = {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PYTHONPATH": machine, "CLOCK_AHEAD": "600"}
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "maintain", "run"]
+    with app.app_context(), subprocess.Popen(command, cwd=ROOT, env=os.environ | environ) as chores:
+        try:
+            wait_until(lambda: jobs.get_job_status(late).failure_reason == "timed_out", 30)
+            ends = db.session.scalars(sa.select(Lease.until)).all()
+        finally:
+            chores.terminate()
+    assert ends
+    assert max(ends) <= clock.now() + leases.DURATION
 
 
 def test_a_clock_that_is_set_while_the_board_runs_is_noticed_and_told_once(

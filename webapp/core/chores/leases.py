@@ -27,10 +27,11 @@ def new_holder() -> str:
 
 def take(name: str, holder: str) -> bool:
     """Take a lease or renew it, for ``DURATION`` from now. False while another holds it."""
-    now = clock.now()
-    mine_or_expired = sa.or_(leases.c.holder == holder, leases.c.until < now)
-    statement = upsert(leases, {"name": name}, {"holder": holder, "until": now + DURATION}, where=mine_or_expired)
     with write_connection() as connection:
+        # Not before: the first connection of a process is what sets its clock.
+        now = clock.now()
+        mine_or_expired = sa.or_(leases.c.holder == holder, leases.c.until < now)
+        statement = upsert(leases, {"name": name}, {"holder": holder, "until": now + DURATION}, where=mine_or_expired)
         return connection.execute(statement.returning(leases.c.name)).first() is not None
 
 
