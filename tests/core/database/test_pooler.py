@@ -4,8 +4,10 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,12 @@ from flask import Flask
 
 from tests.support.apps import dispose, make_app
 from tests.support.jobs import job_in
+from tests.support.lines import Line, line_to
 from tests.support.people import Cast
 from tests.support.processes import is_free
 from tests.support.runner import Runner
 from tests.support.waiting import wait_until
+from webapp.core.database import connections
 from webapp.core.database.session import db
 
 MISSING = "There is no PgBouncer: nothing here is tested. On Debian: apt-get install pgbouncer."
@@ -27,6 +31,7 @@ MISSING = "There is no PgBouncer: nothing here is tested. On Debian: apt-get ins
 DOCUMENTED = """
 pool_mode = transaction
 ignore_startup_parameters = options
+server_login_retry = 1
 """
 
 
@@ -44,19 +49,25 @@ def _user_of(socket: str | None) -> list[str]:
     return ["-u", pwd.getpwuid(owner).pw_name]
 
 
-@pytest.fixture
-def pooled_url(url: str, port: int, tmp_path: Path) -> Iterator[str]:
-    """The address of the test's database through a PgBouncer with two sessions for all."""
+def _find_host(url: str) -> str:
+    address = sa.make_url(url)
+    host = address.host or address.query.get("host")
+    assert isinstance(host, str)
+    return host
+
+
+@contextmanager
+def pooler(url: str, port: int, folder: Path, line: Line | None = None) -> Iterator[str]:
+    """The address of a database through a PgBouncer with two sessions for all, which may reach it by a line."""
     pgbouncer = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if pgbouncer is None:
         assert not os.environ.get("CI"), MISSING
         pytest.skip(MISSING)
-    address = sa.make_url(url)
-    host = address.host or address.query.get("host")
-    assert isinstance(host, str)
+    address, host = sa.make_url(url), _find_host(url)
     password = f"password={address.password}" if address.password else ""
-    server = f"host={host} port={address.port or 5432} user={address.username} {password}"
-    ini = tmp_path / "pgbouncer.ini"
+    place = f"host=127.0.0.1 port={line.port}" if line else f"host={host} port={address.port or 5432}"
+    server = f"{place} user={address.username} {password}"
+    ini = folder / "pgbouncer.ini"
     ini.write_text(f"""
 [databases]
 {address.database} = {server}
@@ -69,16 +80,22 @@ default_pool_size = 2
 {DOCUMENTED}
 """)
     # It reads the file before it becomes somebody else.
-    with (tmp_path / "pgbouncer.log").open("wb") as log:
+    with (folder / "pgbouncer.log").open("wb") as log:
         process = subprocess.Popen(
             [pgbouncer, *_user_of(host), str(ini)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
     try:
-        wait_until(lambda: not is_free(port), 10, (tmp_path / "pgbouncer.log").read_text)
+        wait_until(lambda: not is_free(port), 10, (folder / "pgbouncer.log").read_text)
         yield f"postgresql://{address.username}@127.0.0.1:{port}/{address.database}"
     finally:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture
+def pooled_url(url: str, port: int, tmp_path: Path) -> Iterator[str]:
+    with pooler(url, port, tmp_path) as address:
+        yield address
 
 
 @pytest.fixture
@@ -128,3 +145,24 @@ def test_a_board_is_migrated_through_a_pooler(pooled_app: Flask) -> None:
                 # What a migration may do for itself is not left to the next who gets its session.
                 assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "0"
         assert pooled_app.test_client().get("/readyz").status_code == 200
+
+
+def test_a_server_that_falls_silent_behind_a_pooler_is_noticed_as_soon_as_one_without(
+    app: Flask, url: str, port: int, tmp_path: Path, cast: Cast, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CHECK_EVERY", 0.3)
+    with app.app_context():
+        job = {"id": str(job_in("running", cast.acme).id)}
+    if not (host := _find_host(url)).startswith("/"):
+        pytest.skip("The line leads to a socket.")
+    with line_to(f"{host}/.s.PGSQL.5432") as line, pooler(url, port, tmp_path, line) as address:
+        pooled = make_app(address, DATABASE_CONNECT_TIMEOUT="2")
+        runner = Runner(pooled.test_client(), token)
+        assert runner.report(job, progress=1).status_code == 200
+        line.silence_all()
+        started = time.monotonic()
+        assert runner.report(job, progress=2).status_code == 503
+        assert time.monotonic() - started < 10
+        line.speak()
+        wait_until(lambda: runner.report(job, progress=3).status_code == 200, 10)
+        dispose(pooled)

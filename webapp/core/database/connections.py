@@ -37,6 +37,8 @@ class BoardConnection(psycopg.Connection[Any]):
     answer_timeout: float | None = None
     """Seconds that an answer may take; ``None`` for as long as it takes, as a migration must."""
     is_pooled = False
+    has_begun = False
+    """Whether the session has begun. A pooler lets its clients connect though no server answers behind it."""
     was_idle = False
     """Whether the server was found doing nothing for this connection, at the last check of the present statement."""
     find_fault: Callable[[], str | None] | None = None
@@ -62,6 +64,7 @@ class BoardConnection(psycopg.Connection[Any]):
         self.autocommit = False
         # An answer may take a little longer than a statement may in this session.
         self.answer_timeout = seconds + ANSWER_MARGIN if seconds else None
+        self.has_begun = True
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Return what the server answers. Raises ``OperationalError`` when that is not to be expected any more."""
@@ -96,7 +99,7 @@ class BoardConnection(psycopg.Connection[Any]):
         if fault := fault or (self.find_fault and self.find_fault()):
             # The answer may still come, and must not be taken for that of the next statement.
             self.pgconn.finish()
-            raise psycopg.OperationalError(fault)
+            raise psycopg.OperationalError(fault) if self.has_begun else ConnectionTimeout(fault)
 
 
 class ServerWatch:
