@@ -214,6 +214,15 @@ class Board:
         self.servers.append(server)
         return server
 
+    def wait_for_workers(self) -> Sequence[psutil.Process]:
+        """Return the workers of all servers, once there are any: those that were killed take a while to come back."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            workers = [worker for server in self.servers for worker in server.list_workers()]
+            if workers or time.monotonic() > deadline:
+                return workers
+            time.sleep(0.05)
+
     def connect(self) -> sa.Engine:
         """Return an engine for reading the database past the product."""
         return sa.create_engine(self.url, poolclass=sa.NullPool)

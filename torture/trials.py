@@ -116,8 +116,7 @@ def _kill_server(board: Board, rng: random.Random) -> None:
 
 
 def _kill_worker(board: Board, rng: random.Random) -> None:
-    workers = [worker for server in board.servers for worker in server.list_workers()]
-    kill([rng.choice(workers)])
+    kill([rng.choice(board.wait_for_workers())])
 
 
 def _kill_chores(board: Board, rng: random.Random) -> None:
