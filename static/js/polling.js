@@ -29,7 +29,7 @@
     if (gone) {
       notice.textContent = `This was deleted, or you no longer have access. Data from ${formatTime(gone.shownAt)}.`;
     } else if (failing) {
-      notice.textContent = `The board does not answer. Showing ${formatTime(failing.shownAt)}, trying again.`;
+      notice.textContent = `Connection lost. Data from ${formatTime(failing.shownAt)}; reconnecting…`;
     }
   };
 

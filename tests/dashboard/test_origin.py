@@ -44,6 +44,7 @@ def test_pages_do_not_answer_under_a_foreign_name_and_say_where_the_board_is(hos
     for answer in (client.get("/login", headers={"Host": host}), client.post("/login", headers={"Host": host})):
         assert answer.status_code == 421
         assert "Open it at https://jobs.example.com." in answer.text
+        assert '<a href="https://jobs.example.com">Go to the board</a>' in answer.text
         assert host not in answer.text
 
 
@@ -132,6 +133,7 @@ def test_who_opens_an_https_board_by_http_hears_why_no_form_works(path: str, htt
         "sent no cookie back, because it keeps those of this board for https alone. Open the board at https://jobs."
     )
     assert sentence in answer.text
+    assert '<a href="https://jobs.example.com">Go to the board</a>' in answer.text
 
 
 def test_who_blocks_cookies_hears_that_the_board_needs_one(client: FlaskClient) -> None:

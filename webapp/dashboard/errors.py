@@ -66,7 +66,7 @@ def _sentence(error: Exception, status: int) -> str:
         return error.description or ""
     if isinstance(error, MisdirectedRequest):
         return f"Open it at {public_url}. The administrator adds other names to TRUSTED_HOSTS, or changes PUBLIC_URL."
-    if isinstance(error, CSRFError) and current_app.config["SESSION_COOKIE_NAME"] not in request.cookies:
+    if _lacks_cookie(error):
         why = ", because it keeps those of this board for https alone" if public_url.startswith("https:") else ""
         return f"Your browser sent no cookie back{why}. Open the board at {public_url}, with cookies allowed."
     return _SENTENCES.get(status, "It is not your doing. Try again; if it stays, tell whoever runs this board.")
@@ -74,8 +74,16 @@ def _sentence(error: Exception, status: int) -> str:
 
 def _error_page(error: Exception, status: int, sentence: str) -> Response:
     title = _title(error, status)
-    html = render_template("error.html", title=title, sentence=sentence, signed_in=_is_signed_in(status))
+    # Home under this name would lead to this page again.
+    is_elsewhere = isinstance(error, MisdirectedRequest) or _lacks_cookie(error)
+    board = current_app.config["PUBLIC_URL"] if is_elsewhere else url_for("home.show_home")
+    html = render_template("error.html", title=title, sentence=sentence, board=board, signed_in=_is_signed_in(status))
     return Response(html, status)
+
+
+def _lacks_cookie(error: Exception) -> bool:
+    """Return whether a form was refused because the browser does not send the cookies of this address."""
+    return isinstance(error, CSRFError) and current_app.config["SESSION_COOKIE_NAME"] not in request.cookies
 
 
 def _title(error: Exception, status: int) -> str:

@@ -156,10 +156,12 @@ def test_a_token_whose_sponsor_is_gone_is_marked_and_can_be_taken_over(
     assert "Nothing is sent since Cleo may no longer create webhooks here." in text(
         ada, f"/w/acme/settings/webhooks/{hers.endpoint.id}"
     )
+    assert "Resend failed messages" not in webhook
     assert "stopped" in ada.get("/w/acme/settings/webhooks").text
     enable = f"/w/acme/settings/webhooks/{hers.endpoint.id}/enable"
     assert ada.post(enable, data={"csrf_token": csrf_token(webhook)}).status_code == 303
     assert "stopped" not in ada.get("/w/acme/settings/webhooks").text
+    assert "Resend failed messages" in ada.get(f"/w/acme/settings/webhooks/{hers.endpoint.id}").text
 
 
 def test_a_member_takes_over_no_token_and_a_stranger_finds_none(app: Flask, cast: Cast, hers: Possessions) -> None:
