@@ -225,7 +225,7 @@ def test_an_old_document_in_a_fresh_tab_is_set_right_by_its_first_poll(
     expect(age).to_have_text(re.compile("^2 min [01]. s$"))
 
 
-def test_links_of_what_failed_lately_look_back_from_now_on_a_page_that_asks_for_nothing(
+def test_links_of_what_failed_lately_keep_up_on_a_page_that_asks_for_nothing(
     page: Page, app: Flask, cast: Cast
 ) -> None:
     with app.app_context():

@@ -122,6 +122,7 @@ def test_the_limits_say_where_the_workspace_stands(app: Flask, ada: FlaskClient,
         return " ".join(re.sub("<[^>]*>", " ", match[1]).split())
 
     assert row("webhooks") == "Webhooks 0 20"
+    assert row("tokens-per-day") == "Tokens created in 24 hours 0 500"
     assert row("payload-mib-per-day") == "Payloads and results today 0 MiB 4,096 MiB"
     with app.app_context():
         for name in LIMIT_TITLES:

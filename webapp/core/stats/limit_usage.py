@@ -13,9 +13,12 @@ from webapp.core.limits import limits, usage
 from webapp.core.webhooks import endpoints
 from webapp.core.workspaces import invitations, members, tokens
 
+_SIZES = (limits.PAYLOAD_SIZE, limits.LOG_SIZE)
+"""What is counted in MiB."""
+
 
 class LimitUsage(NamedTuple):
-    """A limit of a workspace by its name, and how much of it is taken: in MiB where it is one of a day."""
+    """A limit of a workspace by its name, and how much of it is taken."""
 
     name: str
     used: int
@@ -25,6 +28,11 @@ class LimitUsage(NamedTuple):
     def is_reached(self) -> bool:
         """Return whether there is no room for more."""
         return self.used >= self.limit
+
+    @property
+    def is_size(self) -> bool:
+        """Return whether it is counted in MiB."""
+        return any(self.name == limit.name for limit in _SIZES)
 
 
 def list_limit_usage(workspace_id: uuid.UUID) -> list[LimitUsage]:
@@ -46,6 +54,6 @@ def _count_taken(workspace_id: uuid.UUID) -> Iterator[tuple[str, int]]:
     }
     for limit, statement in statements.items():
         yield limit.name, db.session.scalar(statement) or 0
-    for limit in (limits.PAYLOAD_SIZE, limits.LOG_SIZE):
+    for limit in _SIZES:
         # Rounded up: a workspace that has sent something has not sent nothing.
         yield limit.name, math.ceil(usage.get_today(workspace_id, limit) / usage.MIB)
