@@ -19,6 +19,7 @@ from tests.support.people import PASSWORD, Cast
 from tests.support.servers import board
 from tests.support.waiting import wait_until
 from webapp.core import clock, jobs
+from webapp.core.accounts import accounts
 from webapp.core.chores import leases
 from webapp.core.database import server_clock
 from webapp.core.database.session import db
@@ -107,6 +108,19 @@ def test_chores_of_a_machine_that_is_ahead_begin_at_once_and_hold_no_lease_for_l
             chores.terminate()
     assert ends
     assert max(ends) <= clock.now() + leases.DURATION
+
+
+def test_an_account_made_on_a_machine_that_is_ahead_has_the_time_of_the_board(
+    app: Flask, url: str, machine: str
+) -> None:
+    environ = {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PYTHONPATH": machine, "CLOCK_AHEAD": "600"}
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "users", "create", "ada@example.com", "--name", "Ada"]
+    command.append("--password-stdin")
+    subprocess.run(command, cwd=ROOT, env=os.environ | environ, check=True, input=PASSWORD, text=True)
+    with app.app_context():
+        user = accounts.get_by_email("ada@example.com")
+        assert timedelta(0) <= clock.now() - user.created_at < timedelta(minutes=1)
+        assert user.email_verified_at == user.created_at
 
 
 def test_a_clock_that_is_set_while_the_board_runs_is_noticed_and_told_once(

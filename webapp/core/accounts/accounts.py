@@ -109,9 +109,10 @@ def create(email: str, name: str, password: str, *, by: Actor) -> User:
     Raises ``Invalid``, and ``Conflict`` (``email_taken``).
     """
     user = prepare(email, name, password)
-    user.email_verified_at = user.created_at
     try:
         with write_transaction() as session:
+            # Now, because the first connection of a command is what sets its clock.
+            user.created_at = user.email_verified_at = clock.now()
             add(session, user, by=by)
     except IntegrityError:
         raise Conflict("email_taken", f"There is already an account for {user.email}.") from None
