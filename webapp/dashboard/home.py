@@ -7,6 +7,7 @@ from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import StringField
 
+from webapp.core.bidi import isolate
 from webapp.core.errors import Conflict, Invalid
 from webapp.core.models import Membership
 from webapp.core.workspaces import workspaces
@@ -57,6 +58,6 @@ def create_workspace() -> AnyResponse:
         (form.slug if error.code == "slug_taken" else form.name).errors = [str(error)]
     else:
         return redirect_with_message(
-            f"The workspace {workspace.name} is yours.", "workspace.list_jobs", slug=workspace.slug
+            f"The workspace {isolate(workspace.name)} is yours.", "workspace.list_jobs", slug=workspace.slug
         )
     return _workspaces_page(form, workspaces.list_memberships(g.user.id), 422)

@@ -20,7 +20,7 @@ from webapp.core.jobs import time_limits
 from webapp.core.lifecycle import JobStatus
 from webapp.core.limits import limits
 from webapp.core.models import AuditEntry, Role
-from webapp.core.workspaces import members
+from webapp.core.workspaces import members, tokens
 from webapp.dashboard.settings.general import LIMIT_TITLES
 
 SETTINGS = "/w/acme/settings"
@@ -131,13 +131,37 @@ def test_the_limits_say_where_the_workspace_stands(app: Flask, ada: FlaskClient,
     assert row("tokens") == "Active tokens 0 2"
 
 
-def test_a_token_over_the_limit_is_refused_by_the_name_of_the_reason(app: Flask, ada: FlaskClient, cast: Cast) -> None:
+@pytest.mark.parametrize(
+    ("limit", "page", "address", "filled"),
+    [
+        ("tokens", f"{SETTINGS}/tokens", f"{SETTINGS}/tokens", {"name": "one more", "scopes": "jobs:read"}),
+        (
+            "invitations",
+            f"{SETTINGS}/members",
+            f"{SETTINGS}/members/invitations",
+            {"email": "dora@example.com", "role": "member"},
+        ),
+    ],
+)
+def test_one_more_than_the_limit_is_refused_beside_what_was_filled_in(
+    app: Flask, ada: FlaskClient, cast: Cast, limit: str, page: str, address: str, filled: dict[str, str]
+) -> None:
     with app.app_context():
-        limits.set_limit(limits.of_workspace(cast.acme.id), "tokens", 0, by=SYSTEM)
-    answer = post(ada, f"{SETTINGS}/tokens", {"name": "one more", "scopes": "jobs:read"})
+        limits.set_limit(limits.of_workspace(cast.acme.id), limit, 0, by=SYSTEM)
+    answer = post(ada, address, filled)
+    assert answer.status_code == 409
+    assert f"<h1>{page.rpartition('/')[2].capitalize()}</h1>" in answer.text
+    assert "A workspace has at most 0 " in answer.text
+    assert f'value="{next(iter(filled.values()))}"' in answer.text
+
+
+def test_a_rotation_over_the_limit_says_that_a_limit_is_reached(app: Flask, ada: FlaskClient, cast: Cast) -> None:
+    with app.app_context():
+        token, _ = tokens.create_unchecked(cast.acme.id, "a runner", by=SYSTEM)
+        limits.set_limit(limits.of_workspace(cast.acme.id), "tokens", 1, by=SYSTEM)
+    answer = post(ada, f"{SETTINGS}/tokens/{token.id}/rotate", {"overlap": "7"})
     assert answer.status_code == 409
     assert "<h1>Limit reached</h1>" in answer.text
-    assert "A workspace has at most 0 tokens; revoke one first." in answer.text
 
 
 def test_the_name_that_it_has_is_no_news(app: Flask, ada: FlaskClient) -> None:

@@ -6,7 +6,7 @@ from flask import current_app, g, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from webapp.core.bidi import isolate
-from webapp.core.errors import Invalid
+from webapp.core.errors import Conflict, Invalid
 from webapp.core.mail import MailNotSent, MailServer, shorten_name
 from webapp.core.mail_limits import MailLimitReached
 from webapp.core.models import Invitation
@@ -32,6 +32,9 @@ def create_invitation() -> AnyResponse:
     except Invalid as error:
         show_faults(form, error)
         return members_page(form, 422)
+    except Conflict as error:
+        form.email.errors = [str(error)]
+        return members_page(form, 409)
     except MailLimitReached as error:
         form.email.errors = [f"{error} Or have the link shown to you, and pass it on."]
         return members_page(form, 429)

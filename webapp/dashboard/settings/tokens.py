@@ -13,7 +13,7 @@ from wtforms.widgets import CheckboxInput
 
 from webapp.core import audit
 from webapp.core.bidi import isolate
-from webapp.core.errors import Invalid
+from webapp.core.errors import Conflict, Invalid
 from webapp.core.models import ApiToken, Scope
 from webapp.core.workspaces import sponsors, tokens
 from webapp.dashboard.auth import current_actor
@@ -91,6 +91,9 @@ def create_token() -> AnyResponse:
     except Invalid as error:
         show_faults(form, error)
         return _tokens_page(form, 422)
+    except Conflict as error:
+        form.name.errors = [str(error)]
+        return _tokens_page(form, 409)
     return _token_made_page(token, text)
 
 
