@@ -81,6 +81,10 @@ class ModelJob:
         return str(self.record["status"])
 
     @property
+    def is_live(self) -> bool:
+        return self.status in ("pending", "running")
+
+    @property
     def state(self) -> str:
         """Return what decides what may happen: the status, or that the board itself failed it (lost, timed_out)."""
         reason = self.record["failure_reason"]
@@ -282,7 +286,7 @@ class ModelBoard:
     def cancel(self, number: int, by: Caller, now: datetime) -> bool:
         """Cancel a job for somebody who may; return whether it is canceled, now or before."""
         job = self.jobs[number]
-        if job.status in ("pending", "running"):
+        if job.is_live:
             self._move(job, "canceled", now, by, {"canceled_at": now, "canceled_by": by.ref}, seen=False)
             self.cancels.append((by.ref, job.id))
         return job.status == "canceled"
