@@ -102,7 +102,7 @@ def test_chores_of_a_machine_that_is_ahead_begin_at_once_and_hold_no_lease_for_l
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "maintain", "run"]
     with app.app_context(), subprocess.Popen(command, cwd=ROOT, env=os.environ | environ) as chores:
         try:
-            wait_until(lambda: jobs.get_job_status(late).failure_reason == "timed_out", 30)
+            wait_until(lambda: jobs.get_job_status(late).failure_reason == "timed_out")
             ends = db.session.scalars(sa.select(Lease.until)).all()
         finally:
             chores.terminate()

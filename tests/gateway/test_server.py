@@ -233,7 +233,7 @@ def test_a_server_that_is_told_to_end_while_it_starts_ends_at_once(url: str, por
     try:
         wait_until(lambda: len(children(process.pid)) == 2, explain=log.read_text)
         process.terminate()
-        assert process.wait(20) == 0, log.read_text()
+        assert process.wait(40) == 0, log.read_text()
     finally:
         process.kill()
         process.wait()
