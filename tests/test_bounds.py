@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tests.support.apps import SECRET_KEY
 from tests.support.jobs import OPERATOR, RUNNER, add_events
 from tests.support.pages import sign_in
 from tests.support.people import Cast
 from webapp import downloads
 from webapp.core import clock, jobs
-from webapp.core.accounts import resets
+from webapp.core.accounts import resets, verification
 from webapp.core.accounts.attempts import Visitor
 from webapp.core.database.transactions import write_transaction
 from webapp.core.jobs import logs
@@ -119,6 +120,7 @@ def fill(cast: Cast) -> dict[str, Any]:
         "delivery_id": deliveries[0]["id"],
         "secret": secret,
         "reset_secret": reset.secret,
+        "verification_secret": verification.request_link(cast.ada, SECRET_KEY, by=OPERATOR),
         "filename": "css/layout.css",
     }
 

@@ -92,7 +92,7 @@ def test_chores_whose_clock_is_behind_find_a_job_out_of_time_and_spare_the_other
         assert jobs.get_job_status(healthy).status == "running"
 
 
-def test_chores_of_a_machine_that_is_ahead_begin_at_once_and_hold_no_lease_for_longer(
+def test_chores_of_a_machine_that_is_ahead_begin_at_once_and_hold_no_longer(
     app: Flask, url: str, cast: Cast, machine: str
 ) -> None:
     with app.app_context():

@@ -147,7 +147,7 @@ def test_a_board_is_migrated_through_a_pooler(pooled_app: Flask) -> None:
         assert pooled_app.test_client().get("/readyz").status_code == 200
 
 
-def test_a_server_that_falls_silent_behind_a_pooler_is_noticed_as_soon_as_one_without(
+def test_a_server_that_falls_silent_behind_a_pooler_is_noticed_as_soon(
     app: Flask, url: str, port: int, tmp_path: Path, cast: Cast, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "CHECK_EVERY", 0.3)
