@@ -162,6 +162,9 @@ def _fill_disk(board: Board, rng: random.Random) -> None:
             _fill(filler)
     finally:
         filler.unlink()
+    if board.postgresql:
+        # One that found no room to recover has ended; what watches over it starts it again.
+        board.postgresql.start()
 
 
 def _fill(path: Path) -> None:
