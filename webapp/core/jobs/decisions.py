@@ -198,14 +198,9 @@ def _revive(job: JobSnapshot, report: Report, *, by: str, now: datetime) -> Deci
     return Decision(running | decision.changes, (revival, *decision.events), decision.refusal)
 
 
-def starts(decision: Decision) -> bool:
-    """Return whether a report moves its job to running, for the first time or after it was lost."""
-    return any(event.kind is EventKind.MOVED and event.to_status is JobStatus.RUNNING for event in decision.events)
-
-
-def ends_as_canceled(decision: Decision) -> bool:
-    """Return whether a report ends its job as canceled; to confirm the cancel of another does not."""
-    return any(event.kind is EventKind.MOVED and event.to_status is JobStatus.CANCELED for event in decision.events)
+def moves_to(decision: Decision, status: JobStatus) -> bool:
+    """Return whether a decision moves its job to a status; to confirm the cancel of another moves it nowhere."""
+    return any(event.kind is EventKind.MOVED and event.to_status is status for event in decision.events)
 
 
 def restrict_cancel(decision: Decision, *, is_own: bool, may_cancel: bool) -> Decision:

@@ -58,10 +58,10 @@ def _decide_report(report: Report, by: Actor, may_cancel: bool, started_ids: set
 
     def decide(job: JobSnapshot, now: datetime) -> Decision:
         decision = decisions.decide_report(job, report, by=by.ref, now=now)
-        if decisions.ends_as_canceled(decision):
+        if decisions.moves_to(decision, JobStatus.CANCELED):
             is_own = by.ref == job.created_by or job.id in started_ids or store.has_started(job.id, by)
             return decisions.restrict_cancel(decision, is_own=is_own, may_cancel=may_cancel)
-        if decisions.starts(decision):
+        if decisions.moves_to(decision, JobStatus.RUNNING):
             started_ids.add(job.id)
         return decision
 
