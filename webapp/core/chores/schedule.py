@@ -42,13 +42,18 @@ def _delete_old_jobs(go_on: GoOn) -> str:
     return f"Deleted {retention.sweep(go_on)} jobs that are older than their workspace keeps them."
 
 
-def _delete_old_deliveries(go_on: GoOn) -> str:
-    deleted = 0
-    while page := outbox.delete_old():
-        deleted += page
+def _repeat(do_batch: Callable[[], int], go_on: GoOn) -> int:
+    """Do one batch after another until one finds nothing to do or time is up; return what they did in all."""
+    total = 0
+    while count := do_batch():
+        total += count
         if not go_on():
             break
-    return f"Forgot {deleted} old messages to webhooks."
+    return total
+
+
+def _delete_old_deliveries(go_on: GoOn) -> str:
+    return f"Forgot {_repeat(outbox.delete_old, go_on)} old messages to webhooks."
 
 
 def _delete_old_usage(go_on: GoOn) -> str:
@@ -60,12 +65,8 @@ def _encrypt_secrets(go_on: GoOn) -> str:
 
 
 def _add_missing_error_groups(go_on: GoOn) -> str:
-    added = 0
-    while batch := store.add_missing_error_groups():
-        added += batch
-        if not go_on():
-            break
-    return f"Grouped the errors of {added} jobs that a server of an older release has failed."
+    grouped = _repeat(store.add_missing_error_groups, go_on)
+    return f"Grouped the errors of {grouped} jobs that a server of an older release has failed."
 
 
 def _delete_workspaces(go_on: GoOn) -> str:
