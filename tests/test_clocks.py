@@ -18,18 +18,13 @@ from tests.support.paths import ROOT
 from tests.support.people import PASSWORD, Cast
 from tests.support.servers import board
 from tests.support.waiting import wait_until
+from torture.board import write_clock_module
 from webapp.core import clock, jobs
 from webapp.core.accounts import accounts
 from webapp.core.chores import leases
 from webapp.core.database import server_clock
 from webapp.core.database.session import db
 from webapp.core.models import Lease
-
-SHIFTED = """
-import os, time
-real = time.time
-time.time = lambda: real() + float(os.environ["CLOCK_AHEAD"])
-"""
 
 
 @pytest.fixture(params=["postgresql"])
@@ -41,8 +36,7 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def machine(tmp_path: Path) -> str:
     """A folder for PYTHONPATH that puts the clock of a process so many seconds ahead as CLOCK_AHEAD says."""
-    (tmp_path / "sitecustomize.py").write_text(SHIFTED)
-    return str(tmp_path)
+    return write_clock_module(tmp_path)
 
 
 def sign_in(browser: httpx.Client, address: str, email: str) -> None:

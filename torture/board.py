@@ -36,7 +36,14 @@ import os, time
 real = time.time
 time.time = lambda: real() + float(os.environ["CLOCK_AHEAD"])
 """
-"""Puts the clock of a process ahead when a folder that holds it as ``sitecustomize.py`` is on PYTHONPATH."""
+"""Puts the clock of a process so many seconds ahead as CLOCK_AHEAD says."""
+
+
+def write_clock_module(folder: Path) -> str:
+    """Write what shifts the clock of a process into a new or present folder; return that, for PYTHONPATH."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(CLOCK_MODULE)
+    return str(folder)
 
 
 def list_tree(root: psutil.Process) -> Sequence[psutil.Process]:
@@ -226,13 +233,6 @@ class Board:
     def connect(self) -> sa.Engine:
         """Return an engine for reading the database past the product."""
         return sa.create_engine(self.url, poolclass=sa.NullPool)
-
-    def write_clock_module(self) -> str:
-        """Write what shifts the clock of a process; return the folder for PYTHONPATH."""
-        folder = self.folder / "clock"
-        folder.mkdir(exist_ok=True)
-        (folder / "sitecustomize.py").write_text(CLOCK_MODULE)
-        return str(folder)
 
 
 @contextmanager

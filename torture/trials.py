@@ -15,7 +15,7 @@ from statistics import median
 import psutil
 import sqlalchemy as sa
 
-from torture.board import Board, kill, run_board
+from torture.board import Board, kill, run_board, write_clock_module
 from torture.journal import Journal
 from torture.load import run_load
 from torture.verify import Verdict, verify
@@ -250,7 +250,7 @@ def _add_servers(trial: Trial, board: Board) -> None:
             # Somebody must be there to take over.
             board.add_server()
         return
-    folder = board.write_clock_module()
+    folder = write_clock_module(board.folder / "clock")
     for ahead in (CLOCKS_APART, -CLOCKS_APART):
         board.add_server(PYTHONPATH=folder, CLOCK_AHEAD=str(ahead), COOKIE_NAME="callboard")
 
