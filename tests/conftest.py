@@ -7,7 +7,7 @@ pytest.register_assert_rewrite("tests.support")
 
 pytest_plugins = [
     f"tests.support.{subject}"
-    for subject in ("apps", "clock", "databases", "people", "receiver", "servers", "typescript")
+    for subject in ("apps", "clock", "databases", "mailbox", "people", "receiver", "servers", "typescript")
 ]
 
 

@@ -10,11 +10,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.support.clock import Clock
+from tests.support.jobs import listen
 from tests.support.people import Cast
 from tests.support.runner import Runner
 from webapp.core import jobs
 from webapp.core.audit import SYSTEM
-from webapp.core.chores import liveness
 from webapp.core.database.session import db
 from webapp.core.models import AuditEntry, Scope
 from webapp.core.workspaces import tokens
@@ -54,11 +54,7 @@ def status(app: Flask, job: dict[str, Any]) -> str:
 def lose(app: Flask, clock: Clock) -> None:
     """Let half a minute pass in which no runner reports, though the board listens."""
     with app.app_context():
-        for _ in range(16):
-            liveness.record_server_heartbeat()
-            clock.advance(seconds=2)
-        liveness.record_server_heartbeat()
-        liveness.sweep()
+        listen(clock, 32)
 
 
 def report_in_batch(runner: Runner, job: dict[str, Any], **body: Any) -> Any:

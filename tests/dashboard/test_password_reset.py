@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -13,8 +12,7 @@ from werkzeug.test import TestResponse
 
 from tests.support.clock import Clock
 from tests.support.concurrency import at_once, refusals_at_once
-from tests.support.environment import read_settings
-from tests.support.mailbox import Mailbox, mailbox
+from tests.support.mailbox import Mailbox
 from tests.support.pages import csrf_token, sign_in
 from tests.support.people import PASSWORD, Cast
 from tests.support.waiting import wait_until
@@ -30,15 +28,6 @@ from webapp.core.workspaces import offboarding
 NEW = "another horse battery"
 HERE = Visitor("203.0.113.1", None)
 PAGE = "/password-reset"
-
-
-@pytest.fixture
-def box(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
-    """A mail server that the board sends by."""
-    with mailbox() as running:
-        environ = {"SMTP_URL": f"smtp://127.0.0.1:{running.port}?tls=no", "MAIL_FROM": "board@example.com"}
-        monkeypatch.setitem(app.config, "MAIL_SERVER", read_settings(environ)["MAIL_SERVER"])
-        yield running
 
 
 def ask(client: FlaskClient, email: str) -> TestResponse:

@@ -17,8 +17,7 @@ from werkzeug.test import Cookie, TestResponse
 
 from tests.support.apps import dispose, make_app
 from tests.support.clock import Clock
-from tests.support.environment import read_settings
-from tests.support.mailbox import Mailbox, mailbox
+from tests.support.mailbox import Mailbox
 from tests.support.pages import csrf_token, sign_in
 from tests.support.paths import ROOT
 from tests.support.people import PASSWORD, Cast
@@ -222,15 +221,6 @@ def test_the_mark_of_a_browser_goes_to_the_sign_in_form_alone_and_tells_nothing(
 
 
 # --- what people and other programs learn of it ------------------------------------------------------------------
-
-
-@pytest.fixture
-def box(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
-    """A mail server that the board sends by."""
-    with mailbox() as running:
-        environ = {"SMTP_URL": f"smtp://127.0.0.1:{running.port}?tls=no", "MAIL_FROM": "board@example.com"}
-        monkeypatch.setitem(app.config, "MAIL_SERVER", read_settings(environ)["MAIL_SERVER"])
-        yield running
 
 
 def test_a_mail_tells_of_a_sign_in_with_a_new_browser_and_of_no_other(app: Flask, cast: Cast, box: Mailbox) -> None:

@@ -1,7 +1,6 @@
 """One's own address: verified by a link that goes there by mail and counts in a browser that is signed in to it."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -10,8 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.support.clock import Clock
-from tests.support.environment import read_settings
-from tests.support.mailbox import Mailbox, mailbox
+from tests.support.mailbox import Mailbox
 from tests.support.pages import csrf_token, sign_in
 from tests.support.people import Cast
 from webapp.core import mail_limits
@@ -29,15 +27,6 @@ def _nobody_is_verified(app: Flask, cast: Cast) -> None:
     with app.app_context():
         db.session.execute(sa.update(User).values(email_verified_at=None))
         db.session.commit()
-
-
-@pytest.fixture
-def box(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
-    """A mail server that the board sends by."""
-    with mailbox() as running:
-        environ = {"SMTP_URL": f"smtp://127.0.0.1:{running.port}?tls=no", "MAIL_FROM": "board@example.com"}
-        monkeypatch.setitem(app.config, "MAIL_SERVER", read_settings(environ)["MAIL_SERVER"])
-        yield running
 
 
 @pytest.fixture

@@ -5,8 +5,12 @@ from itertools import cycle
 
 import sqlalchemy as sa
 
-from webapp.core import clock, demo_data, jobs
+from tests.support.clock import Clock
+from webapp.core import clock as core_clock
+from webapp.core import demo_data, jobs
 from webapp.core.audit import SYSTEM, Actor
+from webapp.core.chores import liveness
+from webapp.core.chores.liveness import SweepResult
 from webapp.core.database.session import db
 from webapp.core.database.transactions import write_transaction
 from webapp.core.lifecycle import FINAL, EventKind, FailureReason, JobStatus
@@ -36,6 +40,15 @@ def job_in(state: str, workspace: Workspace, *, by: Actor = RUNNER) -> JobRun:
     return jobs.get_job_status(job_id)
 
 
+def listen(clock: Clock, seconds: int) -> SweepResult:
+    """The board listens for so long, and then it sweeps. Needs a pushed context (``core``)."""
+    for _ in range(0, seconds, 2):
+        liveness.record_server_heartbeat()
+        clock.advance(seconds=2)
+    liveness.record_server_heartbeat()
+    return liveness.sweep()
+
+
 def fill(workspace: Workspace) -> None:
     """Give a workspace a fortnight of jobs, and the database its statistics of them.
 
@@ -51,7 +64,7 @@ def fill(workspace: Workspace) -> None:
 def add_events(job_id: uuid.UUID, number: int) -> None:
     """Let a job have so many more events, as if it had been lost and found again and again. Needs a pushed context."""
     moves = (JobStatus.RUNNING, JobStatus.FAILED), (JobStatus.FAILED, JobStatus.RUNNING)
-    common = {"job_id": job_id, "at": clock.now(), "kind": EventKind.MOVED, "by": SYSTEM.ref}
+    common = {"job_id": job_id, "at": core_clock.now(), "kind": EventKind.MOVED, "by": SYSTEM.ref}
     rows = [
         common | {"from_status": before, "to_status": after, "message": f"event {n}"}
         for n, (before, after) in zip(range(number), cycle(moves), strict=False)

@@ -12,6 +12,11 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
+import pytest
+from flask import Flask
+
+from tests.support.environment import read_settings
+
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
 
 
@@ -128,3 +133,12 @@ def mailbox(*, encrypted: bool = False) -> Iterator[Mailbox]:
             over.set()
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def box(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
+    """A mail server that the board sends by."""
+    with mailbox() as running:
+        environ = {"SMTP_URL": f"smtp://127.0.0.1:{running.port}?tls=no", "MAIL_FROM": "board@example.com"}
+        monkeypatch.setitem(app.config, "MAIL_SERVER", read_settings(environ)["MAIL_SERVER"])
+        yield running

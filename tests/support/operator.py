@@ -7,8 +7,8 @@ import httpx
 from flask import Flask
 
 from tests.support.clock import Clock
+from tests.support.jobs import listen
 from tests.support.waiting import wait_until
-from webapp.core.chores import liveness
 
 
 class Operator:
@@ -89,11 +89,7 @@ def wait_until_lost(operator: Operator, app: Flask, clock: Clock) -> None:
 
     def sweep_and_look() -> bool:
         with app.app_context():
-            for _ in range(16):
-                liveness.record_server_heartbeat()
-                clock.advance(seconds=2)
-            liveness.record_server_heartbeat()
-            liveness.sweep()
+            listen(clock, 32)
         return bool(operator.newest["failure_reason"] == "lost")
 
     wait_until(sweep_and_look)

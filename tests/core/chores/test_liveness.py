@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from tests.support.clock import Clock
-from tests.support.jobs import RUNNER
+from tests.support.jobs import RUNNER, listen
 from tests.support.people import Cast
 from webapp.core import jobs
 from webapp.core.chores import liveness
@@ -26,15 +26,6 @@ def running(cast: Cast, **limits: int) -> uuid.UUID:
     job_id = jobs.enqueue_job("t", cast.acme.id, by=RUNNER, **limits)  # type: ignore[arg-type]
     jobs.update_job_status(job_id, status="running", by=RUNNER)
     return job_id
-
-
-def listen(clock: Clock, seconds: int) -> SweepResult:
-    """The board listens for so long, and then it sweeps."""
-    for _ in range(0, seconds, 2):
-        liveness.record_server_heartbeat()
-        clock.advance(seconds=2)
-    liveness.record_server_heartbeat()
-    return liveness.sweep()
 
 
 def standing(job_id: uuid.UUID) -> tuple[str, str | None]:
